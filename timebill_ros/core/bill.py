@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Bill:
-    """The fields of msg/Bill, whose comments say what each means; times in seconds, lengths in tokens."""
+    """The fields of msg/Bill, whose comments say what each means; times are in s."""
 
     time_budget: float = 0.0
     queue_time: float = 0.0

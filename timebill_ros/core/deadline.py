@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 Clock = Callable[[], float]
-"""Seconds of a clock that never goes back. time.monotonic is one clock for all processes of a machine."""
+"""Seconds of a clock that never goes back. time.monotonic is one for all processes."""
 
 
 @dataclass(frozen=True, order=True)

@@ -48,7 +48,13 @@ class Answer:
 
 @dataclass(frozen=True)
 class Miss:
-    """No answer: the reason, a sentence for a person, the smallest budget that would do [s] (0: not known)."""
+    """No answer.
+
+    Arguments:
+        reason: why.
+        detail: a sentence for a person.
+        minimum_time_budget_s: the smallest budget that would do [s]; 0: not known.
+    """
 
     reason: MissReason
     detail: str

@@ -13,7 +13,8 @@ class Plan:
         eviction_ratio: effective alpha, 1 - kept_tokens / prompt_tokens, in [0, 1).
         predicted_response_tokens: N_hat.
         worst_case_response_tokens: N_W = min(k * N_hat, N_max).
-        predicted_prefill_time_s, predicted_eviction_time_s, predicted_decode_time_s: mean estimates [s].
+        predicted_prefill_time_s, predicted_eviction_time_s, predicted_decode_time_s: mean
+            estimates [s].
         worst_case_time_s: t_wcet, the bound on the sum of the three [s].
     """
 
@@ -30,5 +31,8 @@ class Plan:
     @property
     def predicted_total_time_s(self) -> float:
         """t_e2e: prefill, eviction and decoding [s]."""
-        return (self.predicted_prefill_time_s + self.predicted_eviction_time_s
-                + self.predicted_decode_time_s)
+        return (
+            self.predicted_prefill_time_s
+            + self.predicted_eviction_time_s
+            + self.predicted_decode_time_s
+        )

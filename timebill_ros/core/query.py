@@ -15,11 +15,20 @@ class QueryKey:
 
 
 @dataclass(frozen=True)
+class Origin:
+    """What every reply to a query echoes: its identity, and its stamp in ROS time as it came."""
+
+    key: QueryKey
+    stamp_sec: int = 0
+    stamp_nanosec: int = 0
+
+
+@dataclass(frozen=True)
 class Query:
     """A valid query; its budget has become a deadline.
 
     Arguments:
-        key: its identity.
+        origin: its identity and stamp.
         prompt: the question.
         system_prompt: the instruction before it; empty: the model's chat template decides.
         max_new_tokens: upper bound of the response's length, N_max [tokens].
@@ -28,13 +37,18 @@ class Query:
         deadline: when the answer becomes worthless.
     """
 
-    key: QueryKey
+    origin: Origin
     prompt: str
     system_prompt: str
     max_new_tokens: int
     overrun_policy: OverrunPolicy
     asked_at_s: float
     deadline: Deadline
+
+    @property
+    def key(self) -> QueryKey:
+        """Its identity."""
+        return self.origin.key
 
     @property
     def time_budget_s(self) -> float:

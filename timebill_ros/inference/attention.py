@@ -1,0 +1,106 @@
+"""One attention function for any architecture that transformers dispatches.
+
+Stock attention repeats the KV heads to the number of query heads and, at one query token, runs a
+slow kernel. Here the query heads that share a KV head become rows of one product.
+"""
+
+from typing import Any
+
+import torch
+from torch.nn.functional import scaled_dot_product_attention
+from transformers import AttentionInterface, AttentionMaskInterface
+from transformers.masking_utils import sdpa_mask
+
+NAME = 'timebill'
+"""The attn_implementation under which it is registered."""
+
+
+def attend(
+    module: torch.nn.Module,
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    attention_mask: torch.Tensor | None,
+    scaling: float | None = None,
+    softcap: float | None = None,
+    **_: Any,
+) -> tuple[torch.Tensor, None]:
+    """Attend from the newest tokens to all cached ones.
+
+    Arguments:
+        query: (batch, heads, query_length, head_dim), after the rotary embedding.
+        key, value: (batch, kv_heads, length, head_dim), the query's own tokens last.
+        attention_mask: boolean (batch, 1, query_length, length), True where it may look; None is
+            causal.
+        scaling: factor of the scores; None is head_dim ** -0.5.
+        softcap: bound of the scores (Gemma 2); None is none.
+
+    Returns:
+        (batch, query_length, heads, head_dim), and no weights.
+    """
+    batch, heads, query_length, head_dim = query.shape
+    kv_heads, length = key.shape[1], key.shape[2]
+    if softcap is not None:
+        output = _soft_capped(query, key, value, attention_mask, scaling, softcap)
+    elif query_length == 1:
+        grouped = query.reshape(batch, kv_heads, heads // kv_heads, head_dim)
+        output = scaled_dot_product_attention(
+            grouped, key, value, attn_mask=attention_mask, scale=scaling
+        )
+        output = output.reshape(batch, heads, 1, -1)
+    else:
+        is_first_chunk = attention_mask is None and length == query_length
+        if attention_mask is None and not is_first_chunk:
+            attention_mask = _causal_mask(query_length, length, query.device)
+        output = scaled_dot_product_attention(
+            query,
+            key,
+            value,
+            attn_mask=attention_mask,
+            is_causal=is_first_chunk,
+            scale=scaling,
+            enable_gqa=heads != kv_heads,
+        )
+    return output.transpose(1, 2).contiguous(), None
+
+
+def _causal_mask(query_length: int, length: int, device: torch.device) -> torch.Tensor:
+    positions = torch.arange(length, device=device)
+    return positions <= positions[length - query_length :, None]
+
+
+def _soft_capped(
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    mask: torch.Tensor | None,
+    scaling: float | None,
+    softcap: float,
+) -> torch.Tensor:
+    groups = query.shape[1] // key.shape[1]
+    key, value = key.repeat_interleave(groups, dim=1), value.repeat_interleave(groups, dim=1)
+    scores = (
+        query @ key.transpose(2, 3) * (query.shape[-1] ** -0.5 if scaling is None else scaling)
+    )
+    scores = torch.tanh(scores / softcap) * softcap
+    if mask is None:
+        mask = _causal_mask(query.shape[2], key.shape[2], query.device)
+    scores = scores.masked_fill(~mask, float('-inf'))
+    return torch.softmax(scores, dim=-1, dtype=torch.float32).to(value.dtype) @ value
+
+
+def causal_or_built_mask(*args: Any, **kwargs: Any) -> torch.Tensor | None:
+    """Return None for plain causal attention, else the boolean mask that transformers builds.
+
+    A sliding window has a local_size; what is more than causal forbids the skip.
+    """
+    is_plain = (
+        kwargs.get('local_size') is None
+        and kwargs.get('attention_mask') is None
+        and kwargs.get('allow_is_causal_skip', True)
+    )
+    return None if is_plain else sdpa_mask(*args, **kwargs)
+
+
+AttentionInterface.register(NAME, attend)
+AttentionMaskInterface.register(NAME, causal_or_built_mask)

@@ -1,0 +1,83 @@
+"""From a question to token ids, by the model's chat template. Text stays text."""
+
+import json
+import re
+import secrets
+from typing import Any
+
+from jinja2 import TemplateError
+from tokenizers import Tokenizer
+
+
+class ChatPrompt:
+    """Tokenises questions for one model.
+
+    The characters of a control token (<|im_start|> and the like) inside a question are tokenised
+    as the
+    characters they are: they cannot open a turn.
+
+    Arguments:
+        tokenizer: a fast transformers tokenizer with a chat template, used by no other thread
+            meanwhile.
+    """
+
+    def __init__(self, tokenizer: Any) -> None:
+        self._tokenizer = tokenizer
+        self._control_ids = {
+            token.content: token_id for token_id, token in tokenizer.added_tokens_decoder.items()
+        }
+        alternatives = sorted(map(re.escape, self._control_ids), key=len, reverse=True)
+        self._control = re.compile('(' + '|'.join(alternatives) + ')') if alternatives else None
+        layout = json.loads(tokenizer.backend_tokenizer.to_str())
+        self._plain = Tokenizer.from_str(
+            json.dumps({**layout, 'added_tokens': [], 'post_processor': None, 'truncation': None})
+        )
+
+    def token_ids(self, prompt: str, system_prompt: str = '') -> list[int]:
+        """Return the ids of a question with the template around it, ready to be answered.
+
+        Arguments:
+            prompt: the user's turn.
+            system_prompt: the system turn; empty: the template decides.
+        """
+        texts = [prompt, system_prompt]
+        if self._control is None or not any(self._control.search(text) for text in texts):
+            return self._encode(self._render(prompt, system_prompt))
+        return self._encode_as_text(texts)
+
+    def _render(self, prompt: str, system_prompt: str) -> str:
+        turns = [{'role': 'user', 'content': prompt}]
+        if system_prompt:
+            turns.insert(0, {'role': 'system', 'content': system_prompt})
+        try:
+            return self._apply(turns)
+        except TemplateError:  # some templates know no system turn (Gemma)
+            return self._apply([{'role': 'user', 'content': f'{system_prompt}\n\n{prompt}'}])
+
+    def _apply(self, turns: list[dict[str, str]]) -> str:
+        return str(
+            self._tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True)
+        )
+
+    def _encode(self, text: str) -> list[int]:
+        return list(self._tokenizer(text, add_special_tokens=False)['input_ids'])
+
+    def _encode_as_text(self, texts: list[str]) -> list[int]:
+        """Encode when the asker's text holds the characters of control tokens.
+
+        The template is rendered around random marks that stand for the asker's text, cut at the
+        template's own control tokens, and what lies between is tokenised by a tokenizer that knows
+        none.
+        """
+        marks = [secrets.token_hex(16) for _ in texts]
+        rendered = self._render(marks[0], marks[1] if texts[1] else '')
+        ids: list[int] = []
+        assert self._control is not None
+        for part in self._control.split(rendered):
+            if part in self._control_ids:
+                ids.append(self._control_ids[part])
+                continue
+            for mark, text in zip(marks, texts, strict=True):
+                part = part.replace(mark, text)
+            ids.extend(self._plain.encode(part, add_special_tokens=False).ids)
+        return ids

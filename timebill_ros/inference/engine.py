@@ -1,0 +1,119 @@
+"""The decoding loop: prefill in chunks, then one token after the other, greedily."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+
+from timebill_ros.core.outcome import FinishReason
+from timebill_ros.inference.interrupt import Interrupt
+from timebill_ros.inference.kv_cache import KVCache
+from timebill_ros.inference.model_loader import TargetModel
+from timebill_ros.inference.repetition import RepetitionPenalty, RepetitionStop
+
+PREFILL_CHUNK_TOKENS = 512
+
+
+@dataclass(frozen=True)
+class DecodingSettings:
+    """How tokens are chosen, and when a loop ends an answer.
+
+    Arguments:
+        repetition_penalty: as in transformers; 1.0 is off.
+        stop_at_repetition: end an answer that repeats itself.
+    """
+
+    repetition_penalty: float = 1.0
+    stop_at_repetition: bool = True
+
+
+@dataclass
+class Prefilled:
+    """The state between prefill and decoding.
+
+    Arguments:
+        cache: the prompt's KV cache.
+        logits: (vocabulary,), fp32, for the first token of the response.
+        prompt_ids: (prompt_tokens,).
+    """
+
+    cache: KVCache
+    logits: torch.Tensor
+    prompt_ids: torch.Tensor
+
+
+class Engine:
+    """Runs one generation at a time on the target model."""
+
+    def __init__(self, target: TargetModel, settings: DecodingSettings) -> None:
+        self.target = target
+        self.settings = settings
+
+    def prefill(
+        self, token_ids: list[int], max_new_tokens: int, interrupt: Interrupt
+    ) -> Prefilled:
+        """Read the prompt into a new cache.
+
+        Arguments:
+            token_ids: the prompt, at least one token.
+            max_new_tokens: the cache gets room for so many.
+            interrupt: asked once a layer.
+
+        Errors:
+            InterruptedGenerationError: the interrupt says so.
+        """
+        prompt_ids = torch.tensor(token_ids, device=self.target.device)
+        cache = KVCache(self.target.model.config, len(token_ids) + max_new_tokens, interrupt.check)
+        for start in range(0, len(token_ids), PREFILL_CHUNK_TOKENS):
+            chunk = prompt_ids[start : start + PREFILL_CHUNK_TOKENS]
+            logits = self._forward(chunk, start, cache)
+        return Prefilled(cache, logits, prompt_ids)
+
+    def decode(
+        self, prefilled: Prefilled, max_new_tokens: int, interrupt: Interrupt
+    ) -> Iterator[tuple[int, FinishReason | None]]:
+        """Generate greedily.
+
+        Yields:
+            each token's id, the stop token's too, and with the last one why it is the last.
+
+        Errors:
+            InterruptedGenerationError: the interrupt says so; what was yielded stands.
+        """
+        penalty = RepetitionPenalty(self.settings.repetition_penalty, prefilled.prompt_ids)
+        repetition = RepetitionStop()
+        logits, position = prefilled.logits, len(prefilled.prompt_ids)
+        for count in range(1, max_new_tokens + 1):
+            interrupt.check()
+            token = penalty.apply(logits).argmax()
+            token_id = int(token)
+            reason = None
+            if token_id in self.target.stop_token_ids:
+                reason = FinishReason.EOS
+            elif repetition.add(token_id) and self.settings.stop_at_repetition:
+                reason = FinishReason.REPETITION
+            elif count == max_new_tokens:
+                reason = FinishReason.LENGTH
+            yield token_id, reason
+            if reason is not None:
+                return
+            penalty.see(token_id)
+            logits = self._forward(token[None], position, prefilled.cache)
+            position += 1
+
+    def _forward(self, ids: torch.Tensor, position: int, cache: KVCache) -> torch.Tensor:
+        """Run (length,) ids at positions position..; return the last token's logits in fp32.
+
+        Positions are given, not counted from the cache: after an eviction they differ.
+        """
+        positions = torch.arange(position, position + len(ids), device=ids.device)
+        with torch.inference_mode():
+            output = self.target.model(
+                input_ids=ids[None],
+                position_ids=positions[None],
+                past_key_values=cache,
+                use_cache=True,
+                logits_to_keep=1,
+            )
+        # A copy made outside of inference mode may be written to.
+        return torch.Tensor.to(output.logits[0, -1], torch.float32, copy=True)

@@ -1,0 +1,59 @@
+"""A small model's greedy answer often runs into a loop and never ends: a penalty, and a stop."""
+
+import numpy as np
+import torch
+
+LONGEST_PERIOD = 64
+TIMES = 4
+SHORTEST_TAIL = 32
+
+
+class RepetitionPenalty:
+    """The penalty of transformers' RepetitionPenaltyLogitsProcessor (CTRL, arXiv 1909.05858).
+
+    Arguments:
+        penalty: logits of tokens seen before are divided by it where positive, else multiplied;
+            1.0 is off.
+        prompt_ids: (prompt_tokens,), which count as seen.
+    """
+
+    def __init__(self, penalty: float, prompt_ids: torch.Tensor) -> None:
+        self._penalty = penalty
+        self._seen = torch.unique(prompt_ids)
+        self._known = set(self._seen.tolist())
+
+    def see(self, token_id: int) -> None:
+        """Count a token as seen."""
+        if token_id not in self._known:
+            self._known.add(token_id)
+            self._seen = torch.cat([self._seen, self._seen.new_tensor([token_id])])
+
+    def apply(self, logits: torch.Tensor) -> torch.Tensor:
+        """Return the penalised logits, shape (vocabulary,); the argument may be written to."""
+        if self._penalty == 1.0:
+            return logits
+        seen = logits[self._seen]
+        logits[self._seen] = torch.where(seen < 0, seen * self._penalty, seen / self._penalty)
+        return logits
+
+
+class RepetitionStop:
+    """Tells when the tail is one block of at most 64 tokens, four times over.
+
+    The repeated tail must be at least 32 tokens long: four equal digits, or a table's ruler, are
+        no loop.
+    """
+
+    def __init__(self) -> None:
+        self._recent = np.full(LONGEST_PERIOD, -1, dtype=np.int64)  # the newest token first
+        # How many of the newest tokens equal the token one period before, for periods 1..64.
+        self._run = np.zeros(LONGEST_PERIOD, dtype=np.int64)
+        periods = np.arange(1, LONGEST_PERIOD + 1)
+        self._enough = np.maximum(TIMES * periods, SHORTEST_TAIL) - periods
+
+    def add(self, token_id: int) -> bool:
+        """Add a generated token; return whether generation has fallen into a loop."""
+        self._run = np.where(self._recent == token_id, self._run + 1, 0)
+        self._recent[1:] = self._recent[:-1]
+        self._recent[0] = token_id
+        return bool((self._run >= self._enough).any())

@@ -1,0 +1,47 @@
+"""The node's process: rclpy, signals, an executor."""
+
+import gc
+import signal
+import sys
+import threading
+
+import rclpy
+from rclpy.exceptions import ParameterException
+from rclpy.executors import SingleThreadedExecutor
+from rclpy.signals import SignalHandlerOptions
+
+from timebill_ros.node.timebill_node import TimebillNode
+
+
+def main() -> int:
+    """Run the node until SIGINT or SIGTERM; return the exit status."""
+    stop = threading.Event()
+    # rclpy's own handlers would shut the context down before the last replies are out.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stop.set())
+    rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
+    try:
+        node = TimebillNode()
+    except (ValueError, ParameterException) as error:
+        print(f'timebill: {error}', file=sys.stderr)
+        rclpy.shutdown()
+        return 1
+    executor = SingleThreadedExecutor()
+    executor.add_node(node)
+    spinning = threading.Thread(target=executor.spin, name='executor', daemon=True)
+    spinning.start()
+    gc.collect()
+    gc.freeze()  # a full collection would take some 20 ms
+    while spinning.is_alive() and not stop.wait(0.5):
+        pass
+    status = 0 if stop.is_set() else 1  # the executor ended by itself: a callback failed
+    node.close()
+    executor.shutdown(timeout_sec=0.5)
+    spinning.join(timeout=0.5)
+    node.destroy_node()
+    rclpy.shutdown()
+    return status
+
+
+if __name__ == '__main__':
+    sys.exit(main())

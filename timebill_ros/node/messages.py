@@ -1,0 +1,159 @@
+"""Between ROS messages and the core's dataclasses. The one place that knows both."""
+
+import dataclasses
+from dataclasses import dataclass
+
+from builtin_interfaces.msg import Duration, Time
+from std_msgs.msg import Header
+
+import timebill_ros.msg as msg
+from timebill_ros.core.bill import Bill
+from timebill_ros.core.deadline import Clock, Deadline
+from timebill_ros.core.outcome import Answer, Miss, MissReason, Outcome, OverrunPolicy
+from timebill_ros.core.query import Origin, Query, QueryKey
+from timebill_ros.node.parameters import NodeSettings
+
+
+class RefusedError(ValueError):
+    """A query that cannot be served, with the miss that says why."""
+
+    def __init__(self, reason: MissReason, detail: str) -> None:
+        super().__init__(detail)
+        self.miss = Miss(reason, detail)
+
+
+@dataclass(frozen=True)
+class Arrival:
+    """When a query arrived.
+
+    Arguments:
+        ros_time_s: by the node's ROS clock [s]; 0 while a simulation's clock has not begun.
+        clock: the monotonic clock.
+    """
+
+    ros_time_s: float
+    clock: Clock
+
+
+def origin_of(message: msg.Query, assigned_id: str) -> Origin:
+    """Return what replies echo; a query without an id gets the assigned one."""
+    stamp = message.header.stamp
+    return Origin(QueryKey(message.asker, message.id or assigned_id), stamp.sec, stamp.nanosec)
+
+
+def query_of(
+    message: msg.Query, origin: Origin, settings: NodeSettings, arrival: Arrival
+) -> Query:
+    """Check a message and fix its deadline.
+
+    Errors:
+        RefusedError: INVALID_QUERY, with the field, its value and the bound; EXPIRED for a
+            negative budget.
+    """
+    _check_text(message, settings)
+    policies = [
+        policy
+        for policy in OverrunPolicy
+        if policy.name.lower() in ('default', settings.overrun_policy)
+    ]
+    if message.overrun_policy not in (OverrunPolicy.DEFAULT, OverrunPolicy.KILL):
+        raise _invalid(
+            f'overrun_policy must be one of '
+            f'{", ".join(f"{policy.name} ({policy.value})" for policy in policies)}, '
+            f'got {message.overrun_policy}'
+        )
+    asked_ago_s, budget_s = _budget(message, settings, arrival)
+    now_s = arrival.clock()
+    return Query(
+        origin=origin,
+        prompt=message.prompt,
+        system_prompt=message.system_prompt or settings.system_prompt,
+        max_new_tokens=message.max_new_tokens or settings.max_new_tokens,
+        overrun_policy=OverrunPolicy.KILL,
+        asked_at_s=now_s - asked_ago_s,
+        deadline=Deadline(now_s - asked_ago_s + budget_s, arrival.clock),
+    )
+
+
+def _check_text(message: msg.Query, settings: NodeSettings) -> None:
+    if not message.prompt.strip():
+        raise _invalid('prompt must not be empty')
+    for name, text in (('prompt', message.prompt), ('system_prompt', message.system_prompt)):
+        size = len(text.encode('utf-8', 'surrogatepass'))
+        if size > settings.max_prompt_bytes:
+            raise _invalid(
+                f'{name} must be at most {settings.max_prompt_bytes} bytes (max_prompt_bytes), '
+                f'got {size}'
+            )
+
+
+def _budget(message: msg.Query, settings: NodeSettings, arrival: Arrival) -> tuple[float, float]:
+    """Return how long ago the query was asked, and its budget from then on [s]."""
+    stamp_s, deadline_s = _seconds(message.header.stamp), _seconds(message.deadline)
+    budget_s = _seconds(message.time_budget)
+    asked_ago_s = max(0.0, arrival.ros_time_s - stamp_s) if stamp_s != 0 else 0.0
+    if budget_s < 0:
+        raise RefusedError(MissReason.EXPIRED, f'time_budget is negative, {budget_s:.3f} s')
+    bounds = [budget_s] if budget_s > 0 else []
+    if deadline_s != 0:
+        if arrival.ros_time_s == 0:
+            raise _invalid(
+                f'deadline {deadline_s:.3f} s cannot be compared with ROS time, which is 0: '
+                'use_sim_time is set, but nothing has been received on /clock'
+            )
+        bounds.append(deadline_s - arrival.ros_time_s + asked_ago_s)
+    budget_s = min(bounds, default=settings.default_time_budget)
+    if budget_s > settings.max_time_budget:
+        raise _invalid(
+            f'time_budget must be at most {settings.max_time_budget:.3f} s (max_time_budget), '
+            f'got {budget_s:.3f} s'
+        )
+    return asked_ago_s, budget_s
+
+
+def _invalid(detail: str) -> RefusedError:
+    return RefusedError(MissReason.INVALID_QUERY, detail)
+
+
+def _seconds(time: Time | Duration) -> float:
+    return float(time.sec + time.nanosec * 1e-9)
+
+
+def chunk_message(origin: Origin, now: Time, sequence: int, text: str) -> msg.ResponseChunk:
+    """Return a ResponseChunk, stamped now."""
+    return msg.ResponseChunk(sequence=sequence, text=text, **_echo(origin, now))
+
+
+def outcome_message(
+    origin: Origin, now: Time, outcome: Outcome, bill: Bill, chunk_count: int
+) -> msg.Response | msg.DeadlineMiss:
+    """Return a Response or a DeadlineMiss, stamped now."""
+    common = {
+        **_echo(origin, now),
+        'chunk_count': chunk_count,
+        'bill': msg.Bill(**dataclasses.asdict(bill)),
+    }
+    if isinstance(outcome, Answer):
+        return msg.Response(
+            text=outcome.text,
+            finish_reason=int(outcome.finish_reason),
+            deadline_met=outcome.deadline_met,
+            **common,
+        )
+    assert isinstance(outcome, Miss)
+    seconds, nanoseconds = divmod(round(outcome.minimum_time_budget_s * 1e9), 10**9)
+    return msg.DeadlineMiss(
+        reason=int(outcome.reason),
+        detail=outcome.detail,
+        minimum_time_budget=Duration(sec=seconds, nanosec=nanoseconds),
+        **common,
+    )
+
+
+def _echo(origin: Origin, now: Time) -> dict[str, object]:
+    return {
+        'header': Header(stamp=now),
+        'asker': origin.key.asker,
+        'query_id': origin.key.id,
+        'query_stamp': Time(sec=origin.stamp_sec, nanosec=origin.stamp_nanosec),
+    }

@@ -1,0 +1,240 @@
+"""The node's parameters, each declared once: type, default, unit, bounds, description."""
+
+import dataclasses
+from dataclasses import dataclass
+from typing import Any
+
+from rcl_interfaces.msg import (
+    FloatingPointRange,
+    IntegerRange,
+    ParameterDescriptor,
+    SetParametersResult,
+)
+from rclpy.node import Node
+from rclpy.parameter import Parameter
+
+
+@dataclass(frozen=True)
+class ParameterSpec:
+    """What is known of a parameter besides its name, type and default.
+
+    Arguments:
+        description: with special values.
+        unit: '' where there is none.
+        bounds: smallest and largest value, both allowed; None: any.
+        choices: the values that a string may have; empty: any.
+        read_only: fixed when the node starts.
+    """
+
+    description: str
+    unit: str = ''
+    bounds: tuple[float, float] | None = None
+    choices: tuple[str, ...] = ()
+    read_only: bool = False
+
+
+def _parameter(default: Any, description: str, **spec: Any) -> Any:
+    return dataclasses.field(
+        default=default, metadata={'spec': ParameterSpec(description, **spec)}
+    )
+
+
+@dataclass(frozen=True)
+class NodeSettings:
+    """The values of all parameters; the field names are the parameters' names."""
+
+    model: str = _parameter(
+        'smollm2-135m-instruct',
+        "The language model: 'smollm2-135m-instruct' (built in), a .gguf file, a folder in "
+        "Hugging Face format, or a hub id 'owner/name' (downloaded).",
+        read_only=True,
+    )
+    device: str = _parameter(
+        'auto',
+        "'auto' (CUDA where there is one, else the CPU), 'cpu', 'cuda' or 'cuda:N'.",
+        read_only=True,
+    )
+    dtype: str = _parameter(
+        'auto',
+        "Number format of weights and cache; 'auto': bfloat16 where the device computes in it, "
+        'else float16 on a GPU and float32 on a CPU.',
+        choices=('auto', 'float32', 'bfloat16', 'float16'),
+        read_only=True,
+    )
+    threads: int = _parameter(
+        0,
+        'CPU threads of the inference; 0: as many as there are cores.',
+        bounds=(0, 1024),
+        read_only=True,
+    )
+    repetition_penalty: float = _parameter(
+        1.1,
+        'Logits of tokens seen before are divided by this (multiplied, where negative); 1.0: off.',
+        bounds=(1.0, 2.0),
+        read_only=True,
+    )
+    autostart: bool = _parameter(
+        True,
+        'Configure at start and activate when the model is ready; false: wait for lifecycle '
+        'transitions.',
+        read_only=True,
+    )
+    system_prompt: str = _parameter(
+        '', "System prompt of queries that bring none; empty: the model's chat template decides."
+    )
+    default_time_budget: float = _parameter(
+        10.0,
+        'Time budget of queries that bring neither a budget nor a deadline.',
+        unit='s',
+        bounds=(0.001, 86400.0),
+    )
+    max_time_budget: float = _parameter(
+        600.0, 'A query with a larger budget is invalid.', unit='s', bounds=(0.001, 86400.0)
+    )
+    max_new_tokens: int = _parameter(
+        256, 'Longest response of queries that do not say.', unit='tokens', bounds=(1, 1000000)
+    )
+    overrun_policy: str = _parameter(
+        'kill',
+        'What happens to queries that are about to miss their deadline and do not say.',
+        choices=('kill',),
+    )
+    max_queue_length: int = _parameter(
+        16,
+        'Most queries that may wait, besides the one that runs.',
+        unit='queries',
+        bounds=(1, 100000),
+    )
+    max_prompt_bytes: int = _parameter(
+        262144,
+        'Longest prompt, and longest system prompt, as UTF-8.',
+        unit='bytes',
+        bounds=(1, 67108864),
+    )
+    publish_reserve: float = _parameter(
+        0.02,
+        'A query ends so long before its deadline, for the reply to be published in time.',
+        unit='s',
+        bounds=(0.0, 10.0),
+    )
+    chunk_rate: float = _parameter(
+        20.0,
+        'Most chunks of an answer that are published in a second.',
+        unit='Hz',
+        bounds=(0.1, 1000.0),
+    )
+    abort_grace: float = _parameter(
+        1.0,
+        'An inference process that does not stop a query within this time is replaced.',
+        unit='s',
+        bounds=(0.05, 60.0),
+    )
+
+
+def spec_of(name: str) -> ParameterSpec:
+    """Return what is known of a parameter.
+
+    Errors:
+        KeyError: there is no such parameter.
+    """
+    specs: dict[str, ParameterSpec] = {
+        field.name: field.metadata['spec'] for field in dataclasses.fields(NodeSettings)
+    }
+    return specs[name]
+
+
+def declare(node: Node) -> NodeSettings:
+    """Declare all parameters and return their values.
+
+    Errors:
+        ValueError: a value given at start is outside its bounds; a sentence.
+    """
+    for field in dataclasses.fields(NodeSettings):
+        node.declare_parameter(field.name, field.default, _descriptor(field))
+    settings = NodeSettings(
+        **{
+            field.name: node.get_parameter(field.name).value
+            for field in dataclasses.fields(NodeSettings)
+        }
+    )
+    check(settings)
+    return settings
+
+
+def changed(settings: NodeSettings, parameters: list[Parameter]) -> NodeSettings:
+    """Return the settings with some parameters changed.
+
+    Errors:
+        ValueError: a value is of another type or outside its bounds; nothing is changed.
+    """
+    names = {field.name for field in dataclasses.fields(NodeSettings)}
+    values = {
+        parameter.name: parameter.value for parameter in parameters if parameter.name in names
+    }
+    for name, value in values.items():
+        if type(value) is not type(getattr(settings, name)):
+            raise ValueError(
+                f'{name} must be a {type(getattr(settings, name)).__name__}, got {value!r}'
+            )
+    result = dataclasses.replace(settings, **values)
+    check(result)
+    return result
+
+
+def accepted() -> SetParametersResult:
+    """Return the result of a change that is made."""
+    return SetParametersResult(successful=True)
+
+
+def refused(error: ValueError) -> SetParametersResult:
+    """Return the result of a change that is not made."""
+    return SetParametersResult(successful=False, reason=str(error))
+
+
+def check(settings: NodeSettings) -> None:
+    """Hold all values against their bounds.
+
+    Errors:
+        ValueError: names the parameter, its value and the bound.
+    """
+    for field in dataclasses.fields(settings):
+        spec, value = spec_of(field.name), getattr(settings, field.name)
+        if spec.bounds is not None and not spec.bounds[0] <= value <= spec.bounds[1]:
+            raise ValueError(
+                f'{field.name} must be in [{spec.bounds[0]}, {spec.bounds[1]}]'
+                f'{" " + spec.unit if spec.unit else ""}, got {value}'
+            )
+        if spec.choices and value not in spec.choices:
+            raise ValueError(
+                f'{field.name} must be one of {", ".join(spec.choices)}, got {value!r}'
+            )
+    if settings.default_time_budget > settings.max_time_budget:
+        raise ValueError(
+            f'default_time_budget must be at most max_time_budget, {settings.max_time_budget} s, '
+            f'got {settings.default_time_budget} s'
+        )
+
+
+def _descriptor(field: 'dataclasses.Field[Any]') -> ParameterDescriptor:
+    """Describe a parameter for `ros2 param describe` and rqt.
+
+    A range is told in the description as well as by rclpy's means; rclpy's own refusal would not
+    name the bound.
+    """
+    spec: ParameterSpec = field.metadata['spec']
+    unit = f' [{spec.unit}]' if spec.unit else ''
+    descriptor = ParameterDescriptor(
+        name=field.name,
+        description=spec.description + unit,
+        read_only=spec.read_only,
+        additional_constraints=f'one of {", ".join(spec.choices)}' if spec.choices else '',
+    )
+    if spec.bounds is not None and isinstance(field.default, float):
+        descriptor.floating_point_range = [
+            FloatingPointRange(from_value=spec.bounds[0], to_value=spec.bounds[1])
+        ]
+    elif spec.bounds is not None:
+        descriptor.integer_range = [
+            IntegerRange(from_value=int(spec.bounds[0]), to_value=int(spec.bounds[1]), step=1)
+        ]
+    return descriptor

@@ -1,0 +1,154 @@
+"""What the node and the worker process say to each other: one JSON object a line.
+
+A query is known by a number that the node gives it, never used twice: an (asker, id) may come
+    again while the
+worker still ends its first use.
+"""
+
+import json
+import socket
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from timebill_ros.core.bill import Bill
+
+
+@dataclass(frozen=True)
+class Load:
+    """Node to worker, first of all: load this model. The node's parameters of these names."""
+
+    model: str
+    device: str
+    dtype: str
+    threads: int
+    repetition_penalty: float
+
+
+@dataclass(frozen=True)
+class Submit:
+    """Node to worker: tokenise this query and hold it."""
+
+    number: int
+    prompt: str
+    system_prompt: str
+
+
+@dataclass(frozen=True)
+class Run:
+    """Node to worker: answer a tokenised query, until stop_at_s on the monotonic clock."""
+
+    number: int
+    max_new_tokens: int
+    stop_at_s: float
+
+
+@dataclass(frozen=True)
+class Drop:
+    """Node to worker: stop a query, or forget it. Answered only if it runs: by how it ended."""
+
+    number: int
+
+
+@dataclass(frozen=True)
+class Ready:
+    """Worker to node: loaded and warm."""
+
+    model: str
+    device: str
+    dtype: str
+    context_length: int
+
+
+@dataclass(frozen=True)
+class Failed:
+    """Worker to node: the model cannot be loaded, and trying again would not help."""
+
+    detail: str
+
+
+@dataclass(frozen=True)
+class Tokenised:
+    """Worker to node: the query's length with the chat template applied."""
+
+    number: int
+    prompt_tokens: int
+
+
+@dataclass(frozen=True)
+class Planned:
+    """Worker to node: the prefill has ended; the bill so far, with what the plan expects."""
+
+    number: int
+    bill: Bill
+
+
+@dataclass(frozen=True)
+class Text:
+    """Worker to node: more text, often '', and the response's length so far."""
+
+    number: int
+    text: str
+    response_tokens: int
+
+
+@dataclass(frozen=True)
+class Finished:
+    """Worker to node: the query's generation ended; finish_reason 0: it was stopped."""
+
+    number: int
+    finish_reason: int
+    bill: Bill
+
+
+@dataclass(frozen=True)
+class Faulted:
+    """Worker to node: the query ended in an error that the worker survived."""
+
+    number: int
+    detail: str
+
+
+ToWorker = Load | Submit | Run | Drop
+FromWorker = Ready | Failed | Tokenised | Planned | Text | Finished | Faulted
+
+_MESSAGES: dict[str, Any] = {
+    message.__name__: message
+    for message in (
+        Load,
+        Submit,
+        Run,
+        Drop,
+        Ready,
+        Failed,
+        Tokenised,
+        Planned,
+        Text,
+        Finished,
+        Faulted,
+    )
+}
+
+
+def encode(message: ToWorker | FromWorker) -> bytes:
+    """Return a message as one line."""
+    return json.dumps([type(message).__name__, asdict(message)]).encode() + b'\n'
+
+
+def decode(line: bytes) -> Any:
+    """Return the message of a line."""
+    name, fields = json.loads(line)
+    if 'bill' in fields:
+        fields['bill'] = Bill(**fields['bill'])
+    return _MESSAGES[name](**fields)
+
+
+def receive(connection: socket.socket) -> Iterator[Any]:
+    """Yield the messages of a connection until its other side closes or dies."""
+    with connection.makefile('rb') as lines:
+        try:
+            for line in lines:
+                if line.endswith(b'\n'):
+                    yield decode(line)
+        except OSError:  # reset: the other side was killed
+            return
