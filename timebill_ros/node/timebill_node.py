@@ -6,7 +6,7 @@ from typing import Any
 
 from diagnostic_msgs.msg import DiagnosticArray
 from rcl_interfaces.msg import SetParametersResult
-from rclpy.callback_groups import ReentrantCallbackGroup
+from rclpy.clock import Clock, ClockType
 from rclpy.duration import Duration
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.node import Node
@@ -58,9 +58,10 @@ class TimebillNode(LifecycleNode):
         self._is_active = False
         self._assigned_ids = itertools.count(1)
         self.create_subscription(msg.Query, '~/query', self._on_query, QUERY_QOS)
-        group = ReentrantCallbackGroup()
-        self.create_timer(1.0, self._publish_diagnostics, callback_group=group)
-        self.create_timer(_PROGRESS_PERIOD_S, self._log_progress, callback_group=group)
+        # A simulation's clock may stand still: what a person watches must not.
+        steady = Clock(clock_type=ClockType.STEADY_TIME)
+        self.create_timer(1.0, self._publish_diagnostics, clock=steady)
+        self.create_timer(_PROGRESS_PERIOD_S, self._log_progress, clock=steady)
         self._ready_signal = self.create_guard_condition(self._on_ready)
         self._refuse_queries(Miss(MissReason.NOT_READY, ''))
         if self._settings.autostart:

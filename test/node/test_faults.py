@@ -1,0 +1,156 @@
+"""What goes wrong around a query: the worker stops, dies or never comes; the node is ended."""
+
+import itertools
+import signal
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+
+import timebill_ros.msg as msg
+from planner import NodeProcess, Planner, node_and_planner, wait_until
+
+LONG = 'Tell a very long story about a robot, with many chapters.'
+
+
+def running_query(planner: Planner, query_id: str, budget_s: float = 60.0) -> None:
+    """Ask a long question and wait until its answer has begun."""
+    planner.publisher.publish(planner.query(LONG, budget_s, id=query_id, max_new_tokens=4000))
+    wait_until(
+        lambda: any(chunk.query_id == query_id for chunk in planner.chunks), 60.0, 'a chunk'
+    )
+
+
+def assert_no_traceback(node: NodeProcess) -> None:
+    assert 'Traceback' not in node.log.read_text()
+
+
+def test_a_stopped_worker_is_replaced_and_its_query_ends_by_its_deadline(tmp_path: Path) -> None:
+    with node_and_planner(tmp_path / 'log') as (node, planner):
+        planner.wait_until_serving()
+        running_query(planner, 'stopped', budget_s=4.0)
+        worker = node.wait_for_worker()
+        worker.suspend()
+        planner.wait_for(['stopped'], 10.0)
+        reply = planner.reply_to('stopped')
+        assert reply.reason == msg.DeadlineMiss.KILLED
+        assert reply.bill.slack > 0
+        wait_until(lambda: not worker.is_running(), 10.0, 'the stopped worker to be killed')
+        planner.wait_until_serving()
+        assert node.wait_for_worker().pid != worker.pid
+        assert isinstance(planner.ask(planner.query(id='next')), msg.Response)
+
+
+def test_a_killed_worker_is_an_engine_fault_at_once(tmp_path: Path) -> None:
+    with node_and_planner(tmp_path / 'log') as (node, planner):
+        planner.wait_until_serving()
+        running_query(planner, 'faulted')
+        killed_s = time.monotonic()
+        node.wait_for_worker().kill()
+        planner.wait_for(['faulted'], 10.0)
+        assert planner.received_s['planner', 'faulted'] - killed_s < 5.0
+        reply = planner.reply_to('faulted')
+        assert reply.reason == msg.DeadlineMiss.ENGINE_FAULT
+        assert 'SIGKILL' in reply.detail
+        planner.wait_until_serving()
+        assert isinstance(planner.ask(planner.query(id='next')), msg.Response)
+
+
+def test_a_worker_killed_in_a_loop_is_started_again_less_and_less_often(tmp_path: Path) -> None:
+    with node_and_planner(tmp_path / 'log') as (node, planner):
+        planner.wait_until_matched()
+        killed_s = []
+        for number in range(4):
+            node.wait_for_worker().kill()
+            killed_s.append(time.monotonic())
+            wait_until(lambda: node.worker is None, 5.0, 'the worker to be gone')
+            reply = planner.ask(planner.query(id=f'meanwhile-{number}'))
+            assert reply.reason == msg.DeadlineMiss.NOT_READY
+        gaps = [later - earlier for earlier, later in itertools.pairwise(killed_s)]
+        assert gaps[-1] > 1.9, gaps  # 0.5, 1 and 2 s of back-off, besides the time to be seen
+        planner.wait_until_serving()
+        assert isinstance(planner.ask(planner.query(id='next')), msg.Response)
+
+
+def test_a_model_that_does_not_exist_is_said_in_a_sentence(tmp_path: Path) -> None:
+    with node_and_planner(tmp_path / 'log', model='/nowhere/model.gguf') as (node, planner):
+        planner.wait_until_matched()
+        wait_until(lambda: 'does not exist' in node.log.read_text(), 60.0, 'the sentence')
+        for number in range(2):
+            reply = planner.ask(planner.query(id=str(number)))
+            assert reply.reason == msg.DeadlineMiss.NOT_READY
+            assert "'/nowhere/model.gguf' does not exist" in reply.detail
+        assert node.popen.poll() is None
+        assert_no_traceback(node)
+
+
+def test_without_a_clock_simulated_deadlines_are_invalid_and_budgets_hold(tmp_path: Path) -> None:
+    with node_and_planner(tmp_path / 'log', use_sim_time='true') as (_, planner):
+        planner.wait_until_serving()
+        query = planner.query(id='deadline', budget_s=0.0)
+        query.deadline.sec = 100
+        reply = planner.ask(query)
+        assert reply.reason == msg.DeadlineMiss.INVALID_QUERY
+        assert '/clock' in reply.detail
+        assert isinstance(planner.ask(planner.query(id='budget')), msg.Response)
+
+
+@pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_cancels_what_runs_and_waits(tmp_path: Path, number: int) -> None:
+    with node_and_planner(tmp_path / 'log') as (node, planner):
+        planner.wait_until_serving()
+        running_query(planner, 'running')
+        planner.publisher.publish(planner.query(id='queued'))
+        time.sleep(0.5)
+        worker = node.wait_for_worker()
+        code, seconds = node.end(number)
+        planner.wait_for(['running', 'queued'], 5.0)
+        for query_id in ('running', 'queued'):
+            assert planner.reply_to(query_id).reason == msg.DeadlineMiss.CANCELLED
+        assert code == 0
+        assert seconds < 4.0  # 2 s by design
+        wait_until(lambda: not worker.is_running(), 2.0, 'the worker to be gone')
+        assert_no_traceback(node)
+
+
+def test_a_signal_during_the_prefill_cancels_it(tmp_path: Path) -> None:
+    with node_and_planner(tmp_path / 'log') as (node, planner):
+        planner.wait_until_serving()
+        planner.publisher.publish(planner.query('word ' * 7000, id='prefill'))
+        time.sleep(1.0)
+        code, seconds = node.end()
+        planner.wait_for(['prefill'], 5.0)
+        assert planner.reply_to('prefill').reason == msg.DeadlineMiss.CANCELLED
+        assert (code, seconds < 4.0) == (0, True)
+        assert_no_traceback(node)
+
+
+def test_a_signal_while_loading_ends_both_processes(tmp_path: Path) -> None:
+    with node_and_planner(tmp_path / 'log') as (node, planner):
+        planner.wait_until_matched()
+        worker = node.wait_for_worker()
+        assert planner.ask(planner.query(id='early')).reason == msg.DeadlineMiss.NOT_READY
+        code, seconds = node.end()
+        assert (code, seconds < 4.0) == (0, True)
+        wait_until(lambda: not worker.is_running(), 2.0, 'the worker to be gone')
+        assert_no_traceback(node)
+
+
+def test_a_killed_node_leaves_no_worker_behind(tmp_path: Path) -> None:
+    with node_and_planner(tmp_path / 'log') as (node, _):
+        worker = node.wait_for_worker()
+        node.popen.kill()
+        node.popen.wait()
+        wait_until(
+            lambda: not worker.is_running() or worker.status() == psutil.STATUS_ZOMBIE,
+            5.0,
+            'the worker to be gone',
+        )
+
+
+def test_a_bad_parameter_at_start_is_a_sentence_and_an_exit_code(tmp_path: Path) -> None:
+    with node_and_planner(tmp_path / 'log', publish_reserve=99.0) as (node, _):
+        assert node.popen.wait(timeout=30.0) == 1
+        assert 'publish_reserve' in node.log.read_text()
+        assert_no_traceback(node)

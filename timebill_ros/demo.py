@@ -1,0 +1,213 @@
+"""Three questions of a robot planner to the real node: generous, tight and impossible budgets.
+
+The planner here is an ordinary rclpy node that knows the public topics only.
+"""
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import rclpy
+from rclpy.executors import SingleThreadedExecutor
+from rclpy.node import Node
+from rclpy.qos import QoSProfile
+
+import timebill_ros.msg as msg
+
+NAMESPACE = '/timebill_demo'
+_START_TIMEOUT_S = 300.0
+
+
+@dataclass(frozen=True)
+class Question:
+    """A question of the demo; the budget in seconds."""
+
+    id: str
+    time_budget_s: float
+    max_new_tokens: int
+    prompt: str
+
+
+_SCENE = 'You control a mobile robot with one arm in a kitchen. '
+QUESTIONS = [
+    Question(
+        'generous',
+        30.0,
+        160,
+        _SCENE + 'The cup is on the table, the dishwasher is closed. '
+        'List the steps to put the cup into the dishwasher.',
+    ),
+    Question(
+        'tight',
+        1.5,
+        160,
+        _SCENE + 'A person has stepped into your path, two metres ahead. '
+        'Say in a few sentences what you do now and why.',
+    ),
+    Question(
+        'impossible', 0.06, 160, _SCENE + 'Explain in detail how you would clean the whole room.'
+    ),
+]
+
+
+class Planner(Node):
+    """Asks one question at a time and waits for its reply, printing the text as it comes."""
+
+    def __init__(self) -> None:
+        super().__init__('demo_planner')
+        self._answered = threading.Event()
+        self._reply: Any = None
+        qos = QoSProfile(depth=100)
+        self._queries = self.create_publisher(msg.Query, f'{NAMESPACE}/timebill/query', qos)
+        for message_type, topic, callback in (
+            (msg.ResponseChunk, 'response_chunk', self._on_chunk),
+            (msg.Response, 'response', self._on_reply),
+            (msg.DeadlineMiss, 'deadline_miss', self._on_reply),
+        ):
+            self.create_subscription(message_type, f'{NAMESPACE}/timebill/{topic}', callback, qos)
+
+    def ask(self, question: Question) -> Any:
+        """Return the terminal reply; None if none comes by a second after the deadline."""
+        self._answered.clear()
+        self._reply = None
+        query = msg.Query(
+            asker='demo',
+            id=question.id,
+            prompt=question.prompt,
+            max_new_tokens=question.max_new_tokens,
+        )
+        query.header.stamp = self.get_clock().now().to_msg()
+        query.time_budget.sec = int(question.time_budget_s)
+        query.time_budget.nanosec = int(question.time_budget_s % 1 * 1e9)
+        self._queries.publish(query)
+        self._answered.wait(question.time_budget_s + 1.0)
+        return self._reply
+
+    def wait_until_ready(self) -> None:
+        """Ask until the node no longer says NOT_READY.
+
+        Errors:
+            TimeoutError: the model is not there after minutes.
+        """
+        end = time.monotonic() + _START_TIMEOUT_S
+        while time.monotonic() < end:
+            if self._queries.get_subscription_count() and self.count_publishers(
+                f'{NAMESPACE}/timebill/deadline_miss'
+            ):
+                reply = self.ask(Question('ready?', 5.0, 1, 'Ready?'))
+                is_miss = isinstance(reply, msg.DeadlineMiss)
+                if reply is not None and not (is_miss and reply.reason == reply.NOT_READY):
+                    return
+            time.sleep(0.5)
+        raise TimeoutError(f'the node was not ready after {_START_TIMEOUT_S:.0f} s')
+
+    def _on_chunk(self, chunk: msg.ResponseChunk) -> None:
+        if chunk.query_id != 'ready?':
+            print(chunk.text, end='', flush=True)
+
+    def _on_reply(self, reply: Any) -> None:
+        self._reply = reply
+        self._answered.set()
+
+
+@contextlib.contextmanager
+def running_node() -> Iterator['subprocess.Popen[bytes]']:
+    """Run the real node in a process of its own, as long as the block lasts."""
+    command = [sys.executable, '-m', 'timebill_ros.node', '--ros-args', '-r', f'__ns:={NAMESPACE}']
+    process = subprocess.Popen(command)
+    try:
+        yield process
+    finally:
+        process.send_signal(signal.SIGINT)
+        process.wait(timeout=10)
+
+
+def table(replies: list[Any]) -> str:
+    """Return outcomes and bills as a table, one column a question."""
+    rows = [
+        ('time budget [s]', lambda bill: f'{bill.time_budget:.2f}'),
+        ('prompt / kept [tokens]', lambda bill: f'{bill.prompt_tokens} / {bill.kept_tokens}'),
+        ('eviction ratio', lambda bill: f'{bill.eviction_ratio:.2f}'),
+        ('response [tokens]', lambda bill: f'{bill.response_tokens}'),
+        ('queue [s]', lambda bill: f'{bill.queue_time:.3f}'),
+        *(_predicted_and_measured(item) for item in ('prefill', 'eviction', 'decode', 'total')),
+        ('worst case [s]', lambda bill: _known(bill.worst_case_time)),
+        ('slack [s]', lambda bill: f'{bill.slack:.3f}'),
+    ]
+    lines = [_line('', [question.id for question in QUESTIONS])]
+    lines.append(_line('outcome', [_outcome(reply) for reply in replies]))
+    for label, cell in rows:
+        lines.append(_line(label, [cell(reply.bill) for reply in replies]))
+    return '\n'.join(lines)
+
+
+def _predicted_and_measured(item: str) -> tuple[str, Any]:
+    return (
+        f'{item}, predicted / measured [s]',
+        lambda bill: (
+            f'{_known(getattr(bill, f"predicted_{item}_time"))}'
+            f' / {getattr(bill, f"{item}_time"):.3f}'
+        ),
+    )
+
+
+def _known(seconds: float) -> str:
+    return f'{seconds:.3f}' if seconds else '-'
+
+
+def _line(label: str, cells: list[str]) -> str:
+    return f'{label:36}' + ''.join(f'{cell:>20}' for cell in cells)
+
+
+def _outcome(reply: Any) -> str:
+    names = (
+        ('EOS', 'LENGTH', 'REPETITION', 'DEADLINE')
+        if isinstance(reply, msg.Response)
+        else (
+            *('INFEASIBLE', 'QUEUE_FULL', 'EXPIRED', 'KILLED', 'SKIPPED', 'ENGINE_FAULT'),
+            *('INVALID_QUERY', 'DUPLICATE_ID', 'NOT_READY', 'CANCELLED'),
+        )
+    )
+    value = reply.finish_reason if isinstance(reply, msg.Response) else reply.reason
+    kind = 'answer' if isinstance(reply, msg.Response) else 'miss'
+    return next(f'{kind}: {name}' for name in names if getattr(reply, name) == value)
+
+
+def main() -> int:
+    """Run the demo; return the exit status."""
+    os.environ.setdefault('RCUTILS_COLORIZED_OUTPUT', '0')
+    rclpy.init()
+    planner = Planner()
+    executor = SingleThreadedExecutor()
+    executor.add_node(planner)
+    spinning = threading.Thread(target=executor.spin, daemon=True)
+    spinning.start()
+    replies = []
+    with running_node():
+        print('starting the node (the very first time, the model is converted: half a minute)')
+        planner.wait_until_ready()
+        for question in QUESTIONS:
+            print(f'\n--- {question.id}: {question.time_budget_s} s\n> {question.prompt}')
+            reply = planner.ask(question)
+            if reply is None:
+                print('no reply: this must not happen', file=sys.stderr)
+                return 1
+            replies.append(reply)
+            print(f'\n[{_outcome(reply)}] {getattr(reply, "detail", "")}')
+        print('\n' + table(replies))
+    executor.shutdown(timeout_sec=0.5)
+    spinning.join(timeout=1.0)
+    planner.destroy_node()
+    rclpy.shutdown()
+    return 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())
