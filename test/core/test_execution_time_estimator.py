@@ -102,6 +102,12 @@ def test_the_fewest_lengths_are_met_exactly():
     assert found.t_step(2000) == pytest.approx(TRUTH.t_step(2000), rel=1e-6)
 
 
+def test_of_three_lengths_none_is_left_out_because_two_make_a_line():
+    prefills = [Sample(n, TRUTH.t_prefill(n)) for n in (100, 1000, 3000)]
+    found = fit(prefills, [Sample(128, 0.0175), Sample(1024, 0.024), Sample(4096, 0.037)])
+    assert found.step.left_out == 0
+
+
 @pytest.mark.parametrize(('tokens', 'seconds', 'sentence'), [
     (0, 1.0, 'tokens must be >= 1, got 0'), (1, 0.0, 'seconds must be finite and > 0, got 0'),
     (1, float('nan'), 'seconds must be finite and > 0, got nan')])

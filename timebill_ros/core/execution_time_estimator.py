@@ -110,7 +110,9 @@ def _fit_curve(
         here = tokens == length
         expected[here] = np.median(seconds[here])
     deviation = np.abs(seconds / expected - 1.0)
-    spread = 1.4826 * float(np.median(deviation))
+    # A curve of as many coefficients meets as many samples exactly: they tell no spread.
+    telling = np.sort(deviation)[min(len(powers), len(samples) - 1):]
+    spread = 1.4826 * float(np.median(telling))
     good = deviation <= max(OUTLIER_SPREADS * spread, OUTLIER_FLOOR)
     if len(np.unique(tokens[good])) < len(powers):
         good[:] = True
