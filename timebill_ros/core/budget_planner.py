@@ -1,16 +1,221 @@
 """From a query and what is known of its cost to a plan. Pure: no clock, no model."""
 
+import math
+from dataclasses import dataclass, field
+
+from timebill_ros.core.optimal_eviction_ratio import optimal_eviction_ratio
 from timebill_ros.core.plan import Plan
+from timebill_ros.core.planner_settings import PlannerSettings
+from timebill_ros.core.time_model import TimeModel
+
+ROUNDING = 1e-9
+"""So that (1 - 0.95) * 1000, a little more than 50 in floating point, counts as 50."""
 
 
+@dataclass(frozen=True)
 class BudgetPlanner:
-    """Chooses how much of the KV cache to evict. Without a time model: nothing."""
+    """Chooses how much of the KV cache to evict.
 
-    def plan(self, prompt_tokens: int, max_new_tokens: int) -> Plan:
-        """Plan a query.
+    Without a time model, policy timebill evicts nothing and every expected figure is 0.
+
+    Arguments:
+        settings: what an operator chooses.
+        time_model: coefficients with their margin delta, corrected for drift; None: not fitted.
+    """
+
+    settings: PlannerSettings = field(default_factory=PlannerSettings)
+    time_model: TimeModel | None = None
+
+    def plan(
+        self,
+        prompt_tokens: int,
+        max_new_tokens: int,
+        *,
+        predicted_response_tokens: int | None = None,
+        remaining_s: float = math.inf,
+        predictor_time_s: float = 0.0,
+    ) -> Plan:
+        """Plan a query before its prefill.
 
         Arguments:
             prompt_tokens: N_x, length of the prompt with the chat template applied.
             max_new_tokens: N_max, upper bound of the response's length.
+            predicted_response_tokens: N_hat, brought into 1..N_max; None: N_max.
+            remaining_s: T, what is left of the budget when the prefill starts, less any reserve;
+                any sign, may be infinite [s].
+            predictor_time_s: time of the length predictor that the prefill does not hide [s].
+
+        Raises:
+            ValueError: a length is < 1, or a time is not a number.
         """
-        return Plan(kept_tokens=prompt_tokens, max_new_tokens=max_new_tokens)
+        prefill_s = 0.0
+        if self.time_model is not None:
+            prefill_s = (1.0 + self.time_model.delta) * self.time_model.t_prefill(prompt_tokens)
+        return self._plan(
+            prompt_tokens,
+            max_new_tokens,
+            predicted_response_tokens,
+            prefill_s,
+            remaining_s - predictor_time_s,
+        )
+
+    def plan_after_prefill(
+        self,
+        prompt_tokens: int,
+        max_new_tokens: int,
+        *,
+        prefill_time_s: float,
+        predicted_response_tokens: int | None = None,
+        remaining_s: float = math.inf,
+    ) -> Plan:
+        """Plan a query again when its prefill is over: only eviction and decoding must still fit.
+
+        Arguments:
+            prompt_tokens: as for plan.
+            max_new_tokens: as for plan.
+            predicted_response_tokens: as for plan.
+            prefill_time_s: what the prefill took; it enters worst_case_time_s [s].
+            remaining_s: what is left of the budget now, less any reserve [s].
+
+        Raises:
+            ValueError: a length is < 1, or a time is not a number.
+        """
+        return self._plan(
+            prompt_tokens,
+            max_new_tokens,
+            predicted_response_tokens,
+            prefill_time_s,
+            prefill_time_s + remaining_s,
+        )
+
+    def is_feasible(
+        self,
+        prompt_tokens: int,
+        remaining_s: float,
+        *,
+        predictor_time_s: float = 0.0,
+    ) -> bool:
+        """Whether a query should be admitted: even the shortest answer may fit what is left.
+
+        The shortest answer is one token: it comes from the prefill, so nothing is evicted and no
+        step is taken. The mean counts, not the worst case: refused is only what the estimate says
+        cannot be met. Without a time model only a spent budget is refused.
+
+        Arguments:
+            prompt_tokens: N_x.
+            remaining_s: what is left of the budget, less any reserve [s].
+            predictor_time_s: time of the length predictor that the prefill does not hide [s].
+        """
+        return remaining_s >= self._shortest_s(prompt_tokens) + predictor_time_s
+
+    def minimum_time_budget_s(
+        self,
+        prompt_tokens: int,
+        *,
+        predictor_time_s: float = 0.0,
+        overhead_s: float = 0.0,
+    ) -> float:
+        """Return the smallest budget with which is_feasible admits a query, in whole ms [s].
+
+        Arguments:
+            prompt_tokens: as for is_feasible.
+            predictor_time_s: as for is_feasible.
+            overhead_s: what is taken off the budget before is_feasible is asked: the reserve, and
+                an allowance for transport and waiting [s].
+        """
+        shortest_s = self._shortest_s(prompt_tokens) + predictor_time_s + overhead_s
+        return math.floor(shortest_s * 1000.0 + 1.0) / 1000.0
+
+    def _shortest_s(self, prompt_tokens: int) -> float:
+        return 0.0 if self.time_model is None else self.time_model.t_prefill(prompt_tokens)
+
+    def _plan(
+        self,
+        prompt_tokens: int,
+        max_new_tokens: int,
+        predicted_response_tokens: int | None,
+        prefill_s: float,
+        total_s: float,
+    ) -> Plan:
+        """Plan with prefill_s for the prefill, and total_s from its start to the deadline."""
+        for name, tokens in (('prompt_tokens', prompt_tokens), ('max_new_tokens', max_new_tokens)):
+            if tokens < 1:
+                raise ValueError(f'{name} must be >= 1, got {tokens}')
+        if math.isnan(total_s):
+            raise ValueError(f'remaining_s must be a number, got {total_s}')
+
+        time_model = self.time_model
+        if time_model is None:
+            kept = self._kept_by_policy(prompt_tokens)
+            return Plan(kept, max_new_tokens, eviction_ratio=1.0 - kept / prompt_tokens)
+
+        expected = max_new_tokens
+        if predicted_response_tokens is not None:
+            expected = min(max(1, predicted_response_tokens), max_new_tokens)
+        longest = self._worst_case_tokens(expected, max_new_tokens)
+        if self.settings.eviction_policy == 'timebill':
+            kept = self._kept_to_fit(time_model, prompt_tokens, longest, prefill_s, total_s)
+        else:
+            kept = self._kept_by_policy(prompt_tokens)
+        return Plan(
+            kept_tokens=kept,
+            max_new_tokens=max_new_tokens,
+            eviction_ratio=1.0 - kept / prompt_tokens,
+            predicted_response_tokens=expected,
+            worst_case_response_tokens=longest,
+            predicted_prefill_time_s=time_model.t_prefill(prompt_tokens),
+            predicted_eviction_time_s=(
+                time_model.t_eviction(prompt_tokens) if kept < prompt_tokens else 0.0
+            ),
+            predicted_decode_time_s=time_model.t_decode(kept, expected),
+            worst_case_time_s=prefill_s
+            + (1.0 + time_model.delta) * time_model.t_after_prefill(prompt_tokens, kept, longest),
+        )
+
+    def _worst_case_tokens(self, expected: int, max_new_tokens: int) -> int:
+        """Return N_W = min(k * N_hat, N_max), rounded up."""
+        longest = min(self.settings.pessimistic_factor * expected, max_new_tokens)
+        return math.ceil(longest - ROUNDING)
+
+    def _kept_by_policy(self, prompt_tokens: int) -> int:
+        """Return what is kept whatever the budget: policies fixed and off, or no time model."""
+        if self.settings.eviction_policy != 'fixed':
+            return prompt_tokens
+        kept = math.floor((1.0 - self.settings.fixed_eviction_ratio) * prompt_tokens + ROUNDING)
+        return max(kept, min(self.settings.min_kept_tokens, prompt_tokens))
+
+    def _kept_to_fit(
+        self,
+        time_model: TimeModel,
+        prompt_tokens: int,
+        response_tokens: int,
+        prefill_s: float,
+        total_s: float,
+    ) -> int:
+        """Return the most tokens with which the worst case fits, else the quickest choice."""
+        worst = time_model.scaled(1.0 + time_model.delta)
+        ratio_max = self.settings.max_eviction_ratio
+        fewest = max(
+            math.ceil((1.0 - ratio_max) * prompt_tokens - ROUNDING),
+            min(self.settings.min_kept_tokens, prompt_tokens),
+        )
+
+        def worst_s(kept: int) -> float:
+            return prefill_s + (1.0 + time_model.delta) * time_model.t_after_prefill(
+                prompt_tokens, kept, response_tokens
+            )
+
+        if worst_s(prompt_tokens) <= total_s:
+            return prompt_tokens
+        if worst_s(fewest) > total_s:
+            # Nothing fits. Evicting may cost more than it saves; then it is left.
+            return fewest if worst_s(fewest) < worst_s(prompt_tokens) else prompt_tokens
+
+        decode_s = total_s - prefill_s - worst.t_eviction(prompt_tokens)
+        ratio = optimal_eviction_ratio(worst, prompt_tokens, response_tokens, decode_s, ratio_max)
+        kept = math.floor((1.0 - ratio) * prompt_tokens)
+        # The formula is exact; its value in floating point can be one token off.
+        for candidate in (kept + 1, kept, kept - 1):
+            if fewest <= candidate < prompt_tokens and worst_s(candidate) <= total_s:
+                return candidate
+        return fewest

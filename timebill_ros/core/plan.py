@@ -9,13 +9,14 @@ class Plan:
 
     Arguments:
         kept_tokens: prompt tokens that stay in the KV cache.
-        max_new_tokens: generation ends here [tokens].
+        max_new_tokens: generation ends here [tokens]; as asked, a plan never lowers it.
         eviction_ratio: effective alpha, 1 - kept_tokens / prompt_tokens, in [0, 1).
         predicted_response_tokens: N_hat.
         worst_case_response_tokens: N_W = min(k * N_hat, N_max).
         predicted_prefill_time_s, predicted_eviction_time_s, predicted_decode_time_s: mean
-            estimates [s].
-        worst_case_time_s: t_wcet, the bound on the sum of the three [s].
+            estimates [s], the decoding's for N_hat.
+        worst_case_time_s: t_wcet, the bound on the sum of the three for N_W [s]. In a plan made
+            after the prefill, the prefill counts in it as measured.
     """
 
     kept_tokens: int

@@ -1,0 +1,51 @@
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from timebill_ros.core.time_model import TimeModel
+
+SMOLLM = TimeModel(a=2.5e-7, b=8e-4, c=0.02, p=5e-6, q=0.017, e1=4e-5, e0=0.01, delta=0.25)
+
+
+@given(kept=st.integers(0, 5000), response=st.integers(-1, 800))
+def test_decoding_is_the_sum_over_its_steps(kept, response):
+    by_steps = sum(SMOLLM.t_step(kept + i - 1) for i in range(1, response))
+    assert SMOLLM.t_decode(kept, response) == pytest.approx(by_steps, rel=1e-9, abs=1e-12)
+
+
+def test_prefill_is_quadratic_in_the_prompt():
+    assert SMOLLM.t_prefill(1000) == pytest.approx(0.25 + 0.8 + 0.02)
+
+
+def test_a_response_of_one_token_costs_the_prefill_only():
+    assert SMOLLM.t_e2e(1000, 1000, 1) == SMOLLM.t_prefill(1000)
+
+
+def test_eviction_is_paid_only_when_something_is_evicted():
+    unevicted = SMOLLM.t_e2e(1000, 1000, 1)
+    assert SMOLLM.t_e2e(1000, 999, 1) - unevicted == pytest.approx(SMOLLM.t_eviction(1000))
+    assert SMOLLM.t_eviction(1000) == pytest.approx(0.05)
+
+
+def test_worst_case_is_the_mean_with_its_margin():
+    assert SMOLLM.t_wcet(900, 300, 64) == pytest.approx(1.25 * SMOLLM.t_e2e(900, 300, 64))
+
+
+def test_scaling_multiplies_every_time_and_leaves_the_margin():
+    slower = SMOLLM.scaled(1.3)
+    assert slower.t_e2e(900, 300, 64) == pytest.approx(1.3 * SMOLLM.t_e2e(900, 300, 64))
+    assert slower.delta == SMOLLM.delta
+
+
+def test_leverage_is_the_share_of_a_step_that_eviction_saves():
+    step, evicted = SMOLLM.t_step(4000), SMOLLM.t_step(200)
+    assert SMOLLM.leverage(4000, 0.95) == pytest.approx((step - evicted) / step)
+    assert TimeModel(0, 0, 0, 0, 0).leverage(4000, 0.95) == 0.0
+
+
+@pytest.mark.parametrize('value', [-1e-9, math.nan, math.inf])
+def test_a_coefficient_that_is_no_time_is_refused(value):
+    with pytest.raises(ValueError, match='p must be finite and >= 0, got'):
+        TimeModel(1, 1, 1, value, 1)

@@ -1,0 +1,87 @@
+"""How the time model is corrected while running: clocks and temperature change under a robot."""
+
+import math
+from dataclasses import dataclass, replace
+from statistics import median
+
+from timebill_ros.core.bill import Bill
+from timebill_ros.core.time_model import TimeModel
+
+WINDOW = 15
+"""Recent bills whose median ratio is the factor: 8 alike move it, 7 outliers do not."""
+FACTOR_BOUND = 4.0
+"""The factor stays in 1/4..4."""
+USUAL_FACTOR = (0.8, 1.25)
+MISS_SHARE = 0.01
+"""Share of bills that may exceed the worst case."""
+DELTA_STEP = 0.05
+"""A bill above the worst case raises delta by 99 % of this; one within lowers it by 1 %."""
+DELTA_BOUND = 1.0
+
+
+@dataclass(frozen=True)
+class Drift:
+    """A factor on every time of the fitted model, and its margin delta, as bills have moved them.
+
+    The factor is the median of measured/predicted over a sliding window that starts out full of
+    ones. Delta follows the 99 % quantile of what remains by adaptive conformal inference (Gibbs
+    and Candes, 2021): in the long run 1 % of bills exceed the worst case, whatever their
+    distribution, as long as delta does not meet its bounds; and one outlier raises it by no more
+    than one step.
+
+    Arguments:
+        fitted: the time model as profiled.
+        delta: the present margin, in 0..1 (or to the fitted one, if that is larger).
+        log_ratios: of the window's bills, newest last.
+    """
+
+    fitted: TimeModel
+    delta: float
+    log_ratios: tuple[float, ...] = (0.0,) * WINDOW
+
+    @classmethod
+    def of(cls, fitted: TimeModel) -> 'Drift':
+        """Return the state before the first bill."""
+        return cls(fitted, fitted.delta)
+
+    @property
+    def factor(self) -> float:
+        """What every fitted time is multiplied by, in 1/4..4."""
+        bound = math.log(FACTOR_BOUND)
+        return math.exp(min(max(median(self.log_ratios), -bound), bound))
+
+    @property
+    def out_of_range(self) -> bool:
+        """Whether the machine is no longer the one that was profiled: factor not in 0.8..1.25."""
+        low, high = USUAL_FACTOR
+        return not low <= self.factor <= high
+
+    @property
+    def model(self) -> TimeModel:
+        """The time model to plan with."""
+        return replace(self.fitted.scaled(self.factor), delta=self.delta)
+
+    def ratio(self, bill: Bill) -> float | None:
+        """Return measured / predicted total time of a bill, predicted by the present model.
+
+        Predicted for the response as long as it became: the bill's own prediction is for N_hat,
+        and its error is the length predictor's. None if the bill has no complete prefill.
+        """
+        if bill.kept_tokens < 1 or bill.response_tokens < 1:
+            return None
+        measured_s = bill.prefill_time + bill.eviction_time + bill.decode_time
+        predicted_s = self.model.t_e2e(bill.prompt_tokens, bill.kept_tokens, bill.response_tokens)
+        if not (measured_s > 0.0 and predicted_s > 0.0 and math.isfinite(measured_s)):
+            return None
+        return measured_s / predicted_s
+
+    def observed(self, bill: Bill) -> 'Drift':
+        """Return the state after one more bill; itself if the bill tells nothing."""
+        ratio = self.ratio(bill)
+        if ratio is None:
+            return self
+        missed = ratio > 1.0 + self.delta
+        delta = self.delta + DELTA_STEP * (float(missed) - MISS_SHARE)
+        delta = min(max(delta, 0.0), max(DELTA_BOUND, self.fitted.delta))
+        log_ratio = math.log(ratio * self.factor)
+        return Drift(self.fitted, delta, (*self.log_ratios[1:], log_ratio))

@@ -1,0 +1,170 @@
+"""From measured times to a time model: robust least squares on the relative error."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from math import isfinite
+
+import numpy as np
+from numpy.typing import NDArray
+
+from timebill_ros.core.time_model import TimeModel
+from timebill_ros.core.worst_case_margin import Generation, fit_delta
+
+Array = NDArray[np.float64]
+
+OUTLIER_SPREADS = 5.0
+OUTLIER_FLOOR = 0.05
+"""A sample is left out when it is off by more than 5 robust standard deviations, and by 5 %."""
+FEW_REPEATS = 3
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One measurement: a length (N_x, or N_kv before the step) [tokens] and its time [s]."""
+
+    tokens: int
+    seconds: float
+
+    def __post_init__(self) -> None:
+        if self.tokens < 1:
+            raise ValueError(f'tokens must be >= 1, got {self.tokens}')
+        if not (isfinite(self.seconds) and self.seconds > 0.0):
+            raise ValueError(f'seconds must be finite and > 0, got {self.seconds}')
+
+
+@dataclass(frozen=True)
+class CurveFit:
+    """How one curve came about: samples given, samples left out, mean error on the others [%]."""
+
+    samples: int = 0
+    left_out: int = 0
+    mape: float = 0.0
+
+
+@dataclass(frozen=True)
+class TimeFit:
+    """A time model, and what it rests on; generations is how many delta was taken from."""
+
+    model: TimeModel
+    prefill: CurveFit
+    step: CurveFit
+    eviction: CurveFit
+    generations: int
+
+
+def fit(
+    prefills: Sequence[Sample],
+    steps: Sequence[Sample],
+    evictions: Sequence[Sample] = (),
+    generations: Sequence[Generation] = (),
+) -> TimeFit:
+    """Fit the coefficients by least squares on the relative error, and the margin delta.
+
+    Every coefficient is kept non-negative. For a and b that is what 'never falls with the length'
+    means; c is the fixed cost of a call, and a negative one would predict negative times for
+    prompts shorter than any profiled.
+
+    Outliers are left out and counted. A sample is held against the median of its own length where
+    that was measured 3 times or more (so what is true of a length is never left out because it is
+    off the curve), else against a first fit that minimises the absolute error. Then every length
+    counts once, with its mean: of a sum of steps the mean is what matters.
+
+    Delta covers 99 % of held-out relative residuals of whole generations. Those of single steps
+    would not do: their noise averages out over a generation, and what a generation adds (cold
+    caches, a busy machine) would be missing. The bound is used for the whole and, once the prefill
+    is over, for the rest alone, so delta is the larger of both quantiles. See upper_quantile for
+    small samples; with fewer than 20 generations it is at least 0.25.
+
+    Arguments:
+        prefills: at least 3 different lengths.
+        steps: at least 2 different lengths.
+        evictions: at least 2 different lengths, or none: then eviction is free.
+        generations: not those that the samples were taken from.
+
+    Raises:
+        ValueError: too few different lengths.
+    """
+    (a, b, c), prefill = _fit_curve('prefills', prefills, (2, 1, 0))
+    (p, q), step = _fit_curve('steps', steps, (1, 0))
+    (e1, e0), eviction = (
+        ((0.0, 0.0), CurveFit()) if not evictions else _fit_curve('evictions', evictions, (1, 0))
+    )
+    mean = TimeModel(a, b, c, p, q, e1, e0)
+    model = TimeModel(a, b, c, p, q, e1, e0, delta=fit_delta(mean, generations))
+    return TimeFit(model, prefill, step, eviction, len(generations))
+
+
+def _fit_curve(
+    name: str,
+    samples: Sequence[Sample],
+    powers: tuple[int, ...],
+) -> tuple[tuple[float, ...], CurveFit]:
+    """Fit seconds = sum of coefficient * tokens^power to samples, without the outliers."""
+    tokens = np.array([sample.tokens for sample in samples], dtype=np.float64)
+    seconds = np.array([sample.seconds for sample in samples], dtype=np.float64)
+    lengths, repeats = np.unique(tokens, return_counts=True)
+    if len(lengths) < len(powers):
+        raise ValueError(
+            f'{name} must hold at least {len(powers)} different lengths, got {len(lengths)}'
+        )
+
+    expected = _columns(tokens, powers) @ _least_absolute(tokens, seconds, powers)
+    for length in lengths[repeats >= FEW_REPEATS]:
+        here = tokens == length
+        expected[here] = np.median(seconds[here])
+    deviation = np.abs(seconds / expected - 1.0)
+    # A curve of as many coefficients meets as many samples exactly: they tell no spread.
+    telling = np.sort(deviation)[min(len(powers), len(samples) - 1) :]
+    spread = 1.4826 * float(np.median(telling))
+    good = deviation <= max(OUTLIER_SPREADS * spread, OUTLIER_FLOOR)
+    if len(np.unique(tokens[good])) < len(powers):
+        good[:] = True
+
+    kept = np.unique(tokens[good])
+    means = np.array([seconds[good & (tokens == length)].mean() for length in kept])
+    coefficients = _least_squares(kept, means, powers, np.ones_like(kept))
+    errors = np.abs(_columns(tokens[good], powers) @ coefficients / seconds[good] - 1.0)
+    quality = CurveFit(len(samples), int((~good).sum()), 100.0 * float(errors.mean()))
+    return tuple(float(value) for value in coefficients), quality
+
+
+def _least_absolute(tokens: Array, seconds: Array, powers: tuple[int, ...]) -> Array:
+    """Minimise the sum of absolute relative errors, by re-weighted least squares."""
+    weights = np.ones_like(tokens)
+    for _ in range(20):
+        coefficients = _least_squares(tokens, seconds, powers, weights)
+        errors = np.abs(_columns(tokens, powers) @ coefficients / seconds - 1.0)
+        weights = 1.0 / np.maximum(errors, 1e-4)
+    return coefficients
+
+
+def _least_squares(
+    tokens: Array,
+    seconds: Array,
+    powers: tuple[int, ...],
+    weights: Array,
+) -> Array:
+    """Minimise the weighted sum of squared relative errors over non-negative coefficients.
+
+    The optimum is the unconstrained one on the set of coefficients that are not 0 in it; there are
+    at most 7 such sets, so all are tried.
+    """
+    root = np.sqrt(weights)
+    rows = _columns(tokens, powers) / seconds[:, None] * root[:, None]
+    norms = np.sqrt((rows**2).sum(axis=0))
+    best, best_error = np.zeros(len(powers)), float((root**2).sum())
+    for size in range(1, len(powers) + 1):
+        for support in combinations(range(len(powers)), size):
+            columns = list(support)
+            solution = np.linalg.lstsq(rows[:, columns] / norms[columns], root, rcond=None)[0]
+            error = float(((rows[:, columns] / norms[columns] @ solution - root) ** 2).sum())
+            if error < best_error and (solution >= 0.0).all():
+                best, best_error = np.zeros(len(powers)), error
+                best[columns] = solution / norms[columns]
+    return best
+
+
+def _columns(tokens: Array, powers: tuple[int, ...]) -> Array:
+    """Return the matrix (samples, powers) of tokens^power."""
+    return tokens[:, None] ** np.array(powers, dtype=np.float64)

@@ -1,0 +1,93 @@
+"""Time models on disk, so that a machine is profiled once for each way of running a model."""
+
+import hashlib
+import json
+import os
+import tempfile
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from timebill_ros.core.time_model import TimeModel
+
+FORMAT = 1
+"""Raised when the coefficients' meaning changes: older files then count as absent."""
+
+
+@dataclass(frozen=True)
+class ProfileKey:
+    """Everything that a time depends on, as text. Another key is another profile.
+
+    Arguments:
+        model: name of the model.
+        weights_hash: hash of its weights' file.
+        device: such as the CPU's or GPU's name.
+        dtype: of activations and cache.
+        quantisation: of the weights.
+        threads: number of threads.
+        versions: of the libraries that compute.
+        kernels: how attention and linear layers are computed, eviction's settings included.
+        prefill_chunk: tokens of a prefill chunk.
+    """
+
+    model: str
+    weights_hash: str
+    device: str
+    dtype: str
+    quantisation: str
+    threads: str
+    versions: str
+    kernels: str
+    prefill_chunk: str
+
+    @property
+    def file_name(self) -> str:
+        """Name of the profile's file: a hash of all fields."""
+        text = json.dumps([FORMAT, asdict(self)], sort_keys=True)
+        return f'profile-{hashlib.sha256(text.encode()).hexdigest()[:20]}.json'
+
+
+def save(directory: Path, key: ProfileKey, model: TimeModel) -> Path:
+    """Write a profile and return its path. A reader sees the old file or the new, never a part.
+
+    Arguments:
+        directory: made if absent.
+        key: what the profile holds for.
+        model: the coefficients.
+
+    Raises:
+        OSError: the directory cannot be made or written.
+    """
+    directory.mkdir(parents=True, exist_ok=True)
+    path = directory / key.file_name
+    content = {'format': FORMAT, 'key': asdict(key), 'coefficients': asdict(model)}
+    with tempfile.NamedTemporaryFile(
+        'w', dir=directory, prefix=f'{path.name}.', encoding='utf-8', delete=False
+    ) as file:
+        temporary = Path(file.name)
+        try:
+            json.dump(content, file, indent=2)
+            file.flush()
+            os.fsync(file.fileno())
+            temporary.replace(path)
+        except BaseException:
+            temporary.unlink(missing_ok=True)
+            raise
+    return path
+
+
+def load(directory: Path, key: ProfileKey) -> TimeModel | None:
+    """Return the saved coefficients, or None if they must be measured.
+
+    None when the file is absent, cannot be read, is damaged, or is another key's.
+
+    Arguments:
+        directory: the one given to save.
+        key: what the profile must hold for.
+    """
+    try:
+        content = json.loads((directory / key.file_name).read_text(encoding='utf-8'))
+        if content['format'] != FORMAT or content['key'] != asdict(key):
+            return None
+        return TimeModel(**content['coefficients'])
+    except (OSError, ValueError, TypeError, KeyError, RecursionError):
+        return None

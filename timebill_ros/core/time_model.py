@@ -1,0 +1,108 @@
+"""The time of a generation as a function of its lengths: coefficients and formulas."""
+
+import math
+from dataclasses import dataclass, fields, replace
+
+
+@dataclass(frozen=True)
+class TimeModel:
+    """Coefficients and formulas of one model on one machine (arXiv 2512.21859).
+
+    All are finite and non-negative, so every predicted time is non-negative and never falls when a
+    length grows, also for lengths outside those that were profiled.
+
+    Arguments:
+        a, b, c: prefill, a*N_x^2 + b*N_x + c [s].
+        p, q: one decoding step, p*N_kv + q [s]; N_kv is the cache's length before the step.
+        e1, e0: eviction, e1*N_x + e0 [s]; spent only when something is evicted. Not in the paper.
+        delta: margin of the worst case over the mean, t_wcet = (1 + delta) * t_e2e.
+
+    Raises:
+        ValueError: a coefficient is negative or not finite.
+    """
+
+    a: float
+    b: float
+    c: float
+    p: float
+    q: float
+    e1: float = 0.0
+    e0: float = 0.0
+    delta: float = 0.0
+
+    def __post_init__(self) -> None:
+        for coefficient in fields(self):
+            value = getattr(self, coefficient.name)
+            if not (math.isfinite(value) and value >= 0.0):
+                raise ValueError(f'{coefficient.name} must be finite and >= 0, got {value}')
+
+    def t_prefill(self, prompt_tokens: int) -> float:
+        """Return the mean time of the prefill [s] for N_x prompt tokens."""
+        return (self.a * prompt_tokens + self.b) * prompt_tokens + self.c
+
+    def t_step(self, kv_tokens: int) -> float:
+        """Return the mean time of one decoding step [s] that finds N_kv tokens in the cache."""
+        return self.p * kv_tokens + self.q
+
+    def t_eviction(self, prompt_tokens: int) -> float:
+        """Return the mean time of evicting from a cache of N_x tokens [s], whatever is kept."""
+        return self.e1 * prompt_tokens + self.e0
+
+    def t_decode(self, kept_tokens: int, response_tokens: int) -> float:
+        """Return the mean time of all response tokens after the first [s].
+
+        The first token comes from the prefill. Step i = 1..N-1 finds kept_tokens + i - 1 tokens in
+        the cache; the sum over the steps is in closed form.
+
+        Arguments:
+            kept_tokens: prompt tokens in the cache, (1 - alpha) * N_x.
+            response_tokens: N; 1 or less costs nothing.
+        """
+        steps = max(0, response_tokens - 1)
+        return steps * (self.p * (kept_tokens + (steps - 1) / 2) + self.q)
+
+    def t_after_prefill(
+        self,
+        prompt_tokens: int,
+        kept_tokens: int,
+        response_tokens: int,
+    ) -> float:
+        """Return the mean time of eviction, if anything is evicted, and decoding [s]."""
+        evicts = kept_tokens < prompt_tokens
+        eviction_s = self.t_eviction(prompt_tokens) if evicts else 0.0
+        return eviction_s + self.t_decode(kept_tokens, response_tokens)
+
+    def t_e2e(self, prompt_tokens: int, kept_tokens: int, response_tokens: int) -> float:
+        """Return the mean time of prefill, eviction and decoding [s].
+
+        Arguments:
+            prompt_tokens: N_x.
+            kept_tokens: prompt tokens left in the cache; N_x: nothing is evicted.
+            response_tokens: N.
+        """
+        return self.t_prefill(prompt_tokens) + self.t_after_prefill(
+            prompt_tokens, kept_tokens, response_tokens
+        )
+
+    def t_wcet(self, prompt_tokens: int, kept_tokens: int, response_tokens: int) -> float:
+        """Return the bound (1 + delta) * t_e2e [s]; response_tokens is then N_W."""
+        return (1.0 + self.delta) * self.t_e2e(prompt_tokens, kept_tokens, response_tokens)
+
+    def scaled(self, factor: float) -> 'TimeModel':
+        """Return the model whose every time is multiplied by factor; delta, a ratio, stays."""
+        return replace(
+            self,
+            a=self.a * factor,
+            b=self.b * factor,
+            c=self.c * factor,
+            p=self.p * factor,
+            q=self.q * factor,
+            e1=self.e1 * factor,
+            e0=self.e0 * factor,
+        )
+
+    def leverage(self, prompt_tokens: int, eviction_ratio_max: float) -> float:
+        """Return the share of a step's time that evicting as much as allowed saves, in [0, 1)."""
+        cache_s = self.p * prompt_tokens
+        step_s = cache_s + self.q
+        return eviction_ratio_max * cache_s / step_s if step_s > 0.0 else 0.0
