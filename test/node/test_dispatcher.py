@@ -8,9 +8,12 @@ from typing import Any
 import pytest
 
 from timebill_ros.core.bill import Bill
+from timebill_ros.core.budget_planner import BudgetPlanner
 from timebill_ros.core.deadline import Deadline
 from timebill_ros.core.outcome import Answer, FinishReason, Miss, MissReason, OverrunPolicy
+from timebill_ros.core.planner_settings import PlannerSettings
 from timebill_ros.core.query import Origin, Query, QueryKey
+from timebill_ros.core.time_model import TimeModel
 from timebill_ros.node.dispatcher import Dispatcher, DispatchSettings
 from timebill_ros.worker.protocol import (
     Drop,
@@ -74,7 +77,7 @@ class Desk:
         self.worker = FakeWorker()
         self.replies = FakeReplies()
         self.dispatcher = Dispatcher(SETTINGS, self.replies, lambda: self.now_s)
-        self.dispatcher.open(self.worker, context_length=100)
+        self.dispatcher.open(self.worker, 100, BudgetPlanner())
 
     def submit(self, query_id: str, budget_s: float = 10.0, asker: str = 'a') -> None:
         self.dispatcher.submit(
@@ -113,7 +116,7 @@ def test_a_query_is_run_when_tokenised_and_answered_with_its_chunks(desk: Desk) 
     desk.submit('q')
     assert desk.worker.sent == [Submit(0, '?', '')]
     desk.say(Tokenised(0, 12))
-    assert desk.worker.sent[1:] == [Run(0, 10, stop_at_s=1009.98)]
+    assert desk.worker.sent[1:] == [Run(0, 10, 1009.98, PlannerSettings())]
     desk.now_s += 1.0
     desk.say(Planned(0, Bill(prompt_tokens=12, kept_tokens=12, prefill_time=1.0)))
     desk.say(Text(0, 'ab', 1), Text(0, 'cd', 2))  # the second within the chunk period
@@ -234,6 +237,38 @@ def test_a_prompt_must_leave_room_for_a_token(desk: Desk, tokens: int, is_refuse
     assert (desk.replies.ended() == {'q': MissReason.INVALID_QUERY}) == is_refused
 
 
+SLOW_READER = TimeModel(a=0.0, b=0.1, c=0.0, p=0.0, q=0.01, delta=0.2)
+
+
+def test_what_cannot_be_met_is_infeasible_at_once_with_the_smallest_budget(desk: Desk) -> None:
+    desk.dispatcher.change_planner(BudgetPlanner(time_model=SLOW_READER))
+    desk.submit('q', 2.0)
+    desk.now_s += 0.001
+    desk.say(Tokenised(0, 20))
+    (_, miss, bill, _) = desk.replies.outcomes[0]
+    assert miss.reason is MissReason.INFEASIBLE
+    assert '20 prompt tokens' in miss.detail
+    assert miss.minimum_time_budget_s == pytest.approx(2.021, abs=0.0011)
+    assert bill.predicted_prefill_time == pytest.approx(2.0)
+    assert desk.worker.runs() == []
+
+    desk.submit('again', miss.minimum_time_budget_s)
+    desk.now_s += 0.001
+    desk.say(Tokenised(1, 20))
+    assert desk.worker.runs() == [1]
+
+
+def test_waiting_can_make_a_query_infeasible_and_the_next_is_run(desk: Desk) -> None:
+    desk.dispatcher.change_planner(BudgetPlanner(time_model=SLOW_READER))
+    for query_id in ('running', 'late', 'next'):
+        desk.submit(query_id, 3.0)
+    desk.say(Tokenised(0, 1), Tokenised(1, 20), Tokenised(2, 1))
+    desk.now_s += 1.5
+    desk.say(Finished(0, FinishReason.EOS, Bill()))
+    assert desk.replies.ended()['late'] is MissReason.INFEASIBLE
+    assert desk.worker.runs() == [0, 2]
+
+
 def test_a_fault_ends_its_query_only(desk: Desk) -> None:
     desk.submit('a')
     desk.submit('b')
@@ -249,7 +284,7 @@ def test_a_lost_worker_ends_all_it_held_and_the_next_serves(desk: Desk) -> None:
     desk.dispatcher.close(Miss(MissReason.ENGINE_FAULT, 'died'), lambda: 'restarting')
     assert desk.replies.ended() == dict.fromkeys('ab', MissReason.ENGINE_FAULT)
     desk.say(Tokenised(1, 1))  # out of the dead worker's last buffer
-    desk.dispatcher.open(FakeWorker(), 100)
+    desk.dispatcher.open(FakeWorker(), 100, BudgetPlanner())
     desk.submit('a')
     assert len(desk.replies.outcomes) == 2
 

@@ -1,6 +1,8 @@
 """What a query cost, beside what it was expected to cost."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+
+from timebill_ros.core.plan import Plan
 
 
 @dataclass(frozen=True)
@@ -26,3 +28,18 @@ class Bill:
     worst_case_time: float = 0.0
     predictor_time: float = 0.0
     slack: float = 0.0
+
+    def with_plan(self, plan: Plan) -> 'Bill':
+        """Return the bill with what a plan decides and expects."""
+        return replace(
+            self,
+            kept_tokens=plan.kept_tokens,
+            eviction_ratio=plan.eviction_ratio,
+            predicted_response_tokens=plan.predicted_response_tokens,
+            worst_case_response_tokens=plan.worst_case_response_tokens,
+            predicted_prefill_time=plan.predicted_prefill_time_s,
+            predicted_eviction_time=plan.predicted_eviction_time_s,
+            predicted_decode_time=plan.predicted_decode_time_s,
+            predicted_total_time=plan.predicted_total_time_s,
+            worst_case_time=plan.worst_case_time_s,
+        )

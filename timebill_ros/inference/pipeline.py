@@ -1,4 +1,4 @@
-"""One query's way through the model: prefill, plan, decode, bill. Read this first."""
+"""One query's way through the model: predict, prefill, plan, evict, decode. Read this first."""
 
 import time
 from collections.abc import Callable
@@ -6,11 +6,26 @@ from dataclasses import dataclass, replace
 
 from timebill_ros.core.bill import Bill
 from timebill_ros.core.budget_planner import BudgetPlanner
+from timebill_ros.core.length_predictor import LengthPredictor
 from timebill_ros.core.outcome import FinishReason
-from timebill_ros.core.plan import Plan
 from timebill_ros.inference.engine import Engine
 from timebill_ros.inference.interrupt import Interrupt, InterruptedGenerationError
 from timebill_ros.inference.text_stream import TextStream
+
+
+@dataclass(frozen=True)
+class Question:
+    """What is asked.
+
+    Arguments:
+        prompt: the asker's text.
+        token_ids: the same with the chat template applied, shorter than the model's context.
+        max_new_tokens: N_max; the end of the context bounds it too.
+    """
+
+    prompt: str
+    token_ids: list[int]
+    max_new_tokens: int
 
 
 @dataclass(frozen=True)
@@ -32,55 +47,62 @@ class Listener:
 def answer(
     engine: Engine,
     planner: BudgetPlanner,
+    predictor: LengthPredictor,
     stream: TextStream,
-    token_ids: list[int],
-    max_new_tokens: int,
+    question: Question,
     interrupt: Interrupt,
     listener: Listener,
 ) -> Generation:
     """Answer one query.
 
     Arguments:
-        token_ids: the prompt with the chat template applied, shorter than the model's context.
-        max_new_tokens: N_max; the end of the context bounds it too.
-        interrupt: cuts it off at the deadline, or before.
+        planner: with the time model as it stands now.
+        stream: new for each answer.
+        interrupt: cuts the generation off, at the deadline less the reserve or before.
         listener: told of progress.
     """
-    max_new_tokens = min(max_new_tokens, engine.target.context_length - len(token_ids))
-    bill, reason, tokens = Bill(prompt_tokens=len(token_ids)), None, 0
-    start = prefill_end = time.monotonic()
+    prompt_tokens = len(question.token_ids)
+    max_new_tokens = min(question.max_new_tokens, engine.target.context_length - prompt_tokens)
+    bill, reason, tokens = Bill(prompt_tokens=prompt_tokens), None, 0
+    watch = _Stopwatch()
     try:
-        prefilled = engine.prefill(token_ids, max_new_tokens, interrupt)
-        prefill_end = time.monotonic()
-        plan = planner.plan(len(token_ids), max_new_tokens)
-        bill = replace(planned_bill(bill, plan), prefill_time=prefill_end - start)
+        predicted = predictor.predict(question.prompt, prompt_tokens, max_new_tokens)
+        prefilled = engine.prefill(question.token_ids, max_new_tokens, interrupt)
+        bill = replace(bill, prefill_time=watch.lap_s())
+
+        plan = planner.plan_after_prefill(
+            prompt_tokens,
+            max_new_tokens,
+            prefill_time_s=bill.prefill_time,
+            predicted_response_tokens=predicted,
+            remaining_s=interrupt.deadline.remaining_s(),
+        )
+        bill = bill.with_plan(plan)
         listener.planned(bill)
+        if plan.kept_tokens < prompt_tokens:
+            engine.evict(prefilled, plan.kept_tokens)
+            bill = replace(bill, eviction_time=watch.lap_s())
+
         for token_id, reason in engine.decode(prefilled, plan.max_new_tokens, interrupt):
             tokens += 1
             listener.text(stream.add(token_id), tokens)
         listener.text(stream.end(), tokens)
     except InterruptedGenerationError:
         reason = None
-    end = time.monotonic()
-    return Generation(
-        reason,
-        replace(
-            bill, response_tokens=tokens, decode_time=end - prefill_end, total_time=end - start
-        ),
-    )
+    if bill.prefill_time > 0:
+        bill = replace(bill, decode_time=watch.lap_s())
+    return Generation(reason, replace(bill, response_tokens=tokens, total_time=watch.total_s()))
 
 
-def planned_bill(bill: Bill, plan: Plan) -> Bill:
-    """Return the bill with what the plan expects."""
-    return replace(
-        bill,
-        kept_tokens=plan.kept_tokens,
-        eviction_ratio=plan.eviction_ratio,
-        predicted_response_tokens=plan.predicted_response_tokens,
-        worst_case_response_tokens=plan.worst_case_response_tokens,
-        predicted_prefill_time=plan.predicted_prefill_time_s,
-        predicted_eviction_time=plan.predicted_eviction_time_s,
-        predicted_decode_time=plan.predicted_decode_time_s,
-        predicted_total_time=plan.predicted_total_time_s,
-        worst_case_time=plan.worst_case_time_s,
-    )
+class _Stopwatch:
+    def __init__(self) -> None:
+        self._start_s = self._lap_s = time.monotonic()
+
+    def lap_s(self) -> float:
+        """Return the time since the last lap, and begin another."""
+        now_s, last_s = time.monotonic(), self._lap_s
+        self._lap_s = now_s
+        return now_s - last_s
+
+    def total_s(self) -> float:
+        return time.monotonic() - self._start_s

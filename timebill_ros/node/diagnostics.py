@@ -1,14 +1,17 @@
 """Counts how queries end, and tells it on /diagnostics (REP-107)."""
 
 import threading
-from collections import Counter
+from collections import Counter, deque
 
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 
 from timebill_ros.core.bill import Bill
 from timebill_ros.core.outcome import Answer, MissReason, Outcome
-from timebill_ros.worker.protocol import Ready
+from timebill_ros.worker.protocol import Estimate, Ready
 from timebill_ros.worker.worker_client import WorkerState
+
+LEVERAGE_TOKENS = (1024, 4096)
+"""Prompt lengths for which the share of a step's time that eviction can save is told."""
 
 
 class Statistics:
@@ -20,6 +23,7 @@ class Statistics:
         self._missed: Counter[MissReason] = Counter()
         self._last_total_s = 0.0
         self._sum_total_s = 0.0
+        self._errors: deque[float] = deque(maxlen=100)
 
     def count(self, outcome: Outcome, bill: Bill) -> None:
         """Count a query that has ended."""
@@ -31,6 +35,12 @@ class Statistics:
             else:
                 self._missed[outcome.reason] += 1
 
+    def count_estimate(self, estimate: Estimate) -> None:
+        """Count how far the estimate was off for a generation."""
+        with self._lock:
+            if estimate.error:
+                self._errors.append(estimate.error)
+
     def values(self) -> dict[str, str]:
         """Return the counts by their stable names; times in seconds."""
         with self._lock:
@@ -41,6 +51,8 @@ class Statistics:
                 **{f'missed {reason.name}': str(self._missed[reason]) for reason in MissReason},
                 'last total time': f'{self._last_total_s:.3f}',
                 'mean total time': f'{mean_s:.3f}',
+                'estimate error': f'{_mean([abs(error) for error in self._errors]):.3f}',
+                'estimate bias': f'{_mean(list(self._errors)):.3f}',
             }
 
 
@@ -53,6 +65,8 @@ def diagnostic_status(
     restarts: int,
     queue_length: int,
     statistics: Statistics,
+    estimate: Estimate,
+    max_eviction_ratio: float,
 ) -> DiagnosticStatus:
     """Return the node's status.
 
@@ -64,6 +78,9 @@ def diagnostic_status(
         ready: what the worker said when the model was loaded; None before.
         restarts: how often the worker has been replaced.
         queue_length: queries that wait.
+        statistics: counts.
+        estimate: of the time model, as the worker told it last.
+        max_eviction_ratio: alpha_max, for the leverage.
     """
     levels = {
         WorkerState.READY: DiagnosticStatus.OK,
@@ -71,6 +88,11 @@ def diagnostic_status(
         WorkerState.WAITING: DiagnosticStatus.ERROR,
     }
     level = levels.get(state, DiagnosticStatus.WARN)
+    if level == DiagnosticStatus.OK and estimate.is_drifting:
+        sentence = sentence or (
+            f'the machine has changed: times are {estimate.drift_factor:.2f} times the profiled '
+            'ones; call ~/recalibrate'
+        )
     if level == DiagnosticStatus.OK and sentence:
         level = DiagnosticStatus.WARN
     values = {
@@ -81,6 +103,7 @@ def diagnostic_status(
         'restarts': str(restarts),
         'queue length': str(queue_length),
         **statistics.values(),
+        **_estimate_values(estimate, max_eviction_ratio),
     }
     return DiagnosticStatus(
         level=level,
@@ -89,6 +112,24 @@ def diagnostic_status(
         message=sentence or 'serving queries',
         values=[KeyValue(key=key, value=value) for key, value in values.items()],
     )
+
+
+def _estimate_values(estimate: Estimate, max_eviction_ratio: float) -> dict[str, str]:
+    model = estimate.time_model
+    return {
+        'drift factor': f'{estimate.drift_factor:.3f}',
+        'worst case margin': f'{model.delta:.3f}' if model else '',
+        **{
+            f'leverage at {tokens} tokens': (
+                f'{model.leverage(tokens, max_eviction_ratio):.3f}' if model else ''
+            )
+            for tokens in LEVERAGE_TOKENS
+        },
+    }
+
+
+def _mean(values: list[float]) -> float:
+    return sum(values) / len(values) if values else 0.0
 
 
 def diagnostic_array(status: DiagnosticStatus, now: object) -> DiagnosticArray:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 from timebill_ros.core.bill import Bill
+from timebill_ros.core.budget_planner import BudgetPlanner
 from timebill_ros.core.deadline import Clock
 from timebill_ros.core.outcome import Answer, FinishReason, Miss, MissReason, Outcome
 from timebill_ros.core.query import Origin, Query, QueryKey
@@ -98,12 +99,14 @@ class Dispatcher:
         self._busy_with: int | None = None  # what the worker runs, also when its query has ended
         self._worker: Worker | None = None
         self._context_length = 0
+        self._planner = BudgetPlanner()
         self._refusal: Callable[[], str] = lambda: 'the node is not configured'
 
-    def open(self, worker: Worker, context_length: int) -> None:
+    def open(self, worker: Worker, context_length: int, planner: BudgetPlanner) -> None:
         """Serve queries from now on with a worker that is ready."""
         with self._lock:
             self._worker, self._context_length, self._busy_with = worker, context_length, None
+            self._planner = planner
 
     def close(self, outcome: Miss, refusal: Callable[[], str]) -> None:
         """End all queries with an outcome; refuse those to come as NOT_READY with a sentence."""
@@ -166,6 +169,11 @@ class Dispatcher:
             self._settings = settings
             self._queue.bound = settings.max_queue_length
 
+    def change_planner(self, planner: BudgetPlanner) -> None:
+        """Admit and plan by another estimate or other settings, from the next query on."""
+        with self._lock:
+            self._planner = planner
+
     @property
     def queue_length(self) -> int:
         """Number of queries that wait."""
@@ -173,10 +181,10 @@ class Dispatcher:
             return len(self._queue)
 
     @property
-    def is_running(self) -> bool:
-        """Whether the worker runs a query."""
+    def is_serving(self) -> bool:
+        """Whether queries wait for their reply, or the worker still runs one."""
         with self._lock:
-            return self._busy_with is not None
+            return bool(self._entries) or self._busy_with is not None
 
     def _admission_miss(self, query: Query) -> Miss | None:
         if self._worker is None:
@@ -211,6 +219,26 @@ class Dispatcher:
                 f'context of {self._context_length}, and the response needs at least one'
             )
             self._end(entry.number, Miss(MissReason.INVALID_QUERY, detail))
+            return
+        self._end_if_infeasible(entry)
+
+    def _end_if_infeasible(self, entry: _Entry) -> bool:
+        """End a query of which the estimate says that not even its first token can be in time."""
+        query, prompt_tokens, now_s = entry.query, entry.bill.prompt_tokens, self._clock()
+        left_s = self._last_moment_s(query) - now_s
+        if self._planner.is_feasible(prompt_tokens, left_s):
+            return False
+        plan = self._planner.plan(prompt_tokens, query.max_new_tokens, remaining_s=left_s)
+        entry.bill = replace(entry.bill.with_plan(plan), kept_tokens=0, eviction_ratio=0.0)
+        overhead_s = now_s - query.asked_at_s + self._settings.publish_reserve_s
+        detail = (
+            f'reading {prompt_tokens} prompt tokens is estimated to take '
+            f'{plan.predicted_prefill_time_s:.3f} s, but {left_s:.3f} s are left of the time '
+            f'budget of {query.time_budget_s:.3f} s'
+        )
+        minimum_s = self._planner.minimum_time_budget_s(prompt_tokens, overhead_s=overhead_s)
+        self._end(entry.number, Miss(MissReason.INFEASIBLE, detail, minimum_s))
+        return True
 
     def _on_text(self, entry: _Entry, message: Text) -> None:
         entry.bill = replace(entry.bill, response_tokens=message.response_tokens)
@@ -245,17 +273,25 @@ class Dispatcher:
             )
 
     def _start_next(self) -> None:
-        if self._worker is None or self._busy_with is not None:
-            return
-        entry = self._queue.head()
-        if entry is None or not entry.is_tokenised:
-            return
+        while self._worker is not None and self._busy_with is None:
+            entry = self._queue.head()
+            if entry is None or not entry.is_tokenised:
+                return
+            if not self._end_if_infeasible(entry):
+                self._start(entry, self._worker)
+
+    def _start(self, entry: _Entry, worker: Worker) -> None:
         self._queue.remove(entry.number)
         self._busy_with = entry.number
         entry.started_at_s = self._clock()
         entry.bill = replace(entry.bill, queue_time=entry.started_at_s - entry.query.asked_at_s)
-        self._worker.send(
-            Run(entry.number, entry.query.max_new_tokens, self._last_moment_s(entry.query))
+        worker.send(
+            Run(
+                entry.number,
+                entry.query.max_new_tokens,
+                self._last_moment_s(entry.query),
+                self._planner.settings,
+            )
         )
 
     def _last_moment_s(self, query: Query) -> float:

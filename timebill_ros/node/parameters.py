@@ -2,7 +2,7 @@
 
 import dataclasses
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast, get_args
 
 from rcl_interfaces.msg import (
     FloatingPointRange,
@@ -12,6 +12,11 @@ from rcl_interfaces.msg import (
 )
 from rclpy.node import Node
 from rclpy.parameter import Parameter
+
+from timebill_ros.core.eviction_settings import EvictionSettings
+from timebill_ros.core.planner_settings import EvictionPolicy, PlannerSettings
+
+EVICTION = EvictionSettings()
 
 
 @dataclass(frozen=True)
@@ -68,9 +73,57 @@ class NodeSettings:
         read_only=True,
     )
     repetition_penalty: float = _parameter(
-        1.1,
-        'Logits of tokens seen before are divided by this (multiplied, where negative); 1.0: off.',
-        bounds=(1.0, 2.0),
+        0.0,
+        'Logits of tokens seen before are divided by this (multiplied, where negative); 1.0: off; '
+        "0.0: 1.05 for the built-in model, else the model's own generation_config.",
+        bounds=(0.0, 2.0),
+        read_only=True,
+    )
+    profile_time: float = _parameter(
+        60.0,
+        'How long the model is measured when it runs for the first time in this way on this '
+        'machine; 0.0: never, then nothing is predicted and nothing evicted.',
+        unit='s',
+        bounds=(0.0, 3600.0),
+        read_only=True,
+    )
+    eviction_window: int = _parameter(
+        EVICTION.window,
+        'SnapKV: the last so many prompt tokens choose what stays in the cache, and stay.',
+        unit='tokens',
+        bounds=(1, 1024),
+        read_only=True,
+    )
+    eviction_kernel: int = _parameter(
+        EVICTION.kernel,
+        'SnapKV: width of the pooling of the votes along the prompt, odd; 1: none.',
+        unit='tokens',
+        bounds=(1, 255),
+        read_only=True,
+    )
+    eviction_pooling: str = _parameter(
+        EVICTION.pooling,
+        'SnapKV: how votes within the kernel are pooled.',
+        choices=('avg', 'max'),
+        read_only=True,
+    )
+    eviction_window_aggregation: str = _parameter(
+        EVICTION.window_aggregation,
+        "SnapKV: how the votes of the window's tokens are joined.",
+        choices=('mean', 'max'),
+        read_only=True,
+    )
+    eviction_group_aggregation: str = _parameter(
+        EVICTION.group_aggregation,
+        'SnapKV: how the votes of the query heads that share a KV head are joined.',
+        choices=('mean', 'max'),
+        read_only=True,
+    )
+    eviction_sinks: int = _parameter(
+        EVICTION.sinks,
+        'The first so many prompt tokens always stay in the cache.',
+        unit='tokens',
+        bounds=(0, 64),
         read_only=True,
     )
     autostart: bool = _parameter(
@@ -98,6 +151,27 @@ class NodeSettings:
         'kill',
         'What happens to queries that are about to miss their deadline and do not say.',
         choices=('kill',),
+    )
+    eviction_policy: str = _parameter(
+        'timebill',
+        "How much of the prompt's cache is evicted: 'timebill': as little as the time budget "
+        "allows; 'fixed': fixed_eviction_ratio; 'off': nothing.",
+        choices=get_args(EvictionPolicy),
+    )
+    max_eviction_ratio: float = _parameter(
+        0.95,
+        'Largest share of the prompt that policy timebill evicts, alpha_max.',
+        bounds=(0.0, 0.99),
+    )
+    fixed_eviction_ratio: float = _parameter(
+        0.5,
+        'Share of the prompt that policy fixed evicts, alpha.',
+        bounds=(0.0, 0.99),
+    )
+    pessimistic_factor: float = _parameter(
+        5.0,
+        'The plan counts with a response so many times longer than predicted, k.',
+        bounds=(1.0, 100.0),
     )
     max_queue_length: int = _parameter(
         16,
@@ -141,6 +215,29 @@ def spec_of(name: str) -> ParameterSpec:
         field.name: field.metadata['spec'] for field in dataclasses.fields(NodeSettings)
     }
     return specs[name]
+
+
+def eviction_settings(settings: NodeSettings) -> EvictionSettings:
+    """Return how the tokens that stay are chosen."""
+    return EvictionSettings(
+        window=settings.eviction_window,
+        kernel=settings.eviction_kernel,
+        pooling=settings.eviction_pooling,
+        window_aggregation=settings.eviction_window_aggregation,
+        group_aggregation=settings.eviction_group_aggregation,
+        sinks=settings.eviction_sinks,
+    )
+
+
+def planner_settings(settings: NodeSettings, min_kept_tokens: int) -> PlannerSettings:
+    """Return how plans are made; min_kept_tokens is the eviction's floor."""
+    return PlannerSettings(
+        pessimistic_factor=settings.pessimistic_factor,
+        eviction_policy=cast(EvictionPolicy, settings.eviction_policy),
+        max_eviction_ratio=settings.max_eviction_ratio,
+        fixed_eviction_ratio=settings.fixed_eviction_ratio,
+        min_kept_tokens=min_kept_tokens,
+    )
 
 
 def declare(node: Node) -> NodeSettings:
@@ -204,6 +301,10 @@ def check(settings: NodeSettings) -> None:
                 f'{field.name} must be in [{spec.bounds[0]}, {spec.bounds[1]}]'
                 f'{" " + spec.unit if spec.unit else ""}, got {value}'
             )
+        if field.name == 'repetition_penalty' and 0.0 < value < 1.0:
+            raise ValueError(f'repetition_penalty must be 0.0 or at least 1.0, got {value}')
+        if field.name == 'eviction_kernel' and value % 2 == 0:
+            raise ValueError(f'eviction_kernel must be odd, got {value}')
         if spec.choices and value not in spec.choices:
             raise ValueError(
                 f'{field.name} must be one of {", ".join(spec.choices)}, got {value!r}'

@@ -12,16 +12,18 @@ from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackRet
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 from rclpy.qos import HistoryPolicy, QoSProfile, ReliabilityPolicy
+from std_srvs.srv import Trigger
 
 import timebill_ros.msg as msg
 from timebill_ros.core.bill import Bill
+from timebill_ros.core.budget_planner import BudgetPlanner
 from timebill_ros.core.outcome import Answer, Miss, MissReason, Outcome
 from timebill_ros.core.query import Origin
 from timebill_ros.node import messages, parameters
 from timebill_ros.node.diagnostics import Statistics, diagnostic_array, diagnostic_status
 from timebill_ros.node.dispatcher import Dispatcher, DispatchSettings
 from timebill_ros.node.parameters import NodeSettings
-from timebill_ros.worker.protocol import Load, Ready
+from timebill_ros.worker.protocol import Estimate, Load, Ready, Recalibrate
 from timebill_ros.worker.worker_client import WorkerClient, WorkerState
 
 QUERY_QOS = QoSProfile(
@@ -55,9 +57,12 @@ class TimebillNode(LifecycleNode):
         self._dispatcher = Dispatcher(_dispatch_settings(self._settings), self, time.monotonic)
         self._worker: WorkerClient | None = None
         self._ready: Ready | None = None
+        self._estimate = Estimate(None)
+        self._is_recalibrating = False
         self._is_active = False
         self._assigned_ids = itertools.count(1)
         self.create_subscription(msg.Query, '~/query', self._on_query, QUERY_QOS)
+        self.create_service(Trigger, '~/recalibrate', self._on_recalibrate)
         # A simulation's clock may stand still: what a person watches must not.
         steady = Clock(clock_type=ClockType.STEADY_TIME)
         self.create_timer(1.0, self._publish_diagnostics, clock=steady)
@@ -76,6 +81,8 @@ class TimebillNode(LifecycleNode):
             settings.dtype,
             settings.threads,
             settings.repetition_penalty,
+            settings.profile_time,
+            parameters.eviction_settings(settings),
         )
         self.get_logger().info(f'loading the model {settings.model!r}')
         self._worker = WorkerClient(load, self)
@@ -133,12 +140,20 @@ class TimebillNode(LifecycleNode):
         self._ready_signal.trigger()
 
     def on_worker_message(self, message: Any) -> None:
-        """Pass on what it says of a query."""
-        self._dispatcher.on_worker_message(message)
+        """Take its estimate, or pass on what it says of a query."""
+        if isinstance(message, Estimate):
+            self._estimate = message
+            self._statistics.count_estimate(message)
+            self._dispatcher.change_planner(self._planner())
+            if self._is_recalibrating:
+                self._is_recalibrating = False
+                self._ready_signal.trigger()
+        else:
+            self._dispatcher.on_worker_message(message)
 
     def on_worker_lost(self, detail: str) -> None:
         """End its queries; it will be replaced."""
-        self._ready = None
+        self._ready, self._is_recalibrating = None, False
         self.get_logger().error(self._why_not_ready())
         self._refuse_queries(
             Miss(MissReason.ENGINE_FAULT, f'the inference process ended: {detail}')
@@ -190,11 +205,29 @@ class TimebillNode(LifecycleNode):
         except ValueError as error:
             return parameters.refused(error)
         self._dispatcher.change_settings(_dispatch_settings(self._settings))
+        self._dispatcher.change_planner(self._planner())
         return parameters.accepted()
+
+    def _on_recalibrate(
+        self, request: Trigger.Request, response: Trigger.Response
+    ) -> Trigger.Response:
+        if self._worker is None or self._ready is None:
+            response.message = self._why_not_ready()
+        elif self._dispatcher.is_serving:
+            response.message = 'queries are being served: try again when none is'
+        else:
+            self._is_recalibrating = True
+            self._refuse_queries(Miss(MissReason.CANCELLED, 'the time model is being measured'))
+            self._worker.send(Recalibrate())
+            response.success = True
+            response.message = (
+                f'the time model is being measured again, for {self._settings.profile_time:.0f} s'
+            )
+        return response
 
     def _publish_diagnostics(self) -> None:
         worker = self._worker
-        serves = self._is_active and self._ready is not None
+        serves = self._is_active and self._ready is not None and not self._is_recalibrating
         status = diagnostic_status(
             self.get_fully_qualified_name(),
             worker.state if worker else WorkerState.STOPPED,
@@ -204,6 +237,8 @@ class TimebillNode(LifecycleNode):
             worker.restarts if worker else 0,
             self._dispatcher.queue_length,
             self._statistics,
+            self._estimate,
+            self._settings.max_eviction_ratio,
         )
         self._diagnostics.publish(diagnostic_array(status, self._now()))
 
@@ -221,7 +256,12 @@ class TimebillNode(LifecycleNode):
 
     def _serve_if_ready(self) -> None:
         if self._is_active and self._worker is not None and self._ready is not None:
-            self._dispatcher.open(self._worker, self._ready.context_length)
+            self._dispatcher.open(self._worker, self._ready.context_length, self._planner())
+
+    def _planner(self) -> BudgetPlanner:
+        min_kept_tokens = self._ready.min_kept_tokens if self._ready else 1
+        settings = parameters.planner_settings(self._settings, min_kept_tokens)
+        return BudgetPlanner(settings, self._estimate.time_model)
 
     def _refuse_queries(self, outcome: Miss) -> None:
         self._dispatcher.close(outcome, self._why_not_ready)
@@ -231,6 +271,8 @@ class TimebillNode(LifecycleNode):
             return 'the node is not configured'
         if self._worker.state is not WorkerState.READY:
             return self._worker.describe()
+        if self._is_recalibrating:
+            return 'the time model is being measured again'
         return 'the node is not active'
 
     def _stop_worker(self) -> None:

@@ -9,9 +9,12 @@ import json
 import socket
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, get_args
 
 from timebill_ros.core.bill import Bill
+from timebill_ros.core.eviction_settings import EvictionSettings
+from timebill_ros.core.planner_settings import PlannerSettings
+from timebill_ros.core.time_model import TimeModel
 
 
 @dataclass(frozen=True)
@@ -23,6 +26,8 @@ class Load:
     dtype: str
     threads: int
     repetition_penalty: float
+    profile_time: float
+    eviction: EvictionSettings
 
 
 @dataclass(frozen=True)
@@ -41,6 +46,7 @@ class Run:
     number: int
     max_new_tokens: int
     stop_at_s: float
+    planner: PlannerSettings
 
 
 @dataclass(frozen=True)
@@ -51,6 +57,11 @@ class Drop:
 
 
 @dataclass(frozen=True)
+class Recalibrate:
+    """Node to worker, while no query is served: measure the time model again; then Estimate."""
+
+
+@dataclass(frozen=True)
 class Ready:
     """Worker to node: loaded and warm."""
 
@@ -58,6 +69,24 @@ class Ready:
     device: str
     dtype: str
     context_length: int
+    min_kept_tokens: int
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """Worker to node: the time model, at READY, after each generation and when measured again.
+
+    Arguments:
+        time_model: with drift applied; None: not measured.
+        drift_factor: measured over predicted, of late.
+        is_drifting: the factor has left its usual range.
+        error: of the last generation, measured / predicted total time - 1; 0 before the first.
+    """
+
+    time_model: TimeModel | None
+    drift_factor: float = 1.0
+    is_drifting: bool = False
+    error: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -109,25 +138,19 @@ class Faulted:
     detail: str
 
 
-ToWorker = Load | Submit | Run | Drop
-FromWorker = Ready | Failed | Tokenised | Planned | Text | Finished | Faulted
+ToWorker = Load | Submit | Run | Drop | Recalibrate
+FromWorker = Ready | Estimate | Failed | Tokenised | Planned | Text | Finished | Faulted
 
 _MESSAGES: dict[str, Any] = {
-    message.__name__: message
-    for message in (
-        Load,
-        Submit,
-        Run,
-        Drop,
-        Ready,
-        Failed,
-        Tokenised,
-        Planned,
-        Text,
-        Finished,
-        Faulted,
-    )
+    message.__name__: message for message in (*get_args(ToWorker), *get_args(FromWorker))
 }
+_NESTED: dict[str, Any] = {
+    'bill': Bill,
+    'eviction': EvictionSettings,
+    'planner': PlannerSettings,
+    'time_model': TimeModel,
+}
+"""Fields that are dataclasses themselves, by name."""
 
 
 def encode(message: ToWorker | FromWorker) -> bytes:
@@ -138,8 +161,9 @@ def encode(message: ToWorker | FromWorker) -> bytes:
 def decode(line: bytes) -> Any:
     """Return the message of a line."""
     name, fields = json.loads(line)
-    if 'bill' in fields:
-        fields['bill'] = Bill(**fields['bill'])
+    for field, kind in _NESTED.items():
+        if fields.get(field) is not None:
+            fields[field] = kind(**fields[field])
     return _MESSAGES[name](**fields)
 
 

@@ -1,31 +1,37 @@
 """Inside the worker: tokenises queries as they come, answers one at a time."""
 
-import contextlib
 import logging
 import queue
 import threading
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 import transformers
 from tokenizers import Tokenizer
 
+from timebill_ros.core.bill import Bill
 from timebill_ros.core.budget_planner import BudgetPlanner
 from timebill_ros.core.deadline import Deadline
+from timebill_ros.core.drift import Drift
+from timebill_ros.core.length_predictor import LongestResponse
 from timebill_ros.inference.chat_prompt import ChatPrompt
 from timebill_ros.inference.engine import DecodingSettings, Engine
 from timebill_ros.inference.interrupt import Interrupt
 from timebill_ros.inference.model_loader import load_target
-from timebill_ros.inference.pipeline import Listener, answer
+from timebill_ros.inference.pipeline import Generation, Listener, Question, answer
+from timebill_ros.inference.profile import LogProgress, time_model
 from timebill_ros.inference.text_stream import TextStream
 from timebill_ros.worker.protocol import (
     Drop,
+    Estimate,
     Faulted,
     Finished,
     Load,
     Planned,
     Ready,
+    Recalibrate,
     Run,
     Submit,
     Text,
@@ -51,105 +57,155 @@ class QueryServer:
         transformers.utils.logging.disable_progress_bar()
         if load.threads > 0:
             torch.set_num_threads(load.threads)
+        self._load = load
         self._send = send
         target = load_target(load.model, load.device, load.dtype)
-        self._engine = Engine(target, DecodingSettings(load.repetition_penalty))
-        self._planner = BudgetPlanner()
+        penalty = load.repetition_penalty or target.repetition_penalty
+        self._engine = Engine(target, DecodingSettings(penalty), load.eviction)
+        self._predictor = LongestResponse()
         self._prompts = ChatPrompt(target.tokenizer)
         # The intake thread's tokenizer must not be touched from the thread that decodes.
         self._detokenizer = Tokenizer.from_str(target.tokenizer.backend_tokenizer.to_str())
         self._lock = threading.Lock()
-        self._held: dict[int, list[int]] = {}
-        self._aborts: dict[int, threading.Event] = {}
-        self._runs: queue.SimpleQueue[Run] = queue.SimpleQueue()
+        self._held: dict[int, _Held] = {}
+        self._work: queue.SimpleQueue[Run | Recalibrate] = queue.SimpleQueue()
         self._warm_up()
-        self._ready = Ready(
-            load.model,
-            str(target.device),
-            str(target.dtype).removeprefix('torch.'),
-            target.context_length,
-        )
+        self._drift = self._profile(anew=False)
 
     def serve(self, inbox: 'queue.SimpleQueue[Any]') -> None:
         """Say READY, then answer for ever."""
         threading.Thread(target=self._take_in, args=(inbox,), daemon=True).start()
-        self._send(self._ready)
+        target = self._engine.target
+        self._tell_estimate()
+        self._send(
+            Ready(
+                self._load.model,
+                str(target.device),
+                str(target.dtype).removeprefix('torch.'),
+                target.context_length,
+                self._load.eviction.min_kept_tokens,
+            )
+        )
         while True:
-            self._answer(self._runs.get())
+            work = self._work.get()
+            if isinstance(work, Recalibrate):
+                self._drift = self._profile(anew=True)
+                self._tell_estimate()
+            else:
+                self._run(work)
+
+    # The intake thread
 
     def _take_in(self, inbox: 'queue.SimpleQueue[Any]') -> None:
         while True:
             message = inbox.get()
             if isinstance(message, Submit):
                 self._tokenise(message)
-            elif isinstance(message, Run):
-                with self._lock:
-                    self._aborts[message.number] = threading.Event()
-                self._runs.put(message)
+            elif isinstance(message, Run | Recalibrate):
+                self._work.put(message)
             elif isinstance(message, Drop):
                 with self._lock:
-                    self._held.pop(message.number, None)
-                    if message.number in self._aborts:
-                        self._aborts[message.number].set()
+                    held = self._held.get(message.number)
+                    if held is not None and held.is_running:
+                        held.abort.set()
+                    else:
+                        self._held.pop(message.number, None)
 
     def _tokenise(self, submit: Submit) -> None:
         try:
             token_ids = self._prompts.token_ids(submit.prompt, submit.system_prompt)
-        except (
-            Exception
-        ) as error:  # whatever it is belongs to this query; the next ones are served
+        except Exception as error:
+            # Whatever it is belongs to this query; the next ones are served.
             logging.exception('tokenising failed')
             self._send(Faulted(submit.number, f'the prompt could not be tokenised: {error}'))
             return
         with self._lock:
-            self._held[submit.number] = token_ids
+            self._held[submit.number] = _Held(submit.prompt, token_ids, threading.Event())
         self._send(Tokenised(submit.number, len(token_ids)))
 
-    def _answer(self, run: Run) -> None:
+    # The thread that owns the model
+
+    def _run(self, run: Run) -> None:
         with self._lock:
-            token_ids = self._held.pop(run.number, None)
-            abort = self._aborts[run.number]
-        if token_ids is None:  # dropped before its run came up
-            abort.set()
-            token_ids = [0]
-        listener = Listener(
-            planned=lambda bill: self._send(Planned(run.number, bill)),
-            text=lambda text, tokens: self._send(Text(run.number, text, tokens)),
-        )
+            held = self._held.get(run.number)
+            if held is not None:
+                held.is_running = True
+        if held is None:  # dropped before its turn came
+            self._send(Finished(run.number, 0, Bill()))
+            return
         try:
-            generation = answer(
-                self._engine,
-                self._planner,
-                TextStream(self._detokenizer),
-                token_ids,
-                run.max_new_tokens,
-                Interrupt(Deadline(run.stop_at_s), abort),
-                listener,
-            )
+            generation = self._answer(run, held)
+            self._observe(generation.bill)
             self._send(Finished(run.number, int(generation.finish_reason or 0), generation.bill))
-        except Exception as error:  # out of GPU memory, say: this query's end, not the worker's
+        except Exception as error:
+            # Out of GPU memory, say: this query's end, not the worker's.
             logging.exception('generation failed')
             self._send(Faulted(run.number, f'{type(error).__name__}: {error}'))
             if torch.cuda.is_available():
                 torch.cuda.empty_cache()
         finally:
             with self._lock:
-                self._aborts.pop(run.number, None)
+                self._held.pop(run.number, None)
+
+    def _answer(self, run: Run, held: '_Held') -> Generation:
+        return answer(
+            self._engine,
+            BudgetPlanner(run.planner, self._drift.model if self._drift else None),
+            self._predictor,
+            TextStream(self._detokenizer),
+            Question(held.prompt, held.token_ids, run.max_new_tokens),
+            Interrupt(Deadline(run.stop_at_s), held.abort),
+            Listener(
+                planned=lambda bill: self._send(Planned(run.number, bill)),
+                text=lambda text, tokens: self._send(Text(run.number, text, tokens)),
+            ),
+        )
 
     def _warm_up(self) -> None:
         """Touch every kernel once, so that the first query is not the slow one."""
-        interrupt = Interrupt(Deadline(float('inf')))
-        listener = Listener(planned=lambda _: None, text=lambda _, __: None)
-        with contextlib.suppress(StopIteration):
-            token_ids = self._prompts.token_ids(_WARM_UP_PROMPT)[
-                : self._engine.target.context_length // 2
-            ]
-            answer(
-                self._engine,
-                self._planner,
-                TextStream(self._detokenizer),
-                token_ids,
-                8,
-                interrupt,
-                listener,
-            )
+        ids = self._prompts.token_ids(_WARM_UP_PROMPT)[: self._engine.target.context_length // 2]
+        answer(
+            self._engine,
+            BudgetPlanner(),
+            self._predictor,
+            TextStream(self._detokenizer),
+            Question(_WARM_UP_PROMPT, ids, 8),
+            Interrupt(Deadline(float('inf'))),
+            Listener(planned=lambda _: None, text=lambda _, __: None),
+        )
+
+    def _profile(self, anew: bool) -> Drift | None:
+        """Return the time model, measured if need be; None if it is not to be measured."""
+        if self._load.profile_time == 0:
+            return None
+        progress = LogProgress('measuring the time model')
+        try:
+            model = time_model(self._engine, self._load.profile_time, progress, anew)
+        except ValueError as error:
+            logging.warning('nothing will be predicted: %s', error)
+            return None
+        return Drift.of(model)
+
+    def _observe(self, bill: Bill) -> None:
+        if self._drift is not None:
+            ratio = self._drift.ratio(bill)
+            self._drift = self._drift.observed(bill)
+            self._tell_estimate(0.0 if ratio is None else ratio - 1.0)
+
+    def _tell_estimate(self, error: float = 0.0) -> None:
+        drift = self._drift
+        self._send(
+            Estimate(None)
+            if drift is None
+            else Estimate(drift.model, drift.factor, drift.out_of_range, error)
+        )
+
+
+@dataclass
+class _Held:
+    """A query that has been tokenised; is_running under the server's lock."""
+
+    prompt: str
+    token_ids: list[int]
+    abort: threading.Event
+    is_running: bool = False

@@ -1,0 +1,188 @@
+"""Measures what the loaded model costs on this device, as it will really run."""
+
+import math
+import random
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import torch
+from tokenizers import Tokenizer
+
+from timebill_ros.core.budget_planner import BudgetPlanner
+from timebill_ros.core.deadline import Deadline
+from timebill_ros.core.execution_time_estimator import Sample, TimeFit, fit
+from timebill_ros.core.length_predictor import LongestResponse
+from timebill_ros.core.planner_settings import PlannerSettings
+from timebill_ros.core.worst_case_margin import Generation
+from timebill_ros.inference.engine import Engine
+from timebill_ros.inference.interrupt import Interrupt
+from timebill_ros.inference.pipeline import Listener, Question, answer
+from timebill_ros.inference.text_stream import TextStream
+
+LENGTHS = 7
+SHORTEST_PROMPT = 24
+STEPS = 8
+EVICTION_RATIOS = (0.0, 0.25, 0.5, 0.75, 0.95)
+CURVES_SHARE = 0.5
+"""Share of the time that goes to the curves; the rest goes to whole generations, for delta."""
+LARGEST_SHARE = 0.15
+"""No single prefill may take more than this share of the time."""
+
+
+@dataclass
+class Measurements:
+    """What was measured: samples of the three curves, and whole generations."""
+
+    prefills: list[Sample] = field(default_factory=list)
+    steps: list[Sample] = field(default_factory=list)
+    evictions: list[Sample] = field(default_factory=list)
+    generations: list[Generation] = field(default_factory=list)
+
+    def fit(self) -> TimeFit:
+        """Fit the time model to all of it."""
+        return fit(self.prefills, self.steps, self.evictions, self.generations)
+
+
+class Profiler:
+    """Profiles one engine.
+
+    Lengths are not aligned to chunks or kernels, rounds are interleaved, so that a slow minute of
+    the machine touches all lengths, and prompts are random tokens: times do not depend on them.
+
+    Arguments:
+        engine: ready to run, and used by no one else meanwhile.
+        time_limit_s: profiling ends after about so long [s].
+        progress: told the share that is done, in [0, 1].
+        seed: of lengths and tokens.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        time_limit_s: float,
+        progress: Callable[[float], None] = lambda _: None,
+        seed: int = 0,
+    ) -> None:
+        self._engine = engine
+        self._limit_s = time_limit_s
+        self._progress = progress
+        self._chance = random.Random(seed)
+        self._interrupt = Interrupt(Deadline(math.inf))
+        self._detokenizer = Tokenizer.from_str(engine.target.tokenizer.backend_tokenizer.to_str())
+        self.measurements = Measurements()
+
+    def run(self) -> TimeFit:
+        """Measure and fit.
+
+        Errors:
+            ValueError: the time was too short for a fit.
+        """
+        start_s = time.monotonic()
+        self._measure_round(SHORTEST_PROMPT, 0)
+        self.measurements = Measurements()  # that was to warm up
+        self._measure_curves(start_s + CURVES_SHARE * self._limit_s, start_s)
+        longest = max(sample.tokens for sample in self.measurements.prefills)
+        while time.monotonic() < start_s + self._limit_s:
+            self.measurements.generations.append(self.generation(max(longest // 2, 64)))
+            self._tell(start_s)
+        self._progress(1.0)
+        return self.measurements.fit()
+
+    def generation(self, longest_prompt: int, longest_response: int = 32) -> Generation:
+        """Measure one whole generation of a random length and eviction ratio, by the pipeline."""
+        shortest = math.log(SHORTEST_PROMPT)
+        length = round(math.exp(self._chance.uniform(shortest, math.log(longest_prompt))))
+        ratio = self._chance.choice(EVICTION_RATIOS)
+        settings = PlannerSettings(
+            eviction_policy='fixed' if ratio else 'off',
+            fixed_eviction_ratio=ratio,
+            min_kept_tokens=self._engine.eviction.min_kept_tokens,
+        )
+        bill = answer(
+            self._engine,
+            BudgetPlanner(settings),
+            LongestResponse(),
+            TextStream(self._detokenizer),
+            Question('', self._tokens(length), self._chance.randint(4, longest_response)),
+            self._interrupt,
+            Listener(planned=lambda _: None, text=lambda _, __: None),
+        ).bill
+        return Generation(
+            bill.prompt_tokens,
+            bill.kept_tokens,
+            bill.response_tokens,
+            bill.prefill_time,
+            bill.eviction_time,
+            bill.decode_time,
+        )
+
+    def _measure_curves(self, end_s: float, start_s: float) -> None:
+        """Measure rounds over all lengths that time allows, the first from short to long."""
+        lengths = self._lengths()
+        reached: list[int] = []
+        for length in lengths:
+            if reached and self._expected_s(length) > LARGEST_SHARE * self._limit_s:
+                break
+            self._measure_round(length, len(reached))
+            reached.append(length)
+            self._tell(start_s)
+        round_number = 1
+        while time.monotonic() < end_s or round_number < 3:
+            order = self._chance.sample(reached, len(reached))
+            for index, length in enumerate(order):
+                out_of_time = time.monotonic() + self._expected_s(length) > end_s
+                if out_of_time and round_number >= 3:
+                    continue
+                self._measure_round(length + self._chance.randint(0, 3), index + round_number)
+                self._tell(start_s)
+            round_number += 1
+            if time.monotonic() + self._expected_s(reached[0]) > end_s:
+                break
+
+    def _lengths(self) -> list[int]:
+        longest = self._engine.target.context_length - 2 * STEPS
+        growth = (longest / SHORTEST_PROMPT) ** (1 / (LENGTHS - 1))
+        return [round(SHORTEST_PROMPT * growth**power) for power in range(LENGTHS)]
+
+    def _expected_s(self, length: int) -> float:
+        """Return a guess of a round's time, from the nearest shorter length, quadratic [s]."""
+        known = [sample for sample in self.measurements.prefills if sample.tokens <= length + 3]
+        nearest = max(known, key=lambda sample: sample.tokens)
+        growth = length / nearest.tokens
+        return nearest.seconds * max(growth, growth**2) if growth > 1.5 else nearest.seconds
+
+    def _measure_round(self, length: int, number: int) -> None:
+        """Measure a prefill, every other time an eviction, and some steps after it."""
+        ids = self._tokens(min(length, self._engine.target.context_length - 2 * STEPS))
+        start_s = time.perf_counter()
+        prefilled = self._engine.prefill(ids, STEPS, self._interrupt)
+        self._engine.synchronize()
+        self.measurements.prefills.append(Sample(len(ids), time.perf_counter() - start_s))
+        kept = len(ids)
+        fewest = self._engine.eviction.min_kept_tokens
+        if number % 2 and kept > fewest:
+            ratio = self._chance.choice(EVICTION_RATIOS[1:])
+            kept = max(fewest, math.floor((1 - ratio) * len(ids)))
+            start_s = time.perf_counter()
+            self._engine.evict(prefilled, kept)
+            self._engine.synchronize()
+            self.measurements.evictions.append(Sample(len(ids), time.perf_counter() - start_s))
+        stream = TextStream(self._detokenizer)
+        last_s = None
+        for step, (token_id, _) in enumerate(
+            self._engine.decode(prefilled, STEPS, self._interrupt)
+        ):
+            stream.add(token_id)
+            now_s = time.perf_counter()
+            if last_s is not None:  # the first token came from the prefill, without a step
+                self.measurements.steps.append(Sample(kept + step - 1, now_s - last_s))
+            last_s = now_s
+
+    def _tokens(self, length: int) -> list[int]:
+        generator = torch.Generator().manual_seed(self._chance.randrange(2**31))
+        vocabulary = len(self._engine.target.tokenizer)
+        return torch.randint(0, vocabulary, (length,), generator=generator).tolist()
+
+    def _tell(self, start_s: float) -> None:
+        self._progress(min(1.0, (time.monotonic() - start_s) / self._limit_s))
