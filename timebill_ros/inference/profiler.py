@@ -66,7 +66,7 @@ class Profiler:
     ) -> None:
         self._engine = engine
         self._limit_s = time_limit_s
-        self._progress = progress
+        self.progress = progress
         self._chance = random.Random(seed)
         self._interrupt = Interrupt(Deadline(math.inf))
         self._detokenizer = Tokenizer.from_str(engine.target.tokenizer.backend_tokenizer.to_str())
@@ -79,14 +79,14 @@ class Profiler:
             ValueError: the time was too short for a fit.
         """
         start_s = time.monotonic()
-        self._measure_round(SHORTEST_PROMPT, 0)
+        self.measure_round(SHORTEST_PROMPT, evicts=False)
         self.measurements = Measurements()  # that was to warm up
         self._measure_curves(start_s + CURVES_SHARE * self._limit_s, start_s)
         longest = max(sample.tokens for sample in self.measurements.prefills)
         while time.monotonic() < start_s + self._limit_s:
             self.measurements.generations.append(self.generation(max(longest // 2, 64)))
             self._tell(start_s)
-        self._progress(1.0)
+        self.progress(1.0)
         return self.measurements.fit()
 
     def generation(self, longest_prompt: int, longest_response: int = 32) -> Generation:
@@ -124,7 +124,7 @@ class Profiler:
         for length in lengths:
             if reached and self._expected_s(length) > LARGEST_SHARE * self._limit_s:
                 break
-            self._measure_round(length, len(reached))
+            self.measure_round(length, evicts=len(reached) % 2 == 1)
             reached.append(length)
             self._tell(start_s)
         round_number = 1
@@ -134,7 +134,8 @@ class Profiler:
                 out_of_time = time.monotonic() + self._expected_s(length) > end_s
                 if out_of_time and round_number >= 3:
                     continue
-                self._measure_round(length + self._chance.randint(0, 3), index + round_number)
+                evicts = (index + round_number) % 2 == 1
+                self.measure_round(length + self._chance.randint(0, 3), evicts)
                 self._tell(start_s)
             round_number += 1
             if time.monotonic() + self._expected_s(reached[0]) > end_s:
@@ -152,8 +153,8 @@ class Profiler:
         growth = length / nearest.tokens
         return nearest.seconds * max(growth, growth**2) if growth > 1.5 else nearest.seconds
 
-    def _measure_round(self, length: int, number: int) -> None:
-        """Measure a prefill, every other time an eviction, and some steps after it."""
+    def measure_round(self, length: int, evicts: bool) -> None:
+        """Measure a prefill, an eviction if wanted and possible, and some steps after it."""
         ids = self._tokens(min(length, self._engine.target.context_length - 2 * STEPS))
         start_s = time.perf_counter()
         prefilled = self._engine.prefill(ids, STEPS, self._interrupt)
@@ -161,7 +162,7 @@ class Profiler:
         self.measurements.prefills.append(Sample(len(ids), time.perf_counter() - start_s))
         kept = len(ids)
         fewest = self._engine.eviction.min_kept_tokens
-        if number % 2 and kept > fewest:
+        if evicts and kept > fewest:
             ratio = self._chance.choice(EVICTION_RATIOS[1:])
             kept = max(fewest, math.floor((1 - ratio) * len(ids)))
             start_s = time.perf_counter()
@@ -185,4 +186,4 @@ class Profiler:
         return torch.randint(0, vocabulary, (length,), generator=generator).tolist()
 
     def _tell(self, start_s: float) -> None:
-        self._progress(min(1.0, (time.monotonic() - start_s) / self._limit_s))
+        self.progress(min(1.0, (time.monotonic() - start_s) / self._limit_s))
