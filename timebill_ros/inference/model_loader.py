@@ -158,7 +158,7 @@ def _choose_dtype(dtype: str, device: torch.device) -> torch.dtype:
 
 def _weights_hash(config: Any) -> str:
     """Hash each weight file's size, beginning and end: gigabytes are not read for a key."""
-    digest = hashlib.sha256((config._commit_hash or '').encode())
+    digest = hashlib.sha256(str(getattr(config, '_commit_hash', '')).encode())
     for path in sorted(Path(config._name_or_path).glob('*.safetensors')):
         digest.update(f'{path.name} {path.stat().st_size} '.encode())
         with path.open('rb') as file:
