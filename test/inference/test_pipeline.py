@@ -1,0 +1,108 @@
+"""One query's way through the model, on real weights, planned by a time model that is given."""
+
+import dataclasses
+import math
+
+import pytest
+from tokenizers import Tokenizer
+
+from timebill_ros.core.bill import Bill
+from timebill_ros.core.budget_planner import BudgetPlanner
+from timebill_ros.core.deadline import Deadline
+from timebill_ros.core.length_predictor import LongestResponse
+from timebill_ros.core.outcome import FinishReason
+from timebill_ros.core.planner_settings import PlannerSettings
+from timebill_ros.core.time_model import TimeModel
+from timebill_ros.inference.chat_prompt import ChatPrompt
+from timebill_ros.inference.engine import DecodingSettings, Engine
+from timebill_ros.inference.interrupt import Interrupt
+from timebill_ros.inference.model_loader import BUILT_IN, load_target
+from timebill_ros.inference.pipeline import Generation, Listener, Question, answer
+from timebill_ros.inference.text_stream import TextStream
+
+CACHE_MATTERS = TimeModel(a=0.0, b=1e-3, c=0.0, p=1e-3, q=0.01, e1=1e-4, e0=0.0, delta=0.1)
+PROMPT = 'The red box is in the hall. ' * 50 + 'Where is the red box?'
+
+
+@pytest.fixture(scope='module')
+def engine() -> Engine:
+    return Engine(load_target(BUILT_IN, device='cpu'), DecodingSettings(1.05))
+
+
+def run(
+    engine: Engine, planner: BudgetPlanner, budget_s: float, max_new_tokens: int = 12
+) -> tuple[Generation, str, list[Bill]]:
+    """Answer PROMPT on a clock that stands still, so that the plan does not depend on speed."""
+    tokenizer = engine.target.tokenizer
+    text: list[str] = []
+    planned: list[Bill] = []
+    generation = answer(
+        engine,
+        planner,
+        LongestResponse(),
+        TextStream(Tokenizer.from_str(tokenizer.backend_tokenizer.to_str())),
+        Question(PROMPT, ChatPrompt(tokenizer).token_ids(PROMPT), max_new_tokens),
+        Interrupt(Deadline(budget_s, lambda: 0.0)),
+        Listener(planned.append, lambda piece, _: text.append(piece)),
+    )
+    return generation, ''.join(text), planned
+
+
+def test_without_a_time_model_nothing_is_evicted_or_predicted(engine: Engine) -> None:
+    generation, text, (planned,) = run(engine, BudgetPlanner(), math.inf)
+    bill = generation.bill
+    assert 'hall' in text
+    assert bill.kept_tokens == bill.prompt_tokens > 300
+    assert bill.predicted_total_time == bill.worst_case_time == bill.eviction_time == 0.0
+    assert planned.prefill_time == bill.prefill_time > 0
+    assert bill.prefill_time + bill.decode_time == pytest.approx(bill.total_time, rel=0.01)
+
+
+def test_a_generous_budget_evicts_nothing_a_tight_one_as_little_as_fits(engine: Engine) -> None:
+    planner = BudgetPlanner(time_model=CACHE_MATTERS)
+    ratios = []
+    for budget_s in (10.0, 4.0, 3.0, 2.5, 0.5):
+        bill = run(engine, planner, budget_s)[0].bill
+        ratios.append(bill.eviction_ratio)
+        assert bill.eviction_ratio == 1 - bill.kept_tokens / bill.prompt_tokens
+        assert (bill.eviction_time > 0) == (bill.eviction_ratio > 0)
+        if budget_s > 1.5:  # some ratio fits: then the plan fits
+            assert bill.worst_case_time - bill.prefill_time <= budget_s
+    assert ratios[0] == 0.0 < ratios[1]
+    assert ratios == sorted(ratios)
+    assert bill.kept_tokens >= engine.eviction.min_kept_tokens
+
+
+def test_a_fixed_ratio_of_zero_is_token_for_token_no_eviction(engine: Engine) -> None:
+    fixed = PlannerSettings(eviction_policy='fixed', fixed_eviction_ratio=0.0)
+    off = PlannerSettings(eviction_policy='off')
+    texts = {run(engine, BudgetPlanner(settings), math.inf)[1] for settings in (fixed, off)}
+    assert len(texts) == 1
+
+
+def test_a_fixed_ratio_holds_whatever_the_budget(engine: Engine) -> None:
+    settings = PlannerSettings(
+        eviction_policy='fixed',
+        fixed_eviction_ratio=0.5,
+        min_kept_tokens=engine.eviction.min_kept_tokens,
+    )
+    bill = run(engine, BudgetPlanner(settings, CACHE_MATTERS), math.inf)[0].bill
+    assert bill.eviction_ratio == pytest.approx(0.5, abs=0.01)
+    assert bill.predicted_eviction_time > 0
+
+
+def test_the_context_bounds_the_response(engine: Engine) -> None:
+    small = Engine(
+        dataclasses.replace(engine.target, context_length=0), engine.settings, engine.eviction
+    )
+    prompt_tokens = len(ChatPrompt(engine.target.tokenizer).token_ids(PROMPT))
+    small.target = dataclasses.replace(engine.target, context_length=prompt_tokens + 3)
+    generation, _, _ = run(small, BudgetPlanner(), math.inf)
+    assert generation.finish_reason is FinishReason.LENGTH
+    assert generation.bill.response_tokens == 3
+
+
+def test_an_interrupted_prefill_has_no_plan(engine: Engine) -> None:
+    generation, text, planned = run(engine, BudgetPlanner(), -1.0)
+    assert (generation.finish_reason, text, planned) == (None, '', [])
+    assert generation.bill.kept_tokens == generation.bill.prefill_time == 0
