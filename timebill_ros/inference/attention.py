@@ -11,6 +11,8 @@ from torch.nn.functional import scaled_dot_product_attention
 from transformers import AttentionInterface, AttentionMaskInterface
 from transformers.masking_utils import sdpa_mask
 
+from timebill_ros.inference.observation_window import recorder
+
 NAME = 'timebill'
 """The attn_implementation under which it is registered."""
 
@@ -40,6 +42,8 @@ def attend(
     """
     batch, heads, query_length, head_dim = query.shape
     kv_heads, length = key.shape[1], key.shape[2]
+    if (observation := recorder()) is not None:
+        observation.see(module.layer_idx, query, scaling, softcap)
     if softcap is not None:
         output = _soft_capped(query, key, value, attention_mask, scaling, softcap)
     elif query_length == 1:

@@ -1,4 +1,4 @@
-"""The decoding loop: prefill in chunks, then one token after the other, greedily."""
+"""The decoding loop: prefill in chunks, evict, then one token after the other, greedily."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -6,9 +6,11 @@ from dataclasses import dataclass
 import torch
 
 from timebill_ros.core.outcome import FinishReason
+from timebill_ros.inference.eviction import EvictionSettings, evict
 from timebill_ros.inference.interrupt import Interrupt
 from timebill_ros.inference.kv_cache import KVCache
 from timebill_ros.inference.model_loader import TargetModel
+from timebill_ros.inference.observation_window import ObservationWindow
 from timebill_ros.inference.repetition import RepetitionPenalty, RepetitionStop
 
 PREFILL_CHUNK_TOKENS = 512
@@ -35,19 +37,27 @@ class Prefilled:
         cache: the prompt's KV cache.
         logits: (vocabulary,), fp32, for the first token of the response.
         prompt_ids: (prompt_tokens,).
+        observed: what the prompt's last tokens asked the attention for.
     """
 
     cache: KVCache
     logits: torch.Tensor
     prompt_ids: torch.Tensor
+    observed: ObservationWindow
 
 
 class Engine:
     """Runs one generation at a time on the target model."""
 
-    def __init__(self, target: TargetModel, settings: DecodingSettings) -> None:
+    def __init__(
+        self,
+        target: TargetModel,
+        settings: DecodingSettings,
+        eviction: EvictionSettings = EvictionSettings(),  # noqa: B008 (frozen)
+    ) -> None:
         self.target = target
         self.settings = settings
+        self.eviction = eviction
 
     def prefill(
         self, token_ids: list[int], max_new_tokens: int, interrupt: Interrupt
@@ -64,10 +74,25 @@ class Engine:
         """
         prompt_ids = torch.tensor(token_ids, device=self.target.device)
         cache = KVCache(self.target.model.config, len(token_ids) + max_new_tokens, interrupt.check)
-        for start in range(0, len(token_ids), PREFILL_CHUNK_TOKENS):
-            chunk = prompt_ids[start : start + PREFILL_CHUNK_TOKENS]
-            logits = self._forward(chunk, start, cache)
-        return Prefilled(cache, logits, prompt_ids)
+        observed = ObservationWindow(self.eviction.window)
+        with observed.recording():
+            for start in range(0, len(token_ids), PREFILL_CHUNK_TOKENS):
+                chunk = prompt_ids[start : start + PREFILL_CHUNK_TOKENS]
+                logits = self._forward(chunk, start, cache)
+        return Prefilled(cache, logits, prompt_ids, observed)
+
+    def evict(self, prefilled: Prefilled, kept_tokens: int) -> None:
+        """Shrink the prompt's cache in place, once; all tokens kept costs nothing.
+
+        Arguments:
+            kept_tokens: prompt tokens that stay, at least eviction.min_kept_tokens.
+
+        Errors:
+            InterruptedGenerationError: the prefill's interrupt says so.
+        """
+        if kept_tokens < len(prefilled.prompt_ids):
+            with torch.inference_mode():
+                evict(prefilled.cache, prefilled.observed, kept_tokens, self.eviction)
 
     def decode(
         self, prefilled: Prefilled, max_new_tokens: int, interrupt: Interrupt

@@ -14,7 +14,7 @@ class KVCacheLayer(CacheLayerMixin):
         capacity: tokens it has room for.
         before_update: called before each write, so once a layer in every forward pass; it may
             raise.
-        is_sliding: the layer attends to a window of recent tokens only.
+        is_sliding: the layer attends to a part of the tokens only, by their distance.
     """
 
     def __init__(self, capacity: int, before_update: Callable[[], None], is_sliding: bool) -> None:
@@ -47,6 +47,28 @@ class KVCacheLayer(CacheLayerMixin):
         self.values[:, :, start : self.length] = value_states
         return self.keys[:, :, : self.length], self.values[:, :, : self.length]
 
+    def keep(self, positions: torch.Tensor) -> None:
+        """Move some of the tokens to new memory, with as much room behind them, and free the old.
+
+        Arguments:
+            positions: (kv_heads, kept), sorted.
+        """
+        kv_heads, kept = positions.shape
+        room = self.capacity - self.length
+        # Rows of a matrix are copied whole; gather() would go element by element.
+        first_rows = torch.arange(kv_heads, device=positions.device)[:, None] * self.capacity
+        rows = (positions + first_rows).flatten()
+
+        def moved(states: torch.Tensor) -> torch.Tensor:
+            head_dim = states.shape[-1]
+            memory = states.new_empty(1, kv_heads, kept + room, head_dim)
+            selected = states.view(-1, head_dim).index_select(0, rows)
+            memory[:, :, :kept] = selected.view(kv_heads, kept, head_dim)
+            return memory
+
+        self.keys, self.values = moved(self.keys), moved(self.values)
+        self.length, self.capacity = kept, kept + room
+
     def get_seq_length(self) -> int:
         """Return the number of cached tokens."""
         return self.length
@@ -70,11 +92,40 @@ class KVCache(Cache):
     """
 
     def __init__(self, config: Any, capacity: int, before_update: Callable[[], None]) -> None:
-        text = config.get_text_config(decoder=True)
-        kinds = getattr(text, 'layer_types', None) or ['full_attention'] * text.num_hidden_layers
         super().__init__(
             layers=[
-                KVCacheLayer(capacity, before_update, kind == 'sliding_attention')
-                for kind in kinds
+                KVCacheLayer(capacity, before_update, kind != 'full_attention')
+                for kind in _layer_kinds(config.get_text_config(decoder=True))
             ]
         )
+
+    @property
+    def nbytes(self) -> int:
+        """The memory taken [bytes]."""
+        return sum(layer.keys.nbytes + layer.values.nbytes for layer in self.layers)
+
+    def evict(self, choose: Callable[[int, torch.Tensor], torch.Tensor]) -> None:
+        """Keep some tokens of each full-attention layer, one layer after the other.
+
+        Sliding layers stay whole: their masks count tokens.
+
+        Arguments:
+            choose: given a layer's index and its keys, (kv_heads, length, head_dim), returns the
+                sorted positions to keep, (kv_heads, kept).
+
+        Errors:
+            what before_update raises; the cache is of no use then.
+        """
+        for index, layer in enumerate(self.layers):
+            if not layer.is_sliding:
+                layer.before_update()
+                layer.keep(choose(index, layer.keys[0, :, : layer.length]))
+
+
+def _layer_kinds(text_config: Any) -> list[str]:
+    if kinds := getattr(text_config, 'layer_types', None):
+        return list(kinds)
+    # A model without layer_types has one kind of layer (Mistral, Phi-3).
+    is_sliding = getattr(text_config, 'sliding_window', None) is not None
+    kind = 'sliding_attention' if is_sliding else 'full_attention'
+    return [kind] * text_config.num_hidden_layers

@@ -1,4 +1,4 @@
-"""One query's way through the model: prefill, plan, decode, bill. Read this first."""
+"""One query's way through the model: prefill, plan, evict, decode, bill. Read this first."""
 
 import time
 from collections.abc import Callable
@@ -48,13 +48,18 @@ def answer(
     """
     max_new_tokens = min(max_new_tokens, engine.target.context_length - len(token_ids))
     bill, reason, tokens = Bill(prompt_tokens=len(token_ids)), None, 0
-    start = prefill_end = time.monotonic()
+    start, decode_start = time.monotonic(), None
     try:
         prefilled = engine.prefill(token_ids, max_new_tokens, interrupt)
         prefill_end = time.monotonic()
         plan = planner.plan(len(token_ids), max_new_tokens)
         bill = replace(planned_bill(bill, plan), prefill_time=prefill_end - start)
         listener.planned(bill)
+        decode_start = time.monotonic()
+        if plan.kept_tokens < len(token_ids):
+            engine.evict(prefilled, plan.kept_tokens)
+            bill = replace(bill, eviction_time=time.monotonic() - decode_start)
+            decode_start = time.monotonic()
         for token_id, reason in engine.decode(prefilled, plan.max_new_tokens, interrupt):
             tokens += 1
             listener.text(stream.add(token_id), tokens)
@@ -62,11 +67,10 @@ def answer(
     except InterruptedGenerationError:
         reason = None
     end = time.monotonic()
+    decode_time = 0.0 if decode_start is None else end - decode_start
     return Generation(
         reason,
-        replace(
-            bill, response_tokens=tokens, decode_time=end - prefill_end, total_time=end - start
-        ),
+        replace(bill, response_tokens=tokens, decode_time=decode_time, total_time=end - start),
     )
 
 
