@@ -5,6 +5,7 @@ One lock covers the bookkeeping and the publishing: so a query has one terminal 
 and nothing comes after it. Knows neither ROS nor torch.
 """
 
+import heapq
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -94,6 +95,7 @@ class Dispatcher:
         self._entries: dict[int, _Entry] = {}
         self._numbers: dict[QueryKey, int] = {}
         self._queue: QueryQueue[_Entry] = QueryQueue(settings.max_queue_length)
+        self._last_moments: list[tuple[float, int]] = []  # a heap; ended queries stay in it
         self._next_number = 0
         self._busy_with: int | None = None  # what the worker runs, also when its query has ended
         self._worker: Worker | None = None
@@ -119,6 +121,7 @@ class Dispatcher:
     def submit(self, query: Query) -> None:
         """Admit a query, or refuse it."""
         with self._lock:
+            self._end_due()
             miss = self._admission_miss(query)
             if miss is not None:
                 self.refuse(query.origin, miss, self._bill(query, Bill()))
@@ -130,11 +133,14 @@ class Dispatcher:
             self._numbers[query.key] = number
             self._queue.add(number, entry)
             self._worker.send(Submit(number, query.prompt, query.system_prompt))
-            self._guard.at(self._last_moment_s(query), lambda: self._on_last_moment(number))
+            last_moment_s = self._last_moment_s(query)
+            heapq.heappush(self._last_moments, (last_moment_s, number))
+            self._guard.at(last_moment_s, self._on_last_moment)
 
     def refuse(self, origin: Origin, miss: Miss, bill: Bill) -> None:
         """Reply to a query that is not admitted."""
         with self._lock:
+            self._end_due()
             self._replies.publish_outcome(origin, miss, bill, chunk_count=0)
 
     def on_worker_message(self, message: Any) -> None:
@@ -142,6 +148,7 @@ class Dispatcher:
         with self._lock:
             if self._worker is None:
                 return
+            self._end_due()
             entry = self._entries.get(message.number)
             if isinstance(message, Tokenised) and entry is not None:
                 self._on_tokenised(entry, message.prompt_tokens)
@@ -261,8 +268,18 @@ class Dispatcher:
     def _last_moment_s(self, query: Query) -> float:
         return query.deadline.at_s - self._settings.publish_reserve_s
 
-    def _on_last_moment(self, number: int) -> None:
+    def _on_last_moment(self) -> None:
         with self._lock:
+            self._end_due()
+
+    def _end_due(self) -> None:
+        """End what has come to its last moment; whoever has the lock does so before anything else.
+
+        The guard's thread alone would be late: in a burst of queries, the executor's releases the
+        lock and has it again before the guard's gets to run.
+        """
+        while self._last_moments and self._last_moments[0][0] <= self._clock():
+            _, number = heapq.heappop(self._last_moments)
             entry = self._entries.get(number)
             if entry is not None:
                 self._end(number, self._killed(entry))

@@ -1,0 +1,105 @@
+"""The node's executor goes on while the worker loads and generates."""
+
+import itertools
+import threading
+import time
+from collections.abc import Iterator
+
+import pytest
+import rclpy
+from lifecycle_msgs.msg import State
+from rcl_interfaces.srv import GetParameters, SetParameters
+from rclpy.context import Context
+from rclpy.executors import SingleThreadedExecutor
+from rclpy.parameter import Parameter
+
+from planner import Planner, next_domain, wait_until
+from timebill_ros.node.timebill_node import TimebillNode
+
+Running = tuple[TimebillNode, Planner]
+
+
+@pytest.fixture
+def running() -> Iterator[Running]:
+    domain = next_domain()
+    context = Context()
+    rclpy.init(context=context, domain_id=domain)
+    node = TimebillNode(context=context)
+    executor = SingleThreadedExecutor(context=context)
+    executor.add_node(node)
+    spinning = threading.Thread(target=executor.spin, daemon=True)
+    planner = Planner(domain)
+    yield node, planner, spinning  # type: ignore[misc]
+    planner.close()
+    node.close()
+    executor.shutdown(timeout_sec=1.0)
+    spinning.join(timeout=2.0)
+    node.destroy_node()
+    rclpy.shutdown(context=context)
+
+
+def test_a_timer_and_a_parameter_request_run_on_meanwhile(running: Running) -> None:
+    node, planner, spinning = running  # type: ignore[misc]
+    ticks: list[float] = []
+    node.create_timer(0.02, lambda: ticks.append(time.monotonic()))
+    spinning.start()
+    client = planner.node.create_client(GetParameters, '/timebill/get_parameters')
+    assert client.wait_for_service(10.0)
+
+    def longest_gap(work: str, until: object) -> None:
+        ticks.clear()
+        answered = 0
+        while not until():  # type: ignore[operator]
+            future = client.call_async(GetParameters.Request(names=['model']))
+            wait_until(future.done, 2.0, f'a parameter request during {work}')
+            answered += 1
+            time.sleep(0.05)
+        gaps = [later - earlier for earlier, later in itertools.pairwise(ticks)]
+        assert answered > 5
+        assert max(gaps) < 0.5, work  # 20 ms by design; a blocking call would take seconds
+        assert sorted(gaps)[len(gaps) // 2] < 0.04, work
+
+    longest_gap('loading', lambda: node._ready is not None)
+    planner.wait_until_serving()
+    query = planner.query('Tell a long story.', 4.0, id='long', max_new_tokens=4000)
+    planner.publisher.publish(query)
+    longest_gap('generating', lambda: any(r.query_id == 'long' for r in planner.replies))
+
+
+def test_lifecycle_and_parameters_while_running(running: Running) -> None:
+    node, planner, spinning = running  # type: ignore[misc]
+    spinning.start()
+    planner.wait_until_serving()
+    assert node._state_machine.current_state[0] == State.PRIMARY_STATE_ACTIVE
+
+    client = planner.node.create_client(SetParameters, '/timebill/set_parameters')
+    assert client.wait_for_service(10.0)
+
+    def set_value(name: str, value: object) -> object:
+        parameter = Parameter(name, value=value).to_parameter_msg()
+        future = client.call_async(SetParameters.Request(parameters=[parameter]))
+        wait_until(future.done, 5.0, 'the parameter to be set')
+        return future.result().results[0]
+
+    refused = set_value('default_time_budget', -3.0)
+    assert not refused.successful  # type: ignore[attr-defined]
+    assert node.get_parameter('default_time_budget').value == 10.0
+    assert set_value('default_time_budget', 77.0).successful  # type: ignore[attr-defined]
+    reply = planner.ask(planner.query(budget_s=0.0, id='default'))
+    assert reply.bill.time_budget == pytest.approx(77.0)
+
+    planner.publisher.publish(planner.query('A story.', id='running', max_new_tokens=4000))
+    wait_until(lambda: any(c.query_id == 'running' for c in planner.chunks), 60.0, 'a chunk')
+    node.trigger_deactivate()
+    planner.wait_for(['running'], 5.0)
+    assert planner.reply_to('running').reason == planner.reply_to('running').CANCELLED
+    assert planner.ask(planner.query(id='inactive')).detail == 'the node is not active'
+    node.trigger_activate()
+    assert planner.ask(planner.query(id='active again')).text
+
+    node.trigger_deactivate()
+    node.trigger_cleanup()
+    assert planner.ask(planner.query(id='cleaned')).detail == 'the node is not configured'
+    node.trigger_configure()
+    planner.wait_until_serving()
+    assert planner.ask(planner.query(id='configured again')).text
