@@ -40,22 +40,23 @@ def wait_until(condition: Callable[[], Any], timeout_s: float, what: str) -> Non
 
 
 class Planner:
-    """Asks queries and collects all replies, in a ROS domain."""
+    """Asks queries of the node in a namespace ('' or '/name'), and collects all replies."""
 
-    def __init__(self, domain: int) -> None:
+    def __init__(self, domain: int, namespace: str = '') -> None:
+        self.peer = f'{namespace}/timebill'
         self.context = Context()
         rclpy.init(context=self.context, domain_id=domain)
         self.node = Node('planner', context=self.context)
         qos = QoSProfile(depth=2000)
-        self.publisher = self.node.create_publisher(msg.Query, '/timebill/query', qos)
+        self.publisher = self.node.create_publisher(msg.Query, f'{self.peer}/query', qos)
         self.replies: list[Any] = []
         self.chunks: list[msg.ResponseChunk] = []
         self.received_s: dict[tuple[str, str], float] = {}
         self.diagnostics: list[DiagnosticArray] = []
         for message_type, topic, callback in (
-            (msg.Response, '/timebill/response', self._on_reply),
-            (msg.DeadlineMiss, '/timebill/deadline_miss', self._on_reply),
-            (msg.ResponseChunk, '/timebill/response_chunk', self.chunks.append),
+            (msg.Response, f'{self.peer}/response', self._on_reply),
+            (msg.DeadlineMiss, f'{self.peer}/deadline_miss', self._on_reply),
+            (msg.ResponseChunk, f'{self.peer}/response_chunk', self.chunks.append),
             (DiagnosticArray, '/diagnostics', self.diagnostics.append),
         ):
             self.node.create_subscription(message_type, topic, callback, qos)
@@ -105,8 +106,8 @@ class Planner:
         wait_until(
             lambda: (
                 self.publisher.get_subscription_count()
-                and self.node.count_publishers('/timebill/deadline_miss')
-                and self.node.count_publishers('/timebill/response')
+                and self.node.count_publishers(f'{self.peer}/deadline_miss')
+                and self.node.count_publishers(f'{self.peer}/response')
             ),
             timeout_s,
             'the node on the other side',
@@ -118,7 +119,7 @@ class Planner:
         self.diagnostics.clear()
         wait_until(
             lambda: any(
-                status.message == 'serving queries'
+                status.message == 'serving queries' and status.name.startswith(f'{self.peer}:')
                 for array in list(self.diagnostics)
                 for status in array.status
             ),

@@ -19,7 +19,11 @@ def main() -> int:
     # rclpy's own handlers would shut the context down before the last replies are out.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
-    rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
+    try:
+        rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
+    except RuntimeError as error:  # an unknown log level, a params file that is not YAML
+        print(f'timebill: {error}', file=sys.stderr)
+        return 1
     try:
         node = TimebillNode()
     except (ValueError, ParameterException) as error:

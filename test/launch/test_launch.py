@@ -1,0 +1,159 @@
+"""The launch file, through the real launch: bring-up, arguments, namespaces, clean exit."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+launch_pytest = pytest.importorskip(
+    'launch_pytest', reason='launch_pytest is not installed; it comes with a ROS 2 installation'
+)
+
+from launch import LaunchDescription  # noqa: E402
+from launch.actions import IncludeLaunchDescription, OpaqueFunction, RegisterEventHandler  # noqa: E402
+from launch.event_handlers import OnProcessExit, OnProcessStart  # noqa: E402
+from launch.launch_description_sources import PythonLaunchDescriptionSource  # noqa: E402
+from launch.substitutions import PathJoinSubstitution  # noqa: E402
+from launch_ros.event_handlers import OnStateTransition  # noqa: E402
+from launch_ros.substitutions import FindPackageShare  # noqa: E402
+
+import timebill_ros.msg as msg  # noqa: E402
+from planner import START_TIMEOUT_S, Planner, next_domain, wait_until  # noqa: E402
+
+
+@dataclass
+class Launched:
+    """What launch has seen of its processes."""
+
+    domain: int
+    pids: list[int] = field(default_factory=list)
+    exit_codes: list[int] = field(default_factory=list)
+    goal_states: list[str] = field(default_factory=list)
+
+    def workers(self) -> list[psutil.Process]:
+        return [child for pid in self.pids for child in psutil.Process(pid).children()]
+
+
+@pytest.fixture
+def launched(monkeypatch: pytest.MonkeyPatch) -> Launched:
+    domain = next_domain()
+    monkeypatch.setenv('ROS_DOMAIN_ID', str(domain))
+    return Launched(domain)
+
+
+def description(launched: Launched, *includes: dict[str, str]) -> LaunchDescription:
+    """Include the launch file once for each set of arguments, and watch what becomes of it."""
+    source = PathJoinSubstitution(
+        [FindPackageShare('timebill_ros'), 'launch', 'timebill.launch.py']
+    )
+
+    def note(into: list[Any], name: str) -> list[OpaqueFunction]:
+        return [OpaqueFunction(function=lambda ctx: into.append(getattr(ctx.locals.event, name)))]
+
+    return LaunchDescription(
+        [
+            RegisterEventHandler(OnProcessStart(on_start=note(launched.pids, 'pid'))),
+            RegisterEventHandler(OnProcessExit(on_exit=note(launched.exit_codes, 'returncode'))),
+            RegisterEventHandler(
+                OnStateTransition(entities=note(launched.goal_states, 'goal_state'))
+            ),
+            *(
+                IncludeLaunchDescription(
+                    PythonLaunchDescriptionSource(source), launch_arguments=arguments.items()
+                )
+                for arguments in includes
+            ),
+        ]
+    )
+
+
+@launch_pytest.fixture
+def one_node(launched: Launched) -> LaunchDescription:
+    return description(launched, {})
+
+
+@launch_pytest.fixture
+def two_namespaces(launched: Launched) -> LaunchDescription:
+    return description(launched, {'namespace': 'robot1'}, {'namespace': 'robot2'})
+
+
+@launch_pytest.fixture
+def with_and_without_arguments(launched: Launched, tmp_path: Path) -> LaunchDescription:
+    file = tmp_path / 'params.yaml'
+    file.write_text('/**: {ros__parameters: {model: /of_file.gguf, use_sim_time: true}}')
+    bare = {'namespace': 'bare', 'params_file': str(file)}
+    given = {'namespace': 'given', 'model': '/given.gguf', 'use_sim_time': 'false'}
+    return description(launched, bare, {**bare, **given})
+
+
+@pytest.mark.launch(fixture=one_node)
+def test_a_launched_node_serves_and_exits_cleanly(launched: Launched) -> Iterator[None]:
+    planner = Planner(launched.domain)
+    try:
+        wait_until(lambda: 'active' in launched.goal_states, START_TIMEOUT_S, 'the node active')
+        planner.wait_until_matched()
+        answer = planner.ask(planner.query('What is the capital of France?', id='answered'))
+        assert isinstance(answer, msg.Response)
+        assert 'Paris' in answer.text
+        miss = planner.ask(planner.query('Tell a story.', 0.5, id='missed', max_new_tokens=4000))
+        assert miss.reason == msg.DeadlineMiss.KILLED
+        workers = launched.workers()
+        assert len(workers) == 1
+    finally:
+        planner.close()
+    yield
+    assert launched.exit_codes == [0]
+    assert not any(worker.is_running() for worker in workers)
+
+
+@pytest.mark.launch(fixture=two_namespaces)
+def test_two_nodes_in_two_namespaces_answer_their_own_queries(
+    launched: Launched,
+) -> Iterator[None]:
+    planners = [Planner(launched.domain, f'/robot{number}') for number in (1, 2)]
+    try:
+        for planner in planners:
+            planner.wait_until_serving()
+        for number, planner in enumerate(planners):
+            reply = planner.ask(planner.query(id=f'asked-{number}'))
+            assert isinstance(reply, msg.Response)
+        assert [len(planner.replies) for planner in planners] == [1, 1]
+        workers = launched.workers()
+        assert len(workers) == 2
+    finally:
+        for planner in planners:
+            planner.close()
+    yield
+    assert launched.exit_codes == [0, 0]
+    assert not any(worker.is_running() for worker in workers)
+
+
+@pytest.mark.launch(fixture=with_and_without_arguments)
+def test_only_arguments_that_are_given_override_the_params_file(
+    launched: Launched,
+) -> Iterator[None]:
+    planner = Planner(launched.domain)
+    statuses: dict[str, tuple[str, bool]] = {}
+
+    def all_failed() -> bool:
+        for array in list(planner.diagnostics):
+            (status,) = array.status
+            if status.level == b'\x02':
+                statuses[status.name] = status.message, array.header.stamp.sec > 0
+        return len(statuses) == 2
+
+    try:
+        wait_until(all_failed, START_TIMEOUT_S, 'both nodes to say that there is no such model')
+    finally:
+        planner.close()
+    message, has_time = statuses['/bare/timebill: inference']
+    assert '/of_file.gguf' in message
+    assert not has_time  # by use_sim_time, and there is no /clock
+    message, has_time = statuses['/given/timebill: inference']
+    assert '/given.gguf' in message
+    assert has_time
+    yield
+    assert launched.exit_codes == [0, 0]
