@@ -4,7 +4,12 @@ import numpy as np
 import pytest
 
 from timebill_ros.core.time_model import TimeModel
-from timebill_ros.core.worst_case_margin import Generation, fit_delta, upper_quantile
+from timebill_ros.core.worst_case_margin import (
+    LARGEST_DELTA,
+    Generation,
+    fit_delta,
+    upper_quantile,
+)
 
 MODEL = TimeModel(a=2.5e-7, b=8e-4, c=0.02, p=5e-6, q=0.017, e1=4e-5, e0=0.01)
 
@@ -88,3 +93,8 @@ def test_quantile_of_few_values_reaches_beyond_the_largest(count):
     rng = np.random.default_rng(count)
     found = [upper_quantile(list(rng.standard_normal(count)), 0.99) for _ in range(300)]
     assert np.mean([NormalDist().cdf(value) for value in found]) > 0.98
+
+
+def test_a_burst_of_noise_cannot_make_the_margin_useless() -> None:
+    noisy = [Generation(100, 100, 20, 30.0, 0.0, 60.0)] * 3
+    assert fit_delta(TimeModel(a=0, b=1e-3, c=0, p=0, q=1e-2), noisy) == LARGEST_DELTA

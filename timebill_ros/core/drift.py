@@ -6,6 +6,7 @@ from statistics import median
 
 from timebill_ros.core.bill import Bill
 from timebill_ros.core.time_model import TimeModel
+from timebill_ros.core.worst_case_margin import LARGEST_DELTA
 
 WINDOW = 15
 """Recent bills whose median ratio is the factor: 8 alike move it, 7 outliers do not."""
@@ -16,7 +17,6 @@ MISS_SHARE = 0.01
 """Share of bills that may exceed the worst case."""
 DELTA_STEP = 0.05
 """A bill above the worst case raises delta by 99 % of this; one within lowers it by 1 %."""
-DELTA_BOUND = 1.0
 
 
 @dataclass(frozen=True)
@@ -82,6 +82,6 @@ class Drift:
             return self
         missed = ratio > 1.0 + self.delta
         delta = self.delta + DELTA_STEP * (float(missed) - MISS_SHARE)
-        delta = min(max(delta, 0.0), max(DELTA_BOUND, self.fitted.delta))
+        delta = min(max(delta, 0.0), max(LARGEST_DELTA, self.fitted.delta))
         log_ratio = math.log(ratio * self.factor)
         return Drift(self.fitted, delta, (*self.log_ratios[1:], log_ratio))

@@ -11,6 +11,8 @@ BOUND_SHARE = 0.99
 """Share of generations that the worst case is to bound."""
 DEFAULT_DELTA = 0.25
 """Margin while fewer than FEW_GENERATIONS were measured: at least this."""
+LARGEST_DELTA = 1.0
+"""Twice the mean; beyond it the figure says more of the noise than of the model."""
 FEW_GENERATIONS = 20
 FEW_STEPS = 16
 """Shorter decodings do not count for the time after the prefill: single steps are noisy."""
@@ -29,7 +31,11 @@ class Generation:
 
 
 def fit_delta(model: TimeModel, generations: Sequence[Generation]) -> float:
-    """Return the margin that makes model bound 99 % of generations like these; never negative."""
+    """Return the margin that makes model bound 99 % of generations like these, in 0..1.
+
+    A machine that was busy elsewhere for a while makes single generations take many times their
+    mean; a margin that bounds those would have every query planned as if none could be in time.
+    """
     whole = [
         (g.prefill_s + g.eviction_s + g.decode_s)
         / model.t_e2e(g.prompt_tokens, g.kept_tokens, g.response_tokens)
@@ -45,7 +51,7 @@ def fit_delta(model: TimeModel, generations: Sequence[Generation]) -> float:
     ]
     deltas = [DEFAULT_DELTA if len(generations) < FEW_GENERATIONS else 0.0]
     deltas += [upper_quantile(residuals, BOUND_SHARE) for residuals in (whole, rest) if residuals]
-    return max(deltas)
+    return min(max(deltas), LARGEST_DELTA)
 
 
 def upper_quantile(values: Sequence[float], share: float) -> float:
