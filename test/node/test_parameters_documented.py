@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
-from timebill_ros.node.parameters import NodeSettings, ParameterSpec, spec_of
+from timebill_ros.node.settings import NodeSettings, ParameterSpec, spec_of
 
 ROOT = Path(__file__).parents[2]
 YAML = ROOT / 'config' / 'timebill.yaml'

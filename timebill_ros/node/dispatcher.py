@@ -8,7 +8,7 @@ and nothing comes after it. Knows neither ROS nor torch.
 import heapq
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 from timebill_ros.core.bill import Bill
@@ -17,6 +17,7 @@ from timebill_ros.core.deadline import Clock
 from timebill_ros.core.outcome import Answer, FinishReason, Miss, MissReason, Outcome
 from timebill_ros.core.query import Origin, Query, QueryKey
 from timebill_ros.node.deadline_guard import DeadlineGuard
+from timebill_ros.node.pending_query import PendingQuery
 from timebill_ros.node.query_queue import QueryQueue
 from timebill_ros.worker.protocol import (
     Drop,
@@ -62,22 +63,6 @@ class DispatchSettings:
     abort_grace_s: float
 
 
-@dataclass
-class _Entry:
-    """A query that has not been replied to."""
-
-    query: Query
-    number: int
-    is_tokenised: bool = False
-    bill: Bill = field(default_factory=Bill)
-    text: list[str] = field(default_factory=list)
-    unpublished: list[str] = field(default_factory=list)
-    chunk_count: int = 0
-    chunk_at_s: float = float('-inf')
-    started_at_s: float | None = None
-    planned_at_s: float | None = None
-
-
 class Dispatcher:
     """Serves queries with one worker. Methods may be called from any thread, and return at once.
 
@@ -93,9 +78,9 @@ class Dispatcher:
         self._clock = clock
         self._lock = threading.RLock()
         self._guard = DeadlineGuard(clock)
-        self._entries: dict[int, _Entry] = {}
+        self._entries: dict[int, PendingQuery] = {}
         self._numbers: dict[QueryKey, int] = {}
-        self._queue: QueryQueue[_Entry] = QueryQueue(settings.max_queue_length)
+        self._queue: QueryQueue[PendingQuery] = QueryQueue(settings.max_queue_length)
         self._last_moments: list[tuple[float, int]] = []  # a heap; ended queries stay in it
         self._next_number = 0
         self._busy_with: int | None = None  # what the worker runs, also when its query has ended
@@ -131,7 +116,7 @@ class Dispatcher:
                 return
             assert self._worker is not None
             number, self._next_number = self._next_number, self._next_number + 1
-            entry = _Entry(query, number)
+            entry = PendingQuery(query, number)
             self._entries[number] = entry
             self._numbers[query.key] = number
             self._queue.add(number, entry)
@@ -217,7 +202,7 @@ class Dispatcher:
             )
         return None
 
-    def _on_tokenised(self, entry: _Entry, prompt_tokens: int) -> None:
+    def _on_tokenised(self, entry: PendingQuery, prompt_tokens: int) -> None:
         entry.is_tokenised = True
         entry.bill = replace(entry.bill, prompt_tokens=prompt_tokens)
         if prompt_tokens >= self._context_length:
@@ -229,7 +214,7 @@ class Dispatcher:
             return
         self._end_if_infeasible(entry)
 
-    def _end_if_infeasible(self, entry: _Entry) -> bool:
+    def _end_if_infeasible(self, entry: PendingQuery) -> bool:
         """End a query of which the estimate says that not even its first token can be in time."""
         query, prompt_tokens, now_s = entry.query, entry.bill.prompt_tokens, self._clock()
         left_s = self._last_moment_s(query) - now_s
@@ -247,7 +232,7 @@ class Dispatcher:
         self._end(entry.number, Miss(MissReason.INFEASIBLE, detail, minimum_s))
         return True
 
-    def _on_text(self, entry: _Entry, message: Text) -> None:
+    def _on_text(self, entry: PendingQuery, message: Text) -> None:
         entry.bill = replace(entry.bill, response_tokens=message.response_tokens)
         if message.text:
             entry.text.append(message.text)
@@ -255,7 +240,7 @@ class Dispatcher:
         if entry.unpublished and self._clock() >= entry.chunk_at_s + self._settings.chunk_period_s:
             self._publish_chunk(entry)
 
-    def _publish_chunk(self, entry: _Entry) -> None:
+    def _publish_chunk(self, entry: PendingQuery) -> None:
         self._replies.publish_chunk(
             entry.query.origin, entry.chunk_count, ''.join(entry.unpublished)
         )
@@ -263,7 +248,7 @@ class Dispatcher:
         entry.chunk_at_s = self._clock()
         entry.unpublished.clear()
 
-    def _on_end_of_run(self, message: Finished | Faulted, entry: _Entry | None) -> None:
+    def _on_end_of_run(self, message: Finished | Faulted, entry: PendingQuery | None) -> None:
         if self._busy_with == message.number:
             self._busy_with = None
         if entry is None:
@@ -273,7 +258,7 @@ class Dispatcher:
             return
         entry.bill = replace(message.bill, queue_time=entry.bill.queue_time)
         if message.finish_reason == 0 or self._clock() >= self._last_moment_s(entry.query):
-            self._end(entry.number, self._killed(entry))  # the guard's call is on its way
+            self._end(entry.number, entry.killed())  # the guard's call is on its way
         else:
             self._end(
                 entry.number, Answer(''.join(entry.text), FinishReason(message.finish_reason))
@@ -287,7 +272,7 @@ class Dispatcher:
             if not self._end_if_infeasible(entry):
                 self._start(entry, self._worker)
 
-    def _start(self, entry: _Entry, worker: Worker) -> None:
+    def _start(self, entry: PendingQuery, worker: Worker) -> None:
         self._queue.remove(entry.number)
         self._busy_with = entry.number
         entry.started_at_s = self._clock()
@@ -318,23 +303,7 @@ class Dispatcher:
             _, number = heapq.heappop(self._last_moments)
             entry = self._entries.get(number)
             if entry is not None:
-                self._end(number, self._killed(entry))
-
-    def _killed(self, entry: _Entry) -> Miss:
-        waited = entry.started_at_s is None
-        what = (
-            'waiting for its turn'
-            if waited
-            else (
-                'reading the prompt'
-                if entry.planned_at_s is None
-                else f'writing the response ({entry.bill.response_tokens} tokens so far)'
-            )
-        )
-        return Miss(
-            MissReason.KILLED,
-            f'the time budget of {entry.query.time_budget_s:.3f} s ran out while {what}',
-        )
+                self._end(number, entry.killed())
 
     def _end(self, number: int, outcome: Outcome) -> None:
         """The one place where a query ends."""
@@ -346,7 +315,7 @@ class Dispatcher:
         self._replies.publish_outcome(
             entry.query.origin,
             outcome,
-            self._bill(entry.query, self._measured(entry)),
+            self._bill(entry.query, entry.measured_bill(self._clock())),
             entry.chunk_count,
         )
         if self._worker is None:
@@ -357,23 +326,6 @@ class Dispatcher:
             self._guard.at(
                 self._clock() + self._settings.abort_grace_s, lambda: self._on_grace_over(number)
             )
-
-    def _measured(self, entry: _Entry) -> Bill:
-        """Return the entry's bill; of a query that was cut off, as the node saw its times."""
-        bill, now_s = entry.bill, self._clock()
-        if entry.started_at_s is None:
-            return replace(bill, queue_time=now_s - entry.query.asked_at_s)
-        if bill.total_time > 0:
-            return bill
-        if entry.planned_at_s is None:
-            return replace(
-                bill,
-                prefill_time=now_s - entry.started_at_s,
-                total_time=now_s - entry.started_at_s,
-            )
-        return replace(
-            bill, decode_time=now_s - entry.planned_at_s, total_time=now_s - entry.started_at_s
-        )
 
     def _bill(self, query: Query, bill: Bill) -> Bill:
         return replace(bill, time_budget=query.time_budget_s, slack=query.deadline.remaining_s())

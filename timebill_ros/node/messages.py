@@ -11,7 +11,7 @@ from timebill_ros.core.bill import Bill
 from timebill_ros.core.deadline import Clock, Deadline
 from timebill_ros.core.outcome import Answer, Miss, MissReason, Outcome, OverrunPolicy
 from timebill_ros.core.query import Origin, Query, QueryKey
-from timebill_ros.node.parameters import NodeSettings
+from timebill_ros.node.settings import NodeSettings
 
 
 class RefusedError(ValueError):

@@ -22,7 +22,7 @@ from timebill_ros.core.query import Origin
 from timebill_ros.node import messages, parameters
 from timebill_ros.node.diagnostics import Statistics, diagnostic_array, diagnostic_status
 from timebill_ros.node.dispatcher import Dispatcher, DispatchSettings
-from timebill_ros.node.parameters import NodeSettings
+from timebill_ros.node.settings import NodeSettings, eviction_settings, planner_settings
 from timebill_ros.worker.protocol import Estimate, Load, Ready, Recalibrate
 from timebill_ros.worker.worker_client import WorkerClient, WorkerState
 
@@ -82,7 +82,7 @@ class TimebillNode(LifecycleNode):
             settings.threads,
             settings.repetition_penalty,
             settings.profile_time,
-            parameters.eviction_settings(settings),
+            eviction_settings(settings),
         )
         self.get_logger().info(f'loading the model {settings.model!r}')
         self._worker = WorkerClient(load, self)
@@ -165,7 +165,12 @@ class TimebillNode(LifecycleNode):
 
     def on_worker_log(self, line: str) -> None:
         """Pass on a line of its log."""
-        self.get_logger().warning(f'inference process: {line}')
+        level, _, text = line.partition(': ')
+        logger = self.get_logger()
+        if level == 'INFO':
+            logger.info(text)
+        else:
+            logger.warning(f'inference process: {line}')
 
     # Replies, from the dispatcher, under its lock
 
@@ -260,7 +265,7 @@ class TimebillNode(LifecycleNode):
 
     def _planner(self) -> BudgetPlanner:
         min_kept_tokens = self._ready.min_kept_tokens if self._ready else 1
-        settings = parameters.planner_settings(self._settings, min_kept_tokens)
+        settings = planner_settings(self._settings, min_kept_tokens)
         return BudgetPlanner(settings, self._estimate.time_model)
 
     def _refuse_queries(self, outcome: Miss) -> None:
