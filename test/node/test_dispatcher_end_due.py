@@ -56,7 +56,7 @@ def replies():
 def dispatcher(clock, replies):
     # The guard's thread sleeps in real time, so it never comes to a deadline on this clock.
     dispatcher = Dispatcher(DispatchSettings(4, 0.02, 0.05, 1.0), replies, clock)
-    dispatcher.open(Worker(), 8192)
+    dispatcher.open(Worker(), 8192, BudgetPlanner())
     yield dispatcher
     dispatcher.shut_down()
 
