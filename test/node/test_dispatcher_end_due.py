@@ -1,6 +1,7 @@
 import pytest
 
 from timebill_ros.core.bill import Bill
+from timebill_ros.core.budget_planner import BudgetPlanner
 from timebill_ros.core.deadline import Deadline
 from timebill_ros.core.outcome import Miss, MissReason, OverrunPolicy
 from timebill_ros.core.query import Origin, Query, QueryKey
