@@ -11,6 +11,7 @@ from timebill_ros.core.eviction_settings import EvictionSettings
 from timebill_ros.inference.engine import Engine, Prefilled
 from timebill_ros.inference.interrupt import Interrupt
 from timebill_ros.inference.kv_cache import KVCache
+from timebill_ros.inference.observation_window import ObservationWindow
 from timebill_ros.inference.text_stream import TextStream
 
 NEVER = Interrupt(Deadline(math.inf))
@@ -28,7 +29,7 @@ class EvictedAnswers:
     """Answers one prompt from differently evicted copies of its cache.
 
     Arguments:
-        engine: its eviction window must be at least as long as those tried.
+        engine: its eviction window is at least as long as any that is tried.
         token_ids: the prompt.
         longest: bound of the answers [tokens].
     """
@@ -43,7 +44,7 @@ class EvictedAnswers:
 
     def evicted(self, settings: EvictionSettings, ratio: float) -> Prefilled:
         """Return a copy of the prefilled state, evicted; ratio 0 is a plain copy."""
-        copy = self._copied()
+        copy = self._copied(settings.window)
         kept = max(settings.min_kept_tokens, math.floor((1 - ratio) * self.prompt_tokens))
         engine = Engine(self._engine.target, self._engine.settings, settings)
         engine.evict(copy, min(kept, self.prompt_tokens))
@@ -75,11 +76,15 @@ class EvictedAnswers:
         rest = logits.float().log_softmax(-1).gather(1, ids[1:, None])
         return float((first + rest.sum()) / len(answer))
 
-    def _copied(self) -> Prefilled:
+    def _copied(self, window: int) -> Prefilled:
         source = self._prefilled
         cache = KVCache(
             self._engine.target.model.config, self.prompt_tokens + self._longest, NEVER.check
         )
         for old, new in zip(source.cache.layers, cache.layers, strict=True):
             new.update(old.keys[:, :, : old.length], old.values[:, :, : old.length])
-        return Prefilled(cache, source.logits.clone(), source.prompt_ids, source.observed)
+        observed = ObservationWindow(window)
+        for layer in range(len(cache.layers)):
+            seen = source.observed[layer]
+            observed.see(layer, seen.queries[None], seen.scaling, seen.softcap)
+        return Prefilled(cache, source.logits.clone(), source.prompt_ids, observed)
