@@ -1,9 +1,11 @@
 """The node's executor goes on while the worker loads and generates."""
 
 import itertools
+import os
 import threading
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 import rclpy
@@ -12,7 +14,9 @@ from rcl_interfaces.srv import GetParameters, SetParameters
 from rclpy.context import Context
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.parameter import Parameter
+from std_srvs.srv import Trigger
 
+import timebill_ros.msg as msg
 from planner import Planner, next_domain, wait_until
 from timebill_ros.node.timebill_node import TimebillNode
 
@@ -20,11 +24,21 @@ Running = tuple[TimebillNode, Planner]
 
 
 @pytest.fixture
-def running() -> Iterator[Running]:
+def running(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Running]:
+    # The converted model is shared, the time model is not: here it is measured too briefly.
+    models = (
+        Path(os.environ.get('XDG_CACHE_HOME') or Path.home() / '.cache') / 'timebill_ros/models'
+    )
+    models.mkdir(parents=True, exist_ok=True)
+    (tmp_path / 'timebill_ros').mkdir()
+    (tmp_path / 'timebill_ros' / 'models').symlink_to(models)
+    monkeypatch.setenv('XDG_CACHE_HOME', str(tmp_path))
     domain = next_domain()
     context = Context()
     rclpy.init(context=context, domain_id=domain)
-    node = TimebillNode(context=context)
+    node = TimebillNode(
+        context=context, parameter_overrides=[Parameter('profile_time', value=15.0)]
+    )
     executor = SingleThreadedExecutor(context=context)
     executor.add_node(node)
     spinning = threading.Thread(target=executor.spin, daemon=True)
@@ -103,3 +117,28 @@ def test_lifecycle_and_parameters_while_running(running: Running) -> None:
     node.trigger_configure()
     planner.wait_until_serving()
     assert planner.ask(planner.query(id='configured again')).text
+
+
+def test_recalibrate_measures_again_while_queries_are_refused(running: Running) -> None:
+    _, planner, spinning = running  # type: ignore[misc]
+    spinning.start()
+    client = planner.node.create_client(Trigger, '/timebill/recalibrate')
+    assert client.wait_for_service(10.0)
+
+    def recalibrate() -> Trigger.Response:
+        future = client.call_async(Trigger.Request())
+        wait_until(future.done, 5.0, 'the answer of the service')
+        return future.result()
+
+    assert 'being loaded' in recalibrate().message
+    planner.wait_until_serving()
+    planner.publisher.publish(planner.query('A story.', id='running', max_new_tokens=60))
+    wait_until(lambda: any(c.query_id == 'running' for c in planner.chunks), 60.0, 'a chunk')
+    refused = recalibrate()
+    assert (refused.success, 'being served' in refused.message) == (False, True)
+    planner.wait_for(['running'])
+
+    assert recalibrate().success
+    assert planner.ask(planner.query(id='meanwhile')).reason == msg.DeadlineMiss.NOT_READY
+    planner.wait_until_serving()
+    assert planner.ask(planner.query(id='afterwards')).text

@@ -180,3 +180,28 @@ def test_diagnostics_tell_model_device_and_counts(running: Running) -> None:
     assert values['model'] == 'smollm2-135m-instruct'
     assert int(values['answered']) >= 1
     assert float(values['last total time']) > 0
+
+
+def test_what_the_estimate_rules_out_is_infeasible_with_a_budget_that_is_admitted(
+    running: Running,
+) -> None:
+    _, planner = running
+    prompt = 'word ' * 4000
+    reply = planner.ask(planner.query(prompt, 0.5, id='infeasible'))
+    assert reply.reason == msg.DeadlineMiss.INFEASIBLE
+    assert 'prompt tokens is estimated to take' in reply.detail
+    minimum_s = reply.minimum_time_budget.sec + reply.minimum_time_budget.nanosec * 1e-9
+    assert 0.5 < minimum_s < 100.0
+    assert reply.bill.predicted_prefill_time > 0.4
+    again = planner.ask(planner.query(prompt, minimum_s + 0.2, id='feasible'))
+    assert getattr(again, 'reason', None) in (None, msg.DeadlineMiss.KILLED)
+
+
+def test_a_bill_shows_what_was_predicted_beside_what_was_measured(running: Running) -> None:
+    _, planner = running
+    bill = planner.ask(planner.query(id='predicted')).bill
+    assert bill.predicted_response_tokens == bill.worst_case_response_tokens == 8
+    assert 0 < bill.predicted_prefill_time < bill.predicted_total_time
+    assert bill.worst_case_time >= bill.prefill_time
+    parts = bill.predicted_prefill_time + bill.predicted_eviction_time + bill.predicted_decode_time
+    assert bill.predicted_total_time == pytest.approx(parts)

@@ -1,0 +1,89 @@
+"""Profiling a tiny model: what is measured, that it is kept, and when it is measured again."""
+
+import dataclasses
+import math
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from timebill_ros.inference.engine import DecodingSettings, Engine
+from timebill_ros.inference.model_loader import BUILT_IN, load_target
+from timebill_ros.inference.profile import profile_key, time_model
+from timebill_ros.inference.profiler import EVICTION_RATIOS, STEPS, Profiler
+from tiny_models import tiny_target
+
+TIME_LIMIT_S = 3.0
+
+
+class Vocabulary:
+    """A real tokenizer of which only so many ids are used as the tiny model has."""
+
+    def __init__(self, tokenizer: object, size: int) -> None:
+        self.backend_tokenizer = tokenizer.backend_tokenizer  # type: ignore[attr-defined]
+        self._size = size
+
+    def __len__(self) -> int:
+        return self._size
+
+
+@pytest.fixture(scope='module')
+def engine() -> Engine:
+    target = tiny_target('qwen2')
+    tokenizer = load_target(BUILT_IN, device='cpu').tokenizer
+    vocabulary = Vocabulary(tokenizer, target.model.config.vocab_size)
+    return Engine(dataclasses.replace(target, tokenizer=vocabulary), DecodingSettings(1.0))
+
+
+@pytest.fixture
+def cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Path]:
+    monkeypatch.setenv('XDG_CACHE_HOME', str(tmp_path))
+    return tmp_path / 'timebill_ros' / 'profiles'
+
+
+def test_curves_and_generations_are_measured_over_the_whole_context(engine: Engine) -> None:
+    told: list[float] = []
+    profiler = Profiler(engine, TIME_LIMIT_S, told.append)
+    fitted = profiler.run()
+    measured = profiler.measurements
+    lengths = {sample.tokens for sample in measured.prefills}
+    assert len(lengths) >= 5
+    assert max(lengths) > engine.target.context_length - 2 * STEPS - 5
+    assert {sample.tokens for sample in measured.steps} - lengths  # also after evictions
+    assert min(s.tokens for s in measured.evictions) > engine.eviction.min_kept_tokens
+    assert measured.generations
+    assert all(g.kept_tokens <= g.prompt_tokens for g in measured.generations)
+    assert any(g.eviction_s > 0 for g in measured.generations)
+    assert told == sorted(told)
+    assert told[-1] == 1.0
+    model = fitted.model
+    assert 0 < model.t_step(10) <= model.t_step(400)
+    assert math.isfinite(model.t_wcet(300, 100, 20))
+
+
+def test_generations_take_every_ratio(engine: Engine) -> None:
+    profiler = Profiler(engine, 0.0, seed=1)
+    found = [profiler.generation(400) for _ in range(60)]
+    ratios = {round(1 - g.kept_tokens / g.prompt_tokens, 1) for g in found}
+    assert len(ratios) > len(EVICTION_RATIOS) - 2
+    assert all((g.eviction_s > 0) == (g.kept_tokens < g.prompt_tokens) for g in found)
+
+
+def test_a_time_model_is_kept_until_something_changes(engine: Engine, cache: Path) -> None:
+    told: list[float] = []
+    first = time_model(engine, TIME_LIMIT_S, told.append)
+    assert len(list(cache.glob('profile-*.json'))) == 1
+    told.clear()
+    assert time_model(engine, TIME_LIMIT_S, told.append) == first
+    assert told == []  # not measured
+
+    other = Engine(engine.target, DecodingSettings(1.3), engine.eviction)
+    assert profile_key(other) != profile_key(engine)
+    time_model(other, TIME_LIMIT_S, told.append)
+    assert told
+    assert len(list(cache.glob('profile-*.json'))) == 2
+
+    told.clear()
+    time_model(engine, TIME_LIMIT_S, told.append, anew=True)
+    assert told
+    assert len(list(cache.glob('profile-*.json'))) == 2
