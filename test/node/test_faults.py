@@ -149,6 +149,11 @@ def test_a_killed_node_leaves_no_worker_behind(tmp_path: Path) -> None:
         )
 
 
+def test_a_misspelled_parameter_is_warned_of(tmp_path: Path) -> None:
+    with node_and_planner(tmp_path / 'log', chunck_rate=5.0) as (node, _):
+        wait_until(lambda: "'chunck_rate' is no parameter" in node.log.read_text(), 30.0, 'it')
+
+
 def test_a_bad_parameter_at_start_is_a_sentence_and_an_exit_code(tmp_path: Path) -> None:
     with node_and_planner(tmp_path / 'log', publish_reserve=99.0) as (node, _):
         assert node.popen.wait(timeout=30.0) == 1

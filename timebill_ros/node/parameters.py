@@ -33,6 +33,12 @@ def declare(node: Node) -> NodeSettings:
     return settings
 
 
+def misspelled(node: Node) -> list[str]:
+    """Return the names of values given at start that no parameter has; ROS ignores them."""
+    given = getattr(node, '_parameter_overrides', {})  # rclpy has no public name for it
+    return [name for name in given if not node.has_parameter(name) and '.' not in name]
+
+
 def changed(settings: NodeSettings, parameters: list[Parameter]) -> NodeSettings:
     """Return the settings with some parameters changed.
 

@@ -46,6 +46,8 @@ class TimebillNode(LifecycleNode):
     def __init__(self, **rclpy_arguments: Any) -> None:
         super().__init__('timebill', **rclpy_arguments)
         self._settings = parameters.declare(self)
+        for name in parameters.misspelled(self):
+            self.get_logger().warning(f'{name!r} is no parameter of this node: it has no effect')
         self.add_on_set_parameters_callback(self._on_set_parameters)
         # Ordinary publishers: lifecycle ones are silent while the node is inactive, and NOT_READY
         # must go out.
