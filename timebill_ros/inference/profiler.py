@@ -22,6 +22,8 @@ from timebill_ros.inference.text_stream import TextStream
 
 LENGTHS = 7
 SHORTEST_PROMPT = 24
+FEWEST_LENGTHS = 4
+"""So many are measured however slow the machine is: fewer would not make a fit."""
 STEPS = 8
 EVICTION_RATIOS = (0.0, 0.25, 0.5, 0.75, 0.95)
 CURVES_SHARE = 0.5
@@ -122,7 +124,8 @@ class Profiler:
         lengths = self._lengths()
         reached: list[int] = []
         for length in lengths:
-            if reached and self._expected_s(length) > LARGEST_SHARE * self._limit_s:
+            too_long = reached and self._expected_s(length) > LARGEST_SHARE * self._limit_s
+            if too_long and len(reached) >= FEWEST_LENGTHS:
                 break
             self.measure_round(length, evicts=len(reached) % 2 == 1)
             reached.append(length)
