@@ -39,9 +39,17 @@ def time_model(
     known = None if anew else profile_store.load(folder, key)
     if known is not None:
         return known
-    model = Profiler(engine, time_limit_s, progress).run().model
-    profile_store.save(folder, key, model)
-    return model
+    fitted = Profiler(engine, time_limit_s, progress).run()
+    for name, curve in (('prefill', fitted.prefill), ('step', fitted.step)):
+        logging.info(
+            'time of the %s: mean error %.1f %%, %d of %d measurements left out',
+            name,
+            curve.mape,
+            curve.left_out,
+            curve.samples,
+        )
+    profile_store.save(folder, key, fitted.model)
+    return fitted.model
 
 
 class LogProgress:
