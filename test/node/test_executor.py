@@ -108,8 +108,14 @@ def test_lifecycle_and_parameters_while_running(running: Running) -> None:
     planner.wait_for(['running'], 5.0)
     assert planner.reply_to('running').reason == planner.reply_to('running').CANCELLED
     assert planner.ask(planner.query(id='inactive')).detail == 'the node is not active'
+    node.on_worker_ready(node._ready)  # as when the worker has been replaced meanwhile
+    time.sleep(0.5)
+    assert planner.ask(planner.query(id='still inactive')).detail == 'the node is not active'
     node.trigger_activate()
     assert planner.ask(planner.query(id='active again')).text
+
+    assert not set_value('model', 'another').successful  # type: ignore[attr-defined]
+    assert node._settings.model == node.get_parameter('model').value != 'another'
 
     node.trigger_deactivate()
     node.trigger_cleanup()

@@ -62,6 +62,7 @@ class TimebillNode(LifecycleNode):
         self._estimate = Estimate(None)
         self._is_recalibrating = False
         self._is_active = False
+        self._activates_when_ready = False
         self._assigned_ids = itertools.count(1)
         self.create_subscription(msg.Query, '~/query', self._on_query, QUERY_QOS)
         self.create_service(Trigger, '~/recalibrate', self._on_recalibrate)
@@ -87,13 +88,14 @@ class TimebillNode(LifecycleNode):
             eviction_settings(settings),
         )
         self.get_logger().info(f'loading the model {settings.model!r}')
+        self._activates_when_ready = settings.autostart
         self._worker = WorkerClient(load, self)
         self._worker.start()
         return TransitionCallbackReturn.SUCCESS
 
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Serve queries, from when the model is ready."""
-        self._is_active = True
+        self._is_active, self._activates_when_ready = True, False
         self._serve_if_ready()
         return TransitionCallbackReturn.SUCCESS
 
@@ -191,7 +193,8 @@ class TimebillNode(LifecycleNode):
     # Callbacks of the executor
 
     def _on_ready(self) -> None:
-        if self._settings.autostart and not self._is_active and self._worker is not None:
+        # Once after each configuration: who deactivates the node later means it.
+        if self._activates_when_ready:
             self.trigger_activate()
         else:
             self._serve_if_ready()
@@ -285,7 +288,7 @@ class TimebillNode(LifecycleNode):
     def _stop_worker(self) -> None:
         if self._worker is not None:
             self._worker.stop()
-            self._worker, self._ready = None, None
+            self._worker, self._ready, self._activates_when_ready = None, None, False
 
 
 def _dispatch_settings(settings: NodeSettings) -> DispatchSettings:

@@ -73,9 +73,8 @@ class WorkerClient:
     """Keeps one worker process alive.
 
     A thread of its own starts each process and outlives it: the kernel ends a worker with the
-        thread that started
-    it. A writer thread sends: sending to a stopped process blocks. Nothing here waits for the
-    worker.
+    thread that started it. A writer thread sends: sending to a stopped process blocks. Nothing
+    here waits for the worker.
 
     Arguments:
         load: what the worker is told to load.
