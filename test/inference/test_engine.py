@@ -43,7 +43,7 @@ PROMPTS = [
 
 @pytest.fixture(scope='module')
 def target() -> TargetModel:
-    return load_target(BUILT_IN, device='cpu', dtype='float32')
+    return load_target(BUILT_IN, device='cpu', dtype='float32', quantization='none')
 
 
 @pytest.fixture(scope='module')

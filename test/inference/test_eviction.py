@@ -11,7 +11,7 @@ from timebill_ros.inference.engine import DecodingSettings, Engine
 from timebill_ros.inference.eviction import EvictionSettings, kept_positions
 from timebill_ros.inference.interrupt import InterruptedGenerationError
 from timebill_ros.inference.kv_cache import KVCacheLayer
-from tiny_models import ARCHITECTURES, NEVER, random_prompt, stock_model, tiny_target
+from tiny_models import ARCHITECTURES, NEVER, decoded, random_prompt, stock_model, tiny_target
 
 PROMPT_TOKENS = 61
 KEPT_TOKENS = 30
@@ -49,20 +49,6 @@ def engine_for(architecture, settings, monkeypatch, chunk_tokens=512):
     monkeypatch.setattr(engine_module, 'PREFILL_CHUNK_TOKENS', chunk_tokens)
     decoding = DecodingSettings(stop_at_repetition=False)
     return Engine(tiny_target(architecture), decoding, settings)
-
-
-def decode(engine, prefilled, tokens):
-    """Return the generated ids and the logits that each came from."""
-    seen, forward = [prefilled.logits.clone()], engine._forward
-
-    def spy(*args):
-        seen.append(forward(*args))
-        return seen[-1]
-
-    engine._forward = spy
-    ids = [token for token, _ in engine.decode(prefilled, tokens, NEVER)]
-    engine._forward = forward
-    return ids, torch.stack(seen)
 
 
 def full_attention_layers(architecture):
@@ -106,7 +92,7 @@ def test_evicted_cache_decodes_like_the_full_one_with_the_evicted_masked(
     engine = engine_for(architecture, settings, monkeypatch, chunk_tokens)
     prefilled = engine.prefill(prompt, 8, NEVER)
     engine.evict(prefilled, KEPT_TOKENS)
-    tokens, logits = decode(engine, prefilled, 8)
+    tokens, logits = decoded(engine, prefilled, 8)
 
     layers = full_attention_layers(architecture)
     assert len(kept) == len(layers)
@@ -128,7 +114,8 @@ def test_evicted_cache_decodes_like_the_full_one_with_the_evicted_masked(
                     past_key_values=cache,
                 )
                 expected.append(output.logits[0, -1])
-    torch.testing.assert_close(logits, torch.stack(expected), rtol=1e-5, atol=1e-5)
+    # What fp32 rounds; one wrong token in the cache changes logits by more than 0.1.
+    torch.testing.assert_close(logits, torch.stack(expected), rtol=1e-4, atol=1e-4)
 
 
 @pytest.mark.parametrize('chunk_tokens', CHUNKS.values(), ids=CHUNKS)
@@ -183,8 +170,8 @@ def test_keeping_all_scores_nothing_and_decodes_the_same_tokens(monkeypatch, arc
     plain = engine.prefill(prompt, 24, NEVER)
     kept_whole = engine.prefill(prompt, 24, NEVER)
     engine.evict(kept_whole, PROMPT_TOKENS)
-    tokens, logits = decode(engine, plain, 24)
-    same_tokens, same_logits = decode(engine, kept_whole, 24)
+    tokens, logits = decoded(engine, plain, 24)
+    same_tokens, same_logits = decoded(engine, kept_whole, 24)
     assert tokens == same_tokens
     assert torch.equal(logits, same_logits)
 
@@ -197,15 +184,15 @@ def test_window_spans_chunks(monkeypatch, chunk_tokens):
     in_chunks = engine_for('llama', settings, monkeypatch, chunk_tokens).prefill(prompt, 1, NEVER)
     for layer in range(3):
         expected, found = whole.observed[layer].queries, in_chunks.observed[layer].queries
-        assert found.shape == (6, 8, 8)
-        torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
+        assert found.shape == (6, 8, 32)
+        torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4)
 
 
 def test_decoding_records_nothing(monkeypatch):
     engine = engine_for('llama', EvictionSettings(window=8), monkeypatch)
     prefilled = engine.prefill(random_prompt(PROMPT_TOKENS), 4, NEVER)
     before = [prefilled.observed[layer].queries.clone() for layer in range(3)]
-    decode(engine, prefilled, 4)
+    decoded(engine, prefilled, 4)
     for layer in range(3):
         assert torch.equal(prefilled.observed[layer].queries, before[layer])
 
@@ -244,7 +231,7 @@ def test_random_repeats_itself_by_its_seed_only(monkeypatch, kept):
 def test_memory_scales_with_what_is_kept(monkeypatch):
     settings = EvictionSettings(window=8)
     engine = engine_for('llama', settings, monkeypatch)
-    new_tokens, bytes_per_token = 10, 3 * 2 * 2 * 8 * 4
+    new_tokens, bytes_per_token = 10, 3 * 2 * 2 * 32 * 4
     for kept_tokens in (PROMPT_TOKENS, 40, 20):
         prefilled = engine.prefill(random_prompt(PROMPT_TOKENS), new_tokens, NEVER)
         old = [layer.keys for layer in prefilled.cache.layers]
@@ -255,7 +242,7 @@ def test_memory_scales_with_what_is_kept(monkeypatch):
             assert is_old == (kept_tokens == PROMPT_TOKENS)
             # No more memory behind the tensor than what it shows.
             assert layer.keys.untyped_storage().nbytes() == layer.keys.nbytes
-        decode(engine, prefilled, new_tokens)
+        decoded(engine, prefilled, new_tokens)
 
 
 def test_sliding_layers_stay_whole(monkeypatch):
@@ -270,7 +257,7 @@ def test_model_of_sliding_layers_only_is_left_alone(monkeypatch):
     engine = engine_for('mistral-sliding', EvictionSettings(window=8), monkeypatch)
     plain, evicted = (engine.prefill(random_prompt(PROMPT_TOKENS), 8, NEVER) for _ in range(2))
     engine.evict(evicted, KEPT_TOKENS)
-    assert decode(engine, plain, 8)[0] == decode(engine, evicted, 8)[0]
+    assert decoded(engine, plain, 8)[0] == decoded(engine, evicted, 8)[0]
 
 
 def test_eviction_can_be_cut_off(monkeypatch):

@@ -1,4 +1,4 @@
-"""Random-weight models of a few thousand parameters, one of each architecture that matters."""
+"""Random-weight models of some 100,000 parameters, one of each architecture that matters."""
 
 from functools import cache
 from typing import Any
@@ -15,6 +15,7 @@ from transformers import (
 
 from timebill_ros.core.deadline import Deadline
 from timebill_ros.inference import attention
+from timebill_ros.inference.engine import Engine, Prefilled
 from timebill_ros.inference.interrupt import Interrupt
 from timebill_ros.inference.model_loader import TargetModel
 
@@ -24,12 +25,12 @@ NEVER = Interrupt(Deadline(float('inf')))
 
 _SHAPE = {
     'vocab_size': 96,
-    'hidden_size': 48,
-    'intermediate_size': 48,
+    'hidden_size': 96,
+    'intermediate_size': 96,
     'num_hidden_layers': 3,
     'num_attention_heads': 6,
     'num_key_value_heads': 2,
-    'head_dim': 8,
+    'head_dim': 32,
     'max_position_embeddings': 512,
     # Large enough for attention that is far from uniform.
     'initializer_range': 0.2,
@@ -85,3 +86,18 @@ def random_prompt(tokens: int, seed: int = 0) -> list[int]:
     """Return token ids."""
     generator = torch.Generator().manual_seed(seed)
     return torch.randint(0, _SHAPE['vocab_size'], (tokens,), generator=generator).tolist()
+
+
+def decoded(engine: Engine, prefilled: Prefilled, tokens: int) -> tuple[list[int], torch.Tensor]:
+    """Return the generated ids and the logits, (tokens, vocabulary), that each came from."""
+    seen, compute = [prefilled.logits.clone()], engine.step.logits
+
+    def spy(token: torch.Tensor) -> torch.Tensor:
+        logits = compute(token)
+        seen.append(logits.clone())
+        return logits
+
+    engine.step.logits = spy  # type: ignore[method-assign]
+    ids = [token for token, _ in engine.decode(prefilled, tokens, NEVER)]
+    engine.step.logits = compute  # type: ignore[method-assign]
+    return ids, torch.stack(seen)

@@ -16,11 +16,12 @@ def loaded_engine(
     dtype: str = 'auto',
     threads: int = 0,
     eviction: EvictionSettings = SERVED_EVICTION,
+    quantization: str = 'auto',
 ) -> Engine:
     """Return an engine with the node's defaults.
 
     Arguments:
-        model, device, dtype, threads: as the node's parameters of these names.
+        model, device, dtype, threads, quantization: as the node's parameters of these names.
         eviction: as the node's parameters eviction_*.
 
     Errors:
@@ -30,5 +31,5 @@ def loaded_engine(
     transformers.utils.logging.disable_progress_bar()
     if threads > 0:
         torch.set_num_threads(threads)
-    target = load_target(model, device, dtype)
+    target = load_target(model, device, dtype, quantization)
     return Engine(target, DecodingSettings(target.repetition_penalty), eviction)

@@ -7,7 +7,9 @@ import torch
 
 from timebill_ros.core.eviction_settings import EvictionSettings
 from timebill_ros.core.outcome import FinishReason
+from timebill_ros.inference.decoding_step import decoding_step
 from timebill_ros.inference.eviction import evict
+from timebill_ros.inference.generic_step import forward
 from timebill_ros.inference.interrupt import Interrupt
 from timebill_ros.inference.kv_cache import KVCache
 from timebill_ros.inference.model_loader import TargetModel
@@ -57,6 +59,7 @@ class Engine:
         eviction: EvictionSettings = EvictionSettings(),  # noqa: B008 (frozen)
     ) -> None:
         self.target = target
+        self.step = decoding_step(target)
         self.settings = settings
         self.eviction = eviction
 
@@ -79,7 +82,7 @@ class Engine:
         with observed.recording():
             for start in range(0, len(token_ids), PREFILL_CHUNK_TOKENS):
                 chunk = prompt_ids[start : start + PREFILL_CHUNK_TOKENS]
-                logits = self._forward(chunk, start, cache)
+                logits = forward(self.target.model, chunk, start, cache)
         self.synchronize()
         return Prefilled(cache, logits, prompt_ids, observed)
 
@@ -111,42 +114,25 @@ class Engine:
         penalty = RepetitionPenalty(self.settings.repetition_penalty, prefilled.prompt_ids)
         repetition = RepetitionStop()
         logits, position = prefilled.logits, len(prefilled.prompt_ids)
-        for count in range(1, max_new_tokens + 1):
-            interrupt.check()
-            token = penalty.apply(logits).argmax()
-            token_id = int(token)
-            reason = None
-            if token_id in self.target.stop_token_ids:
-                reason = FinishReason.EOS
-            elif repetition.add(token_id) and self.settings.stop_at_repetition:
-                reason = FinishReason.REPETITION
-            elif count == max_new_tokens:
-                reason = FinishReason.LENGTH
-            yield token_id, reason
-            if reason is not None:
-                return
-            penalty.see(token_id)
-            logits = self._forward(token[None], position, prefilled.cache)
-            position += 1
+        with self.step.answering(prefilled.cache, position, max_new_tokens) as step:
+            for count in range(1, max_new_tokens + 1):
+                interrupt.check()
+                token = penalty.apply(logits).argmax()
+                token_id = int(token)
+                reason = None
+                if token_id in self.target.stop_token_ids:
+                    reason = FinishReason.EOS
+                elif repetition.add(token_id) and self.settings.stop_at_repetition:
+                    reason = FinishReason.REPETITION
+                elif count == max_new_tokens:
+                    reason = FinishReason.LENGTH
+                yield token_id, reason
+                if reason is not None:
+                    return
+                penalty.see(token_id)
+                logits = step.logits(token)
 
     def synchronize(self) -> None:
         """Wait until the device has done what it was told, so that times can be taken."""
         if self.target.device.type == 'cuda':
             torch.cuda.synchronize(self.target.device)
-
-    def _forward(self, ids: torch.Tensor, position: int, cache: KVCache) -> torch.Tensor:
-        """Run (length,) ids at positions position..; return the last token's logits in fp32.
-
-        Positions are given, not counted from the cache: after an eviction they differ.
-        """
-        positions = torch.arange(position, position + len(ids), device=ids.device)
-        with torch.inference_mode():
-            output = self.target.model(
-                input_ids=ids[None],
-                position_ids=positions[None],
-                past_key_values=cache,
-                use_cache=True,
-                logits_to_keep=1,
-            )
-        # A copy made outside of inference mode may be written to.
-        return torch.Tensor.to(output.logits[0, -1], torch.float32, copy=True)

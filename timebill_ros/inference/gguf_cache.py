@@ -13,7 +13,9 @@ from pathlib import Path
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-_LAYOUT = 'v1'
+from timebill_ros.inference import model_quantization
+
+_LAYOUT = 'v2'
 """Part of the key: to be changed with what the folder holds."""
 
 
@@ -33,7 +35,10 @@ def file_hash(path: Path) -> str:
 
 
 def converted_folder(gguf: Path, dtype: torch.dtype) -> Path:
-    """Return a folder with a GGUF file's weights in `dtype`, and its tokenizer; convert once.
+    """Return a folder with a GGUF file's weights, plain and as stored, and its tokenizer.
+
+    Arguments:
+        dtype: of the plain weights.
 
     Errors:
         OSError, ValueError: transformers cannot read the file.
@@ -51,7 +56,10 @@ def converted_folder(gguf: Path, dtype: torch.dtype) -> Path:
             'local_files_only': True,
         }
         AutoTokenizer.from_pretrained(**source).save_pretrained(unfinished)
-        model = AutoModelForCausalLM.from_pretrained(**source, dtype=dtype)
+        # In fp32 first: what the file has in 4 or 8 bits can be told from that, not from bf16.
+        model = AutoModelForCausalLM.from_pretrained(**source, dtype=torch.float32)
+        model_quantization.save(model_quantization.stored_weights(model), unfinished)
+        model.to(dtype)
         # The weights are plain now; transformers would still refuse to save them as "quantised".
         model.config.__dict__.pop('quantization_config', None)
         model.is_quantized = False

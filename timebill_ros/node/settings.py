@@ -57,6 +57,14 @@ class NodeSettings:
         choices=('auto', 'float32', 'bfloat16', 'float16'),
         read_only=True,
     )
+    quantization: str = _parameter(
+        'auto',
+        "Weights that a decoding step on the CPU reads: 'none': as dtype says; 'int8'; 'int4' "
+        "(the head in 8 bits); 'auto': as a GGUF file of Q4_0, Q4_1 or Q8_0 has them, else "
+        "'none'. Prompts are read with dtype's.",
+        choices=('auto', 'none', 'int8', 'int4'),
+        read_only=True,
+    )
     threads: int = _parameter(
         0,
         'CPU threads of the inference; 0: as many as there are cores.',

@@ -82,6 +82,7 @@ class TimebillNode(LifecycleNode):
             settings.model,
             settings.device,
             settings.dtype,
+            settings.quantization,
             settings.threads,
             settings.repetition_penalty,
             settings.profile_time,
@@ -138,8 +139,8 @@ class TimebillNode(LifecycleNode):
         """Say so; the executor's thread goes on from here."""
         self._ready = ready
         self.get_logger().info(
-            f'ready: {ready.model!r} on {ready.device} in {ready.dtype}, '
-            f'context of {ready.context_length} tokens'
+            f'ready: {ready.model!r} on {ready.device} in {ready.dtype}, quantization '
+            f'{ready.quantization}, step {ready.step}, context of {ready.context_length} tokens'
         )
         self._ready_signal.trigger()
 

@@ -24,6 +24,7 @@ class Load:
     model: str
     device: str
     dtype: str
+    quantization: str
     threads: int
     repetition_penalty: float
     profile_time: float
@@ -63,13 +64,20 @@ class Recalibrate:
 
 @dataclass(frozen=True)
 class Ready:
-    """Worker to node: loaded and warm."""
+    """Worker to node: loaded and warm.
+
+    Arguments:
+        quantization: of the decoding step's weights: 'none', 'int8' or 'int4'.
+        step: what computes it: 'native' and an instruction set, or 'transformers'.
+    """
 
     model: str
     device: str
     dtype: str
     context_length: int
     min_kept_tokens: int
+    quantization: str
+    step: str
 
 
 @dataclass(frozen=True)

@@ -59,7 +59,7 @@ class QueryServer:
             torch.set_num_threads(load.threads)
         self._load = load
         self._send = send
-        target = load_target(load.model, load.device, load.dtype)
+        target = load_target(load.model, load.device, load.dtype, load.quantization)
         penalty = load.repetition_penalty or target.repetition_penalty
         self._engine = Engine(target, DecodingSettings(penalty), load.eviction)
         self._predictor = LongestResponse()
@@ -84,6 +84,8 @@ class QueryServer:
                 str(target.dtype).removeprefix('torch.'),
                 target.context_length,
                 self._load.eviction.min_kept_tokens,
+                target.quantization,
+                self._engine.step.name,
             )
         )
         while True:
