@@ -52,7 +52,8 @@ class PlannerSide:
         if self._thread.ident is not None:
             self._thread.join(timeout=2.0)
         self.node.destroy_node()
-        rclpy.try_shutdown(context=self.context)
+        if self.context.ok():
+            rclpy.shutdown(context=self.context)
 
     def _spin(self) -> None:
         with contextlib.suppress(ExternalShutdownException):
@@ -428,6 +429,22 @@ def test_close_ends_open_questions_and_leaves_the_node_as_it_was(
     with pytest.raises(RuntimeError, match='closed'):
         client.ask('And now?', LONG_S)
     client.close()
+
+
+def test_misses_come_also_when_the_executor_is_shut_down(
+    planner: PlannerSide, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def raise_as_humble_does(*arguments: Any) -> None:
+        raise AttributeError("'NoneType' object has no attribute 'trigger'")
+
+    client = planner.client()
+    planner.executor.shutdown(timeout_sec=1.0)
+    monkeypatch.setattr(planner.executor, 'create_task', raise_as_humble_does)
+    monkeypatch.setattr(planner.executor, 'wake', raise_as_humble_does)
+    for budget_s in (0.1, 0.2):
+        future = client.ask('Is anybody there?', budget_s)
+        future.add_done_callback(print)
+        assert future.wait().reason == 'NOT_READY'
 
 
 def test_open_questions_end_when_ros_is_shut_down(planner: PlannerSide) -> None:

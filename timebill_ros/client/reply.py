@@ -68,7 +68,8 @@ class ReplyFuture(Future):
 
     Arguments:
         query_id: the id that the query has on the topics.
-        executor: runs the done callbacks; None: the thread that brings the reply does.
+        executor: runs the done callbacks, until it is shut down; None: the thread that brings the
+            reply does.
     """
 
     def __init__(self, query_id: str, executor: Executor | None) -> None:
@@ -78,8 +79,10 @@ class ReplyFuture(Future):
 
     def set_result(self, result: Reply) -> None:
         """Bring the reply."""
-        super().set_result(result)
-        self._is_set.set()
+        try:
+            super().set_result(result)
+        finally:
+            self._is_set.set()
 
     def wait(self) -> Reply:
         """Block until the reply is there, and return it.

@@ -1,5 +1,6 @@
 """Asks the node, and sees to it that every question gets a reply."""
 
+import contextlib
 import itertools
 import math
 import threading
@@ -132,7 +133,7 @@ class TimeBillClient:
             self._pending.clear()
             self._changed.notify()
         if self._keeper is not threading.current_thread():
-            self._keeper.join()
+            self._keeper.join(timeout=1.0)
         for pending in given_up:
             self._miss(pending, DeadlineMiss.CANCELLED, 'the client was closed')
         self._connection.close()
@@ -217,10 +218,12 @@ class TimeBillClient:
 
     def _resolve(self, pending: _Pending, reply: Reply) -> None:
         """Resolve a future. Without the lock: its callbacks may ask again."""
-        pending.future.set_result(reply)
-        executor = self._node.executor
-        if executor is not None:  # a coroutine that awaits the future looks when it is woken
-            executor.wake()
+        # Humble's executors raise these once they are shut down; nothing is left to run then.
+        with contextlib.suppress(RuntimeError, AttributeError):
+            pending.future.set_result(reply)
+            executor = self._node.executor
+            if executor is not None:  # a coroutine that awaits the future looks when it is woken
+                executor.wake()
 
 
 def _check(
