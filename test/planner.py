@@ -131,8 +131,10 @@ class Planner:
 class NodeProcess:
     """The real node, in a process of its own."""
 
-    def __init__(self, domain: int, log: Path, **values: Any) -> None:
+    def __init__(self, domain: int, log: Path, namespace: str = '', **values: Any) -> None:
         overrides = [part for name, value in values.items() for part in ('-p', f'{name}:={value}')]
+        if namespace:
+            overrides += ['-r', f'__ns:={namespace}']
         arguments = ['--ros-args', *overrides] if overrides else []
         self.log = log
         with log.open('wb') as stream:

@@ -12,6 +12,10 @@ FORBIDDEN = {
     'timebill_ros.worker.query_server': ['rclpy', 'timebill_ros.node'],
     'timebill_ros.inference.pipeline': ['rclpy', 'timebill_ros.worker', 'timebill_ros.node'],
     'timebill_ros.core.budget_planner': ['torch', 'rclpy', 'timebill_ros.inference'],
+    'timebill_ros.client': [
+        *('torch', 'transformers', 'timebill_ros.core', 'timebill_ros.inference'),
+        *('timebill_ros.worker', 'timebill_ros.node'),
+    ],
     'timebill_ros.demo': ['torch', 'timebill_ros.node', 'timebill_ros.worker'],
 }
 

@@ -17,10 +17,12 @@ from launch.actions import IncludeLaunchDescription, OpaqueFunction, RegisterEve
 from launch.event_handlers import OnProcessExit, OnProcessStart  # noqa: E402
 from launch.launch_description_sources import PythonLaunchDescriptionSource  # noqa: E402
 from launch.substitutions import PathJoinSubstitution  # noqa: E402
+from launch_ros.actions import Node  # noqa: E402
 from launch_ros.event_handlers import OnStateTransition  # noqa: E402
 from launch_ros.substitutions import FindPackageShare  # noqa: E402
 
 import timebill_ros.msg as msg  # noqa: E402
+from lifecycle_manager import LifecycleManager  # noqa: E402
 from planner import START_TIMEOUT_S, Planner, next_domain, wait_until  # noqa: E402
 
 
@@ -76,6 +78,12 @@ def one_node(launched: Launched) -> LaunchDescription:
 
 
 @launch_pytest.fixture
+def node_and_example(launched: Launched) -> LaunchDescription:
+    example = Node(package='timebill_ros', executable='behavior_tree', arguments=['--rounds', '3'])
+    return LaunchDescription([*description(launched, {}).entities, example])
+
+
+@launch_pytest.fixture
 def two_namespaces(launched: Launched) -> LaunchDescription:
     return description(launched, {'namespace': 'robot1'}, {'namespace': 'robot2'})
 
@@ -109,6 +117,33 @@ def test_a_launched_node_serves_and_exits_cleanly(launched: Launched) -> Iterato
     assert not any(worker.is_running() for worker in workers)
 
 
+@pytest.mark.launch(fixture=one_node)
+def test_a_launched_node_goes_through_its_lifecycle(launched: Launched) -> Iterator[None]:
+    planner = Planner(launched.domain)
+    try:
+        planner.wait_until_serving()
+        manager = LifecycleManager(planner)
+        for cycle in range(2):
+            manager.cycle(f'cycle {cycle}')
+        assert launched.goal_states.count('unconfigured') == 2
+        assert launched.goal_states.count('active') == 1 + 2 * 2
+        workers = launched.workers()
+        assert len(workers) == 1
+    finally:
+        planner.close()
+    yield
+    assert launched.exit_codes == [0]
+    assert not any(worker.is_running() for worker in workers)
+
+
+@pytest.mark.launch(fixture=node_and_example)
+def test_an_example_is_launched_beside_the_node_and_ends(launched: Launched) -> Iterator[None]:
+    wait_until(lambda: launched.exit_codes, START_TIMEOUT_S, 'the end of the example')
+    assert launched.exit_codes == [0]
+    yield
+    assert launched.exit_codes == [0, 0]
+
+
 @pytest.mark.launch(fixture=two_namespaces)
 def test_two_nodes_in_two_namespaces_answer_their_own_queries(
     launched: Launched,
@@ -140,7 +175,7 @@ def test_only_arguments_that_are_given_override_the_params_file(
 
     def all_failed() -> bool:
         for array in list(planner.diagnostics):
-            (status,) = array.status
+            status = array.status[0]
             if status.level == b'\x02':
                 statuses[status.name] = status.message, array.header.stamp.sec > 0
         return len(statuses) == 2

@@ -169,17 +169,29 @@ def test_every_plane_of_unicode_and_control_tokens_are_only_text(running: Runnin
         assert '<|im' not in reply.text
 
 
-def test_diagnostics_tell_model_device_and_counts(running: Running) -> None:
-    _, planner = running
+def test_diagnostics_tell_model_deadlines_and_estimate(running: Running) -> None:
+    node, planner = running
     planner.ask(planner.query(id='counted'))
     planner.diagnostics.clear()
     wait_until(lambda: len(planner.diagnostics) >= 2, 10.0, 'diagnostics')
-    (status,) = planner.diagnostics[-1].status
-    values = {value.key: value.value for value in status.values}
-    assert status.level == b'\x00'
-    assert values['model'] == 'smollm2-135m-instruct'
-    assert int(values['answered']) >= 1
-    assert float(values['last total time']) > 0
+    statuses = planner.diagnostics[-1].status
+    assert [status.name for status in statuses] == [
+        f'/timebill: {part}' for part in ('inference', 'deadlines', 'estimate')
+    ]
+    inference, deadlines, estimate = (
+        {value.key: value.value for value in status.values} for status in statuses
+    )
+    assert statuses[0].level == b'\x00'
+    assert inference['model'] == 'smollm2-135m-instruct'
+    assert inference['restarts'] == '0'
+    rss_mb = node.wait_for_worker().memory_info().rss / 1e6
+    assert float(inference['worker_memory_mb']) == pytest.approx(rss_mb, rel=0.3)
+    assert int(deadlines['answered']) >= 1
+    assert deadlines['consecutive_misses'] == '0'
+    assert deadlines['is_processing_time_ms_in_expected_range'] == 'True'
+    assert float(deadlines['processing_time_ms']) > 0
+    assert float(deadlines['processing_time_p50_ms']) > 0
+    assert float(estimate['worst_case_margin']) > 0
 
 
 def test_what_the_estimate_rules_out_is_infeasible_with_a_budget_that_is_admitted(

@@ -1,74 +1,44 @@
-"""Counts how queries end, and tells it on /diagnostics (REP-107)."""
+"""What the node says of itself on /diagnostics: three statuses by REP-107, names and keys stable.
 
-import threading
-from collections import Counter, deque
+- `<node>: inference`: the process that runs the model. ERROR: it failed, or died and waits to be
+  started again; WARN: queries are not served, for another reason.
+- `<node>: deadlines`: how the last 100 queries ended, however long ago that was. The keys of
+  processing times are Autoware's. Which misses count: query_statistics.NODE_MISSES.
+- `<node>: estimate`: how well the predicted times hold. WARN: the machine has changed.
+"""
+
+import math
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 
-from timebill_ros.core.bill import Bill
-from timebill_ros.core.outcome import Answer, MissReason, Outcome
+from timebill_ros.node.query_statistics import QuerySummary
 from timebill_ros.worker.protocol import Estimate, Ready
 from timebill_ros.worker.worker_client import WorkerState
 
 LEVERAGE_TOKENS = (1024, 4096)
 """Prompt lengths for which the share of a step's time that eviction can save is told."""
+WARN_CONSECUTIVE_MISSES = 3
+ERROR_CONSECUTIVE_MISSES = 10
+WARN_MISS_RATE = 0.1
+ERROR_MISS_RATE = 0.5
+RATED_QUERIES = 20
+"""Fewer queries than this make no rate."""
+PERCENTILES = (50, 95, 99)
 
 
-class Statistics:
-    """How queries have ended since the node started."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._answered = 0
-        self._missed: Counter[MissReason] = Counter()
-        self._last_total_s = 0.0
-        self._sum_total_s = 0.0
-        self._errors: deque[float] = deque(maxlen=100)
-
-    def count(self, outcome: Outcome, bill: Bill) -> None:
-        """Count a query that has ended."""
-        with self._lock:
-            if isinstance(outcome, Answer):
-                self._answered += 1
-                self._last_total_s = bill.total_time
-                self._sum_total_s += bill.total_time
-            else:
-                self._missed[outcome.reason] += 1
-
-    def count_estimate(self, estimate: Estimate) -> None:
-        """Count how far the estimate was off for a generation."""
-        with self._lock:
-            if estimate.error:
-                self._errors.append(estimate.error)
-
-    def values(self) -> dict[str, str]:
-        """Return the counts by their stable names; times in seconds."""
-        with self._lock:
-            mean_s = self._sum_total_s / self._answered if self._answered else 0.0
-            return {
-                'answered': str(self._answered),
-                'missed': str(sum(self._missed.values())),
-                **{f'missed {reason.name}': str(self._missed[reason]) for reason in MissReason},
-                'last total time': f'{self._last_total_s:.3f}',
-                'mean total time': f'{mean_s:.3f}',
-                'estimate error': f'{_mean([abs(error) for error in self._errors]):.3f}',
-                'estimate bias': f'{_mean(list(self._errors)):.3f}',
-            }
-
-
-def diagnostic_status(
+def inference_status(
     name: str,
     state: WorkerState,
     sentence: str,
     model: str,
     ready: Ready | None,
     restarts: int,
-    queue_length: int,
-    statistics: Statistics,
-    estimate: Estimate,
-    max_eviction_ratio: float,
+    worker_memory_mb: float,
 ) -> DiagnosticStatus:
-    """Return the node's status.
+    """Return the status of the worker process.
 
     Arguments:
         name: the node's full name.
@@ -77,63 +47,132 @@ def diagnostic_status(
         model: the parameter.
         ready: what the worker said when the model was loaded; None before.
         restarts: how often the worker has been replaced.
-        queue_length: queries that wait.
-        statistics: counts.
-        estimate: of the time model, as the worker told it last.
-        max_eviction_ratio: alpha_max, for the leverage.
+        worker_memory_mb: resident memory of the worker [MB]; 0: there is none.
     """
-    levels = {
-        WorkerState.READY: DiagnosticStatus.OK,
-        WorkerState.FAILED: DiagnosticStatus.ERROR,
-        WorkerState.WAITING: DiagnosticStatus.ERROR,
-    }
-    level = levels.get(state, DiagnosticStatus.WARN)
-    if level == DiagnosticStatus.OK and estimate.is_drifting:
-        sentence = sentence or (
-            f'the machine has changed: times are {estimate.drift_factor:.2f} times the profiled '
-            'ones; call ~/recalibrate'
-        )
-    if level == DiagnosticStatus.OK and sentence:
+    if state in (WorkerState.FAILED, WorkerState.WAITING):
+        level = DiagnosticStatus.ERROR
+    elif sentence or state is not WorkerState.READY:
         level = DiagnosticStatus.WARN
+    else:
+        level = DiagnosticStatus.OK
     values = {
+        'state': state.value,
         'model': model,
         'device': ready.device if ready else '',
         'dtype': ready.dtype if ready else '',
-        'state': state.value,
         'restarts': str(restarts),
-        'queue length': str(queue_length),
-        **statistics.values(),
-        **_estimate_values(estimate, max_eviction_ratio),
+        'worker_memory_mb': f'{worker_memory_mb:.1f}',
     }
-    return DiagnosticStatus(
-        level=level,
-        name=f'{name}: inference',
-        hardware_id=ready.device if ready else '',
-        message=sentence or 'serving queries',
-        values=[KeyValue(key=key, value=value) for key, value in values.items()],
-    )
+    return _status(level, f'{name}: inference', sentence or 'serving queries', values)
 
 
-def _estimate_values(estimate: Estimate, max_eviction_ratio: float) -> dict[str, str]:
-    model = estimate.time_model
-    return {
-        'drift factor': f'{estimate.drift_factor:.3f}',
-        'worst case margin': f'{model.delta:.3f}' if model else '',
+def deadlines_status(name: str, summary: QuerySummary, queue_length: int) -> DiagnosticStatus:
+    """Return the status of how deadlines are kept.
+
+    Arguments:
+        name: the node's full name.
+        summary: how queries have ended.
+        queue_length: queries that wait.
+    """
+    consecutive, rate = summary.consecutive_misses, summary.miss_rate
+    is_rated = summary.queries >= RATED_QUERIES
+    if consecutive >= ERROR_CONSECUTIVE_MISSES or (is_rated and rate >= ERROR_MISS_RATE):
+        level = DiagnosticStatus.ERROR
+    elif consecutive >= WARN_CONSECUTIVE_MISSES or (is_rated and rate >= WARN_MISS_RATE):
+        level = DiagnosticStatus.WARN
+    else:
+        level = DiagnosticStatus.OK
+    message = f'{summary.misses} of the last {summary.queries} queries missed'
+    if summary.queries == 0:
+        message = 'no query yet'
+    if consecutive > 1:
+        message += f', the last {consecutive} in a row'
+    times_ms = [1e3 * time_s for time_s in summary.total_times_s]
+    values = {
+        'queue_length': str(queue_length),
+        'miss_rate': f'{rate:.3f}',
+        'consecutive_misses': str(consecutive),
+        'processing_time_ms': f'{times_ms[-1] if times_ms else 0.0:.1f}',
+        'is_processing_time_ms_in_expected_range': str(consecutive == 0),
+        'consecutive_processing_delay_ms': f'{1e3 * summary.missing_for_s:.1f}',
+        'is_consecutive_processing_delay_in_range': str(consecutive < ERROR_CONSECUTIVE_MISSES),
         **{
-            f'leverage at {tokens} tokens': (
+            f'processing_time_p{percent}_ms': f'{percentile(times_ms, percent):.1f}'
+            for percent in PERCENTILES
+        },
+        'answered': str(summary.answered),
+        **{f'missed_{reason.name}': str(count) for reason, count in summary.missed},
+    }
+    return _status(level, f'{name}: deadlines', message, values)
+
+
+def estimate_status(
+    name: str, estimate: Estimate, errors: Sequence[float], max_eviction_ratio: float
+) -> DiagnosticStatus:
+    """Return the status of the predicted times.
+
+    Arguments:
+        name: the node's full name.
+        estimate: as the worker told it last.
+        errors: measured / predicted total time - 1 of the last generations.
+        max_eviction_ratio: alpha_max, for the leverage.
+    """
+    model = estimate.time_model
+    level = DiagnosticStatus.WARN if estimate.is_drifting else DiagnosticStatus.OK
+    if estimate.is_drifting:
+        message = (
+            f'the machine has changed: times are {estimate.drift_factor:.2f} times the profiled '
+            'ones; call ~/recalibrate'
+        )
+    else:
+        message = 'following the machine' if model else 'no time model: nothing is predicted'
+    values = {
+        'estimate_error': f'{_mean([abs(error) for error in errors]):.3f}',
+        'estimate_bias': f'{_mean(errors):.3f}',
+        'drift_factor': f'{estimate.drift_factor:.3f}',
+        'worst_case_margin': f'{model.delta:.3f}' if model else '',
+        **{
+            f'leverage_{tokens}_tokens': (
                 f'{model.leverage(tokens, max_eviction_ratio):.3f}' if model else ''
             )
             for tokens in LEVERAGE_TOKENS
         },
     }
+    return _status(level, f'{name}: estimate', message, values)
 
 
-def _mean(values: list[float]) -> float:
-    return sum(values) / len(values) if values else 0.0
-
-
-def diagnostic_array(status: DiagnosticStatus, now: object) -> DiagnosticArray:
+def diagnostic_array(now: object, *statuses: DiagnosticStatus) -> DiagnosticArray:
     """Return the message for /diagnostics, stamped now."""
-    array = DiagnosticArray(status=[status])
+    array = DiagnosticArray(status=list(statuses))
     array.header.stamp = now
     return array
+
+
+def percentile(values: Sequence[float], percent: int) -> float:
+    """Return the smallest value that percent % of the values do not exceed; 0.0 for none."""
+    if not values:
+        return 0.0
+    return sorted(values)[max(0, math.ceil(len(values) * percent / 100) - 1)]
+
+
+def resident_memory_mb(pid: int | None) -> float:
+    """Return the resident memory of a process [MB]; 0.0: there is no such process."""
+    try:
+        pages = Path(f'/proc/{pid}/statm').read_text().split()[1]
+    except (OSError, IndexError):
+        return 0.0
+    return int(pages) * os.sysconf('SC_PAGE_SIZE') / 1e6
+
+
+def _status(level: bytes, name: str, message: str, values: Mapping[str, str]) -> DiagnosticStatus:
+    return DiagnosticStatus(
+        level=level,
+        name=name,
+        message=message,
+        hardware_id=values.get('device', ''),
+        values=[KeyValue(key=key, value=value) for key, value in values.items()],
+    )
+
+
+def _mean(values: Sequence[float]) -> float:
+    return sum(values) / len(values) if values else 0.0

@@ -20,8 +20,15 @@ from timebill_ros.core.budget_planner import BudgetPlanner
 from timebill_ros.core.outcome import Answer, Miss, MissReason, Outcome
 from timebill_ros.core.query import Origin
 from timebill_ros.node import messages, parameters
-from timebill_ros.node.diagnostics import Statistics, diagnostic_array, diagnostic_status
+from timebill_ros.node.diagnostics import (
+    deadlines_status,
+    diagnostic_array,
+    estimate_status,
+    inference_status,
+    resident_memory_mb,
+)
 from timebill_ros.node.dispatcher import Dispatcher, DispatchSettings
+from timebill_ros.node.query_statistics import QueryStatistics
 from timebill_ros.node.settings import NodeSettings, eviction_settings, planner_settings
 from timebill_ros.worker.protocol import Estimate, Load, Ready, Recalibrate
 from timebill_ros.worker.worker_client import WorkerClient, WorkerState
@@ -55,7 +62,7 @@ class TimebillNode(LifecycleNode):
         self._responses = self._publisher(msg.Response, '~/response')
         self._misses = self._publisher(msg.DeadlineMiss, '~/deadline_miss')
         self._diagnostics = Node.create_publisher(self, DiagnosticArray, '/diagnostics', 10)
-        self._statistics = Statistics()
+        self._statistics = QueryStatistics()
         self._dispatcher = Dispatcher(_dispatch_settings(self._settings), self, time.monotonic)
         self._worker: WorkerClient | None = None
         self._ready: Ready | None = None
@@ -239,19 +246,28 @@ class TimebillNode(LifecycleNode):
     def _publish_diagnostics(self) -> None:
         worker = self._worker
         serves = self._is_active and self._ready is not None and not self._is_recalibrating
-        status = diagnostic_status(
-            self.get_fully_qualified_name(),
-            worker.state if worker else WorkerState.STOPPED,
-            '' if serves else self._why_not_ready(),
-            self._settings.model,
-            self._ready,
-            worker.restarts if worker else 0,
-            self._dispatcher.queue_length,
-            self._statistics,
-            self._estimate,
-            self._settings.max_eviction_ratio,
+        name, summary = self.get_fully_qualified_name(), self._statistics.summary()
+        self._diagnostics.publish(
+            diagnostic_array(
+                self._now(),
+                inference_status(
+                    name,
+                    worker.state if worker else WorkerState.STOPPED,
+                    '' if serves else self._why_not_ready(),
+                    self._settings.model,
+                    self._ready,
+                    worker.restarts if worker else 0,
+                    resident_memory_mb(worker.pid if worker else None),
+                ),
+                deadlines_status(name, summary, self._dispatcher.queue_length),
+                estimate_status(
+                    name,
+                    self._estimate,
+                    summary.estimate_errors,
+                    self._settings.max_eviction_ratio,
+                ),
+            )
         )
-        self._diagnostics.publish(diagnostic_array(status, self._now()))
 
     def _log_progress(self) -> None:
         if self._worker is not None and self._worker.state is WorkerState.LOADING:

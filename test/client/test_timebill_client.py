@@ -1,0 +1,470 @@
+"""The planner's client, against a stand-in for the node."""
+
+import contextlib
+import threading
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+import rclpy
+from rclpy.context import Context
+from rclpy.executors import (
+    Executor,
+    ExternalShutdownException,
+    MultiThreadedExecutor,
+    SingleThreadedExecutor,
+)
+from rclpy.node import Node
+
+import timebill_ros.msg as msg
+from fake_timebill_node import FakeTimebillNode
+from planner import next_domain, wait_until
+from timebill_ros.client import Reply, ReplyFuture, TimeBillClient, timebill_client
+
+LONG_S = 60.0  # a budget that no test waits for
+
+
+class PlannerSide:
+    """A planner's node, spun in a thread by an executor of a kind."""
+
+    def __init__(self, domain: int, executor_type: type[Executor] = SingleThreadedExecutor):
+        self.context = Context()
+        rclpy.init(context=self.context, domain_id=domain)
+        self.node = Node('planner', context=self.context)
+        self.executor = executor_type(context=self.context)
+        self.executor.add_node(self.node)
+        self._thread = threading.Thread(target=self._spin, daemon=True)
+        self._clients: list[TimeBillClient] = []
+
+    def client(self, **arguments: Any) -> TimeBillClient:
+        self._clients.append(TimeBillClient(self.node, **arguments))
+        return self._clients[-1]
+
+    def spin(self) -> 'PlannerSide':
+        self._thread.start()
+        return self
+
+    def close(self) -> None:
+        for client in self._clients:
+            client.close()
+        self.executor.shutdown(timeout_sec=1.0)
+        if self._thread.ident is not None:
+            self._thread.join(timeout=2.0)
+        self.node.destroy_node()
+        if self.context.ok():
+            rclpy.shutdown(context=self.context)
+
+    def _spin(self) -> None:
+        with contextlib.suppress(ExternalShutdownException):
+            self.executor.spin()
+
+
+@pytest.fixture
+def domain() -> int:
+    return next_domain()
+
+
+@pytest.fixture
+def planner(domain: int) -> Iterator[PlannerSide]:
+    side = PlannerSide(domain)
+    yield side
+    side.close()
+
+
+@pytest.fixture
+def start_server(domain: int) -> Iterator[Callable[..., FakeTimebillNode]]:
+    servers: list[FakeTimebillNode] = []
+
+    def start(on_query: Callable[..., None] = FakeTimebillNode.answer) -> FakeTimebillNode:
+        servers.append(FakeTimebillNode(domain, on_query))
+        return servers[-1]
+
+    yield start
+    for server in servers:
+        server.close()
+
+
+Start = Callable[..., FakeTimebillNode]
+
+
+def hang(server: FakeTimebillNode, query: msg.Query) -> None:
+    """Reply nothing, except that it is there."""
+    if query.prompt == 'Connected?':
+        server.answer(query)
+
+
+def resolved(future: ReplyFuture, timeout_s: float = 20.0) -> Reply:
+    wait_until(future.done, timeout_s, 'the reply')
+    reply = future.result()
+    assert isinstance(reply, Reply)
+    return reply
+
+
+def test_an_answer_comes_as_a_reply(planner: PlannerSide, start_server: Start) -> None:
+    start_server()
+    reply = resolved(planner.spin().client().ask('What is that?', LONG_S))
+    assert (reply.answered, reply.in_time, reply.is_local) == (True, True, False)
+    assert reply.text == 'What is that?'
+    assert (reply.reason, reply.detail, reply.minimum_time_budget) == ('', '', 0.0)
+
+
+def test_a_miss_comes_as_a_reply(planner: PlannerSide, start_server: Start) -> None:
+    def refuse(server: FakeTimebillNode, query: msg.Query) -> None:
+        miss = msg.DeadlineMiss(reason=msg.DeadlineMiss.INFEASIBLE, detail='too tight')
+        miss.minimum_time_budget.sec, miss.minimum_time_budget.nanosec = 2, 500_000_000
+        server.publish(
+            msg.DeadlineMiss,
+            query,
+            reason=miss.reason,
+            detail=miss.detail,
+            minimum_time_budget=miss.minimum_time_budget,
+        )
+
+    start_server(refuse)
+    reply = resolved(planner.spin().client().ask('What is that?', LONG_S))
+    assert (reply.answered, reply.in_time, reply.is_local, reply.text) == (False, False, False, '')
+    assert (reply.reason, reply.detail) == ('INFEASIBLE', 'too tight')
+    assert reply.minimum_time_budget == pytest.approx(2.5)
+
+
+def test_a_question_is_sent_as_asked(planner: PlannerSide, start_server: Start) -> None:
+    server = start_server()
+    before_s = time.time()
+    client = planner.spin().client()
+    future = client.ask(
+        'Where?', 12.25, system_prompt='Be brief.', max_new_tokens=7, overrun_policy=3
+    )
+    resolved(future)
+    (query,) = server.queries
+    assert (query.prompt, query.system_prompt) == ('Where?', 'Be brief.')
+    assert (query.max_new_tokens, query.overrun_policy) == (7, msg.Query.PARTIAL)
+    assert (query.time_budget.sec, query.time_budget.nanosec) == (12, 250_000_000)
+    assert (query.asker, query.id) == ('/planner', future.query_id)
+    assert before_s <= query.header.stamp.sec + query.header.stamp.nanosec * 1e-9 <= time.time()
+    assert (query.deadline.sec, query.deadline.nanosec) == (0, 0)
+
+
+def test_a_question_waits_for_the_node_while_its_budget_runs(
+    planner: PlannerSide, start_server: Start
+) -> None:
+    ticks: list[float] = []
+    planner.node.create_timer(0.05, lambda: ticks.append(time.monotonic()))
+    client = planner.spin().client()
+    asked_s = time.time()
+    future = client.ask('Are you there?', LONG_S)
+    wait_until(lambda: len(ticks) > 5, 20.0, 'the executor to go on meanwhile')
+    came_s = time.time()
+    server = start_server()
+    assert resolved(future).text == 'Are you there?'
+    stamp = server.queries[0].header.stamp
+    assert asked_s <= stamp.sec + stamp.nanosec * 1e-9 < came_s
+
+
+def test_without_a_node_the_miss_comes_at_the_deadline(planner: PlannerSide) -> None:
+    client = planner.spin().client()
+    start_s = time.monotonic()
+    reply = resolved(client.ask('Is anybody there?', 0.5))
+    assert time.monotonic() - start_s >= 0.5
+    assert (reply.reason, reply.is_local) == ('NOT_READY', True)
+    assert '/timebill/query' in reply.detail
+    assert reply.message.bill.time_budget == pytest.approx(0.5)
+
+
+@pytest.mark.parametrize('dies', [False, True], ids=['hangs', 'dies'])
+def test_of_a_node_that_never_replies_the_miss_comes_after_the_deadline(
+    domain: int, planner: PlannerSide, dies: bool
+) -> None:
+    server = FakeTimebillNode(domain, hang)
+    client = planner.spin().client()
+    resolved(client.ask('Connected?', LONG_S))
+    start_s = time.monotonic()
+    future = client.ask('Hello?', 2.0)
+    wait_until(lambda: len(server.queries) == 2, 20.0, 'the query')
+    if dies:
+        server.close()
+    reply = resolved(future)
+    assert time.monotonic() - start_s >= 2.0
+    assert (reply.is_local, reply.reason) == (True, 'KILLED')
+    assert 'after the deadline' in reply.detail
+    if not dies:
+        server.close()
+
+
+def test_a_late_answer_is_awaited_under_skip_next_only(
+    planner: PlannerSide, start_server: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(timebill_client, 'GRACE_S', 0.1)
+    server = start_server(hang)
+    client = planner.spin().client()
+    resolved(client.ask('Connected?', LONG_S))
+    skip_next = client.ask('Slow', 0.5, overrun_policy=msg.Query.SKIP_NEXT)
+    kill = client.ask('Slow', 0.5, overrun_policy=msg.Query.KILL)
+    assert resolved(kill).is_local
+    query = next(query for query in server.queries if query.id == skip_next.query_id)
+    server.publish(msg.Response, query, text='late', deadline_met=False)
+    reply = resolved(skip_next)
+    assert (reply.text, reply.answered, reply.in_time) == ('late', True, False)
+
+
+def test_the_first_reply_stands(planner: PlannerSide, start_server: Start) -> None:
+    def answer_twice(server: FakeTimebillNode, query: msg.Query) -> None:
+        server.publish(msg.Response, query, text='first')
+        server.publish(msg.Response, query, text='second')
+
+    start_server(answer_twice)
+    client = planner.spin().client()
+    first = client.ask('Once?', LONG_S)
+    resolved(first)
+    resolved(client.ask('And then?', LONG_S))
+    assert first.result().text == 'first'
+
+
+def test_clients_of_the_same_name_get_their_own_replies(
+    domain: int, planner: PlannerSide, start_server: Start
+) -> None:
+    server = start_server()
+    another = PlannerSide(domain).spin()
+    clients = [planner.spin().client(), planner.client(), another.client()]
+    futures = [client.ask(f'{number}', LONG_S) for number, client in enumerate(clients * 5)]
+    assert [resolved(future).text for future in futures] == [f'{number}' for number in range(15)]
+    assert {query.asker for query in server.queries} == {'/planner'}
+    assert len({query.id for query in server.queries}) == 15
+    another.close()
+
+
+def test_chunks_come_in_order_before_the_reply(planner: PlannerSide, start_server: Start) -> None:
+    pieces = [f'{number} ' for number in range(20)]
+    seen: list[str] = []
+
+    def write(server: FakeTimebillNode, query: msg.Query) -> None:
+        for sequence, piece in enumerate(pieces):
+            server.publish(msg.ResponseChunk, query, sequence=sequence, text=piece)
+        # Across topics DDS keeps no order: the reply comes when the chunks have been heard.
+        wait_until(lambda: len(seen) == 20 or query.prompt == 'Unheard', 20.0, 'the chunks')
+        server.answer(query)
+
+    start_server(write)
+    client = planner.spin().client()
+    resolved(client.ask('Count', LONG_S, on_chunk=seen.append))
+    assert seen == pieces
+    resolved(client.ask('Unheard', LONG_S))
+    assert seen == pieces
+
+
+INVALID = {
+    'no prompt': ({'prompt': ' \n'}, r"prompt must not be empty, got ' \\n'"),
+    'half a character': (
+        {'prompt': 'a\ud800'},
+        r"prompt must be Unicode text, got '\\ud800' at 1",
+    ),
+    'no budget': ({'time_budget': 0.0}, r'time_budget must be in \(0, 2147483647\] s, got 0.0'),
+    'negative budget': ({'time_budget': -1.5}, 'time_budget .* got -1.5'),
+    'budget that is no number': ({'time_budget': float('nan')}, 'time_budget .* got nan'),
+    'endless budget': ({'time_budget': float('inf')}, 'time_budget .* got inf'),
+    'negative length': ({'max_new_tokens': -1}, r'max_new_tokens must be in \[0, .* got -1'),
+    'unknown policy': ({'overrun_policy': 9}, 'overrun_policy must be one of .* got 9'),
+}
+
+
+@pytest.mark.parametrize('case', INVALID)
+def test_what_cannot_be_asked_is_refused_with_its_bound(planner: PlannerSide, case: str) -> None:
+    arguments, sentence = INVALID[case]
+    with pytest.raises(ValueError, match=sentence):
+        planner.client().ask(**{'prompt': 'What?', 'time_budget': 1.0, **arguments})
+
+
+@pytest.mark.parametrize('budget_s', [1e-12, 0.1, 1.0000000009, 2147483647.0])
+def test_a_budget_is_never_sent_as_unset(
+    planner: PlannerSide, start_server: Start, budget_s: float
+) -> None:
+    server = start_server()
+    client = planner.spin().client()
+    resolved(client.ask('Connected?', LONG_S))
+    client.ask('How long?', budget_s)
+    wait_until(lambda: len(server.queries) == 2, 20.0, 'the query')
+    budget = server.queries[1].time_budget
+    assert (budget.sec, budget.nanosec) > (0, 0)
+    assert budget.sec + budget.nanosec * 1e-9 == pytest.approx(budget_s, abs=1e-9)
+
+
+def test_a_callback_asks_and_its_done_callback_asks_again_in_the_executor(
+    planner: PlannerSide, start_server: Start
+) -> None:
+    start_server()
+    client = planner.client()
+    replies: list[str] = []
+    threads: set[str] = set()
+
+    def on_done(future: ReplyFuture) -> None:
+        threads.add(threading.current_thread().name)
+        replies.append(future.result().text)
+        if len(replies) < 3:
+            client.ask(f'{len(replies)}', LONG_S).add_done_callback(on_done)
+
+    def ask_once() -> None:
+        timer.cancel()
+        client.ask('0', LONG_S).add_done_callback(on_done)
+
+    timer = planner.node.create_timer(0.01, ask_once)
+    planner.spin()
+    wait_until(lambda: len(replies) == 3, 20.0, 'three replies')
+    assert replies == ['0', '1', '2']
+    assert threads == {planner._thread.name}
+
+
+@pytest.mark.parametrize('executor_type', [SingleThreadedExecutor, MultiThreadedExecutor])
+def test_a_coroutine_awaits_replies_and_misses(
+    domain: int, start_server: Start, executor_type: type[Executor]
+) -> None:
+    start_server(hang)
+    planner = PlannerSide(domain, executor_type)
+    client = planner.client()
+    reasons: list[str] = []
+
+    async def ask_twice() -> None:
+        timer.cancel()
+        reasons.append((await client.ask('Connected?', LONG_S)).reason)
+        reasons.append((await client.ask('Silence', 0.3)).reason)
+
+    timer = planner.node.create_timer(0.01, ask_twice)
+    planner.spin()
+    wait_until(lambda: len(reasons) == 2, 20.0, 'two replies')
+    assert reasons == ['', 'KILLED']
+    planner.close()
+
+
+def test_a_coroutine_is_woken_by_a_miss_that_comes_of_silence(planner: PlannerSide) -> None:
+    client = planner.client()
+    replies: list[Reply] = []
+
+    async def ask() -> None:
+        timer.cancel()
+        replies.append(await client.ask('Is anybody there?', 0.3))
+
+    timer = planner.node.create_timer(0.01, ask)
+    # Nothing else would wake this executor.
+    spinning = threading.Thread(target=planner.executor.spin, daemon=True)
+    spinning.start()
+    wait_until(lambda: replies, 20.0, 'the miss')
+    assert replies[0].reason == 'NOT_READY'
+    planner.executor.shutdown(timeout_sec=1.0)
+    spinning.join(timeout=2.0)
+
+
+@pytest.mark.parametrize('executor_type', [SingleThreadedExecutor, MultiThreadedExecutor])
+def test_many_threads_ask_and_block_at_once(
+    domain: int, start_server: Start, executor_type: type[Executor]
+) -> None:
+    start_server()
+    planner = PlannerSide(domain, executor_type).spin()
+    client = planner.client()
+    wrong: list[str] = []
+    done: list[int] = []
+
+    def ask(thread: int) -> None:
+        for number in range(20):
+            prompt = f'{thread}-{number}'
+            reply = client.ask(prompt, LONG_S).wait()
+            if reply.text != prompt:
+                wrong.append(f'{prompt}: {reply}')
+        done.append(thread)
+
+    for thread in range(8):
+        threading.Thread(target=ask, args=(thread,), daemon=True).start()
+    wait_until(lambda: len(done) == 8, 60.0, 'all replies')
+    assert wrong == []
+    planner.close()
+
+
+def test_a_callback_of_a_multi_threaded_executor_may_block(
+    domain: int, start_server: Start
+) -> None:
+    start_server()
+    planner = PlannerSide(domain, MultiThreadedExecutor)
+    client = planner.client()
+    texts: list[str] = []
+
+    def ask() -> None:
+        timer.cancel()
+        texts.append(client.ask('Blocking', LONG_S).wait().text)
+
+    timer = planner.node.create_timer(0.01, ask)
+    planner.spin()
+    wait_until(lambda: texts, 20.0, 'the reply')
+    assert texts == ['Blocking']
+    planner.close()
+
+
+def test_spin_until_future_complete_ends_with_the_reply(
+    planner: PlannerSide, start_server: Start
+) -> None:
+    start_server()
+    client = planner.client()
+    future = client.ask('Spun?', LONG_S)
+    planner.executor.spin_until_future_complete(future, timeout_sec=20.0)
+    assert future.result().text == 'Spun?'
+
+
+def test_a_node_that_is_not_spun_gets_a_miss(
+    planner: PlannerSide, start_server: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(timebill_client, 'GRACE_S', 0.1)
+    start_server()
+    reply = planner.client().ask('Who listens?', 0.5).wait()
+    assert (reply.is_local, reply.answered) == (True, False)
+
+
+def test_close_ends_open_questions_and_leaves_the_node_as_it_was(
+    planner: PlannerSide, start_server: Start
+) -> None:
+    server = start_server(hang)
+    before = (len(list(planner.node.subscriptions)), len(list(planner.node.publishers)))
+    client = planner.spin().client()
+    future = client.ask('Still there?', LONG_S)
+    wait_until(lambda: server.queries, 20.0, 'the query')
+    client.close()
+    assert resolved(future).reason == 'CANCELLED'
+    assert (len(list(planner.node.subscriptions)), len(list(planner.node.publishers))) == before
+    with pytest.raises(RuntimeError, match='closed'):
+        client.ask('And now?', LONG_S)
+    client.close()
+
+
+def test_misses_come_also_when_the_executor_is_shut_down(
+    planner: PlannerSide, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def raise_as_humble_does(*arguments: Any) -> None:
+        raise AttributeError("'NoneType' object has no attribute 'trigger'")
+
+    client = planner.client()
+    planner.executor.shutdown(timeout_sec=1.0)
+    monkeypatch.setattr(planner.executor, 'create_task', raise_as_humble_does)
+    monkeypatch.setattr(planner.executor, 'wake', raise_as_humble_does)
+    for budget_s in (0.1, 0.2):
+        future = client.ask('Is anybody there?', budget_s)
+        future.add_done_callback(print)
+        assert resolved(future).reason == future.wait().reason == 'NOT_READY'
+
+
+def test_open_questions_end_when_ros_is_shut_down(planner: PlannerSide) -> None:
+    future = planner.spin().client().ask('Is anybody there?', LONG_S)
+    rclpy.shutdown(context=planner.context)
+    reply = resolved(future)
+    assert (reply.reason, reply.detail) == ('CANCELLED', 'ROS was shut down')
+
+
+def test_open_questions_end_when_the_planners_node_is_destroyed(planner: PlannerSide) -> None:
+    client = planner.client()
+    future = client.ask('Is anybody there?', 1.0)
+    planner.node.destroy_node()
+    assert resolved(future).reason == 'NOT_READY'
+
+
+def test_another_name_of_the_server_is_asked(planner: PlannerSide, start_server: Start) -> None:
+    server = start_server()
+    near = planner.spin().client(asker='near')
+    far = planner.client(server='/robot2/timebill', asker='far')
+    assert resolved(near.ask('Near?', LONG_S)).answered
+    assert resolved(far.ask('Far?', 0.3)).reason == 'NOT_READY'
+    assert [query.asker for query in server.queries] == ['near']

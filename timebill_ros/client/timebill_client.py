@@ -1,0 +1,246 @@
+"""Asks the node, and sees to it that every question gets a reply."""
+
+import contextlib
+import itertools
+import math
+import threading
+import time
+import uuid
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from rclpy.node import Node
+
+from timebill_ros.client.connection import Connection
+from timebill_ros.client.reply import Reply, ReplyFuture
+from timebill_ros.msg import DeadlineMiss, Query, Response, ResponseChunk
+
+GRACE_S = 1.0
+"""No reply so long after the deadline: there is nobody to send one."""
+LATE_GRACE_S = 60.0
+"""The same for a query with the overrun policy SKIP_NEXT, which may be answered late."""
+_PERIOD_S = 0.05
+_LONGEST_BUDGET_S = 2**31 - 1
+_POLICIES = (Query.DEFAULT, Query.KILL, Query.SKIP_NEXT, Query.PARTIAL)
+
+
+@dataclass
+class _Pending:
+    """A question without a reply; times on the monotonic clock."""
+
+    query: Query
+    future: ReplyFuture
+    on_chunk: Callable[[str], None] | None
+    deadline_s: float
+    is_sent: bool = False
+
+    @property
+    def due_s(self) -> float:
+        """When a reply is no longer waited for; to what was never sent, none can come."""
+        if not self.is_sent:
+            return self.deadline_s
+        is_late_allowed = self.query.overrun_policy == Query.SKIP_NEXT
+        return self.deadline_s + (LATE_GRACE_S if is_late_allowed else GRACE_S)
+
+
+class TimeBillClient:
+    """Asks the node `timebill`. Its methods may be called from any thread and any callback.
+
+    The planner's node must be spun, by whichever executor, for replies to be received. A miss that
+    is made of silence (no node there, or a dead one) needs no spinning.
+
+    Arguments:
+        node: the planner's node; the client adds a publisher and subscriptions to it.
+        server: name of the node that answers.
+        asker: who asks, as the node sees it; None: the full name of the planner's node.
+    """
+
+    def __init__(self, node: Node, server: str = '/timebill', asker: str | None = None) -> None:
+        self._node = node
+        self._asker = node.get_fully_qualified_name() if asker is None else asker
+        # Planners in other processes may have the same name: their ids differ all the same.
+        self._prefix, self._numbers = uuid.uuid4().hex[:12], itertools.count(1)
+        self._changed = threading.Condition()
+        self._pending: dict[str, _Pending] = {}
+        self._unsent: deque[_Pending] = deque()
+        self._is_closed = False
+        self._connection = Connection(node, server, self._on_reply, self._on_chunk)
+        self._keeper = threading.Thread(target=self._keep, name='timebill_client', daemon=True)
+        self._keeper.start()
+
+    def ask(
+        self,
+        prompt: str,
+        time_budget: float,
+        *,
+        system_prompt: str = '',
+        max_new_tokens: int = 0,
+        overrun_policy: int = Query.DEFAULT,
+        on_chunk: Callable[[str], None] | None = None,
+    ) -> ReplyFuture:
+        """Ask a question; return at once with the future of its Reply.
+
+        The budget runs from now on. While the node is not there, the question waits for it. The
+        future always resolves: with the node's reply, or with a miss made here, at the deadline if
+        the question could not be sent, else when none has come by a second after it (under
+        SKIP_NEXT, a minute).
+
+        Arguments:
+            prompt: the question.
+            time_budget: from now to the deadline [s].
+            system_prompt: the instruction before it; '': the node's parameter.
+            max_new_tokens: upper bound of the response's length [tokens]; 0: the node's parameter.
+            overrun_policy: a constant of the message Query.
+            on_chunk: called in the executor with each piece of the answer as it is written. The
+                last pieces may be missed: DDS may bring the reply first, and its text is whole.
+
+        Raises:
+            ValueError: an argument is outside its bounds.
+            RuntimeError: the client is closed.
+        """
+        deadline_s = time.monotonic() + time_budget
+        _check(prompt, system_prompt, time_budget, max_new_tokens, overrun_policy)
+        query = Query(
+            asker=self._asker,
+            id=f'{self._prefix}-{next(self._numbers)}',
+            prompt=prompt,
+            system_prompt=system_prompt,
+            max_new_tokens=max_new_tokens,
+            overrun_policy=overrun_policy,
+        )
+        query.header.stamp = self._node.get_clock().now().to_msg()
+        seconds, nanoseconds = divmod(max(1, round(time_budget * 1e9)), 10**9)
+        query.time_budget.sec, query.time_budget.nanosec = seconds, nanoseconds
+        future = ReplyFuture(query.id, self._node.executor)
+        pending = _Pending(query, future, on_chunk, deadline_s)
+        with self._changed:
+            if self._is_closed:
+                raise RuntimeError('the client is closed')
+            self._pending[query.id] = pending
+            self._unsent.append(pending)
+            self._send()
+            self._changed.notify()
+        return future
+
+    def close(self) -> None:
+        """End open questions as CANCELLED, and take the client off its node."""
+        with self._changed:
+            if self._is_closed:
+                return
+            self._is_closed = True
+            given_up = list(self._pending.values())
+            self._pending.clear()
+            self._changed.notify()
+        if self._keeper is not threading.current_thread():
+            self._keeper.join(timeout=1.0)
+        for pending in given_up:
+            self._miss(pending, DeadlineMiss.CANCELLED, 'the client was closed')
+        self._connection.close()
+
+    # Callbacks of the executor
+
+    def _on_reply(self, message: Response | DeadlineMiss) -> None:
+        with self._changed:
+            pending = self._pending.pop(message.query_id, None)
+        if pending is not None:
+            self._resolve(pending, Reply(message))
+
+    def _on_chunk(self, chunk: ResponseChunk) -> None:
+        with self._changed:
+            pending = self._pending.get(chunk.query_id)
+        if pending is not None and pending.on_chunk is not None:
+            pending.on_chunk(chunk.text)
+
+    # The keeper's thread: sends what waits for the node, ends what no reply will come for
+
+    def _keep(self) -> None:
+        while True:
+            with self._changed:
+                if self._is_closed:
+                    return
+                self._send()
+                given_up = self._take_given_up()
+                if not given_up:
+                    self._changed.wait(self._wait_s())
+            for pending in given_up:
+                self._give_up(pending)
+
+    def _take_given_up(self) -> list[_Pending]:
+        now_s = time.monotonic() if self._node.context.ok() else math.inf
+        given_up = [pending for pending in self._pending.values() if pending.due_s <= now_s]
+        for pending in given_up:
+            del self._pending[pending.query.id]
+        return given_up
+
+    def _wait_s(self) -> float | None:
+        """Return for how long nothing is to be done [s]; None: until a question is asked."""
+        if not self._pending and self._connection.is_ready():
+            return None
+        due_s = min((pending.due_s for pending in self._pending.values()), default=math.inf)
+        return max(0.0, min(_PERIOD_S, due_s - time.monotonic()))
+
+    def _give_up(self, pending: _Pending) -> None:
+        if not self._node.context.ok():
+            self._miss(pending, DeadlineMiss.CANCELLED, 'ROS was shut down')
+        elif not pending.is_sent:
+            detail = f'not sent: no node was there to answer {self._connection.query_topic}'
+            self._miss(pending, DeadlineMiss.NOT_READY, detail)
+        else:
+            late_s = time.monotonic() - pending.deadline_s
+            detail = f'no reply by {late_s:.3f} s after the deadline: the node may be gone'
+            self._miss(pending, DeadlineMiss.KILLED, detail)
+
+    # Ours
+
+    def _send(self) -> None:
+        """Send what has not been sent, if the node is there. With the lock held."""
+        while self._unsent and self._connection.is_ready():
+            pending = self._unsent.popleft()
+            if pending.query.id in self._pending:
+                pending.is_sent = True
+                self._connection.publish(pending.query)
+
+    def _miss(self, pending: _Pending, reason: int, detail: str) -> None:
+        """Resolve with a miss of our own."""
+        query = pending.query
+        message = DeadlineMiss(
+            asker=query.asker,
+            query_id=query.id,
+            query_stamp=query.header.stamp,
+            reason=reason,
+            detail=detail,
+        )
+        message.header.stamp = self._node.get_clock().now().to_msg()
+        message.bill.time_budget = query.time_budget.sec + query.time_budget.nanosec * 1e-9
+        message.bill.slack = pending.deadline_s - time.monotonic()
+        self._resolve(pending, Reply(message, is_local=True))
+
+    def _resolve(self, pending: _Pending, reply: Reply) -> None:
+        """Resolve a future. Without the lock: its callbacks may ask again."""
+        # Humble's executors raise these once they are shut down; nothing is left to run then.
+        with contextlib.suppress(RuntimeError, AttributeError):
+            pending.future.set_result(reply)
+            executor = self._node.executor
+            if executor is not None:  # a coroutine that awaits the future looks when it is woken
+                executor.wake()
+
+
+def _check(
+    prompt: str, system_prompt: str, time_budget: float, max_new_tokens: int, overrun_policy: int
+) -> None:
+    if not prompt.strip():
+        raise ValueError(f'prompt must not be empty, got {prompt!r}')
+    for name, text in (('prompt', prompt), ('system_prompt', system_prompt)):
+        try:
+            text.encode()
+        except UnicodeEncodeError as error:
+            raise ValueError(
+                f'{name} must be Unicode text, got {text[error.start]!r} at {error.start}'
+            ) from None
+    if not 0.0 < time_budget <= _LONGEST_BUDGET_S:
+        raise ValueError(f'time_budget must be in (0, {_LONGEST_BUDGET_S}] s, got {time_budget}')
+    if not 0 <= max_new_tokens < 2**32:
+        raise ValueError(f'max_new_tokens must be in [0, {2**32 - 1}], got {max_new_tokens}')
+    if overrun_policy not in _POLICIES:
+        raise ValueError(f'overrun_policy must be one of {_POLICIES}, got {overrun_policy}')

@@ -1,0 +1,1 @@
+"""Planners that ask the node, to read and to start from."""

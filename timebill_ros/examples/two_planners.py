@@ -1,0 +1,126 @@
+"""Two planners share one node: one asks small things that are urgent, the other takes its time.
+
+Start the node first (`ros2 launch timebill_ros timebill.launch.py`), then
+`ros2 run timebill_ros two_planners --rounds 3`.
+"""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import rclpy
+from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.node import Node
+from rclpy.utilities import remove_ros_args
+
+from timebill_ros.client import Reply, TimeBillClient
+
+ROUND_S = 6.0
+
+
+@dataclass(frozen=True)
+class Routine:
+    """What a planner asks, how often, and how long each answer is worth waiting for."""
+
+    name: str
+    prompt: str
+    time_budget_s: float
+    max_new_tokens: int
+    questions_a_round: int
+
+
+ROUTINES = (
+    Routine(
+        'reflex', 'A person stands in the way. Stop, or go on? Answer in one word.', 1.5, 4, 4
+    ),
+    Routine(
+        'mission',
+        'A robot has to bring a box from the store to the workshop, and its battery is at 40 %. '
+        'Write the plan in numbered steps.',
+        15.0,
+        96,
+        1,
+    ),
+)
+
+
+class Planner(Node):
+    """Asks its question again and again, one at a time."""
+
+    def __init__(self, routine: Routine, rounds: int) -> None:
+        super().__init__(f'{routine.name}_planner')
+        self.replies: list[Reply] = []
+        self._routine = routine
+        self._questions = rounds * routine.questions_a_round
+        self._client = TimeBillClient(self, asker=routine.name)
+        self.create_timer(ROUND_S / routine.questions_a_round, self._ask)
+
+    @property
+    def is_done(self) -> bool:
+        """Whether all of its questions have been replied to."""
+        return len(self.replies) >= self._questions
+
+    async def _ask(self) -> None:
+        if self.is_done:
+            return
+        # The timer's group is taken until the reply is there: the next question waits for it.
+        reply = await self._client.ask(
+            self._routine.prompt,
+            self._routine.time_budget_s,
+            max_new_tokens=self._routine.max_new_tokens,
+        )
+        self.replies.append(reply)
+        self.get_logger().info(describe(reply))
+
+    def close(self) -> None:
+        """Stop asking."""
+        self._client.close()
+        self.destroy_node()
+
+
+def describe(reply: Reply) -> str:
+    """Return a reply as a line of a log."""
+    bill = reply.message.bill
+    if not reply.answered:
+        return f'missed, {reply.reason}: {reply.detail}'
+    return (
+        f'{bill.response_tokens} tokens after {bill.time_budget - bill.slack:.2f} of '
+        f'{bill.time_budget:.2f} s ({bill.queue_time:.2f} s in the queue): '
+        f'{" ".join(reply.text.split())[:60]!r}'
+    )
+
+
+def summary(planners: Sequence[Planner]) -> str:
+    """Return how the planners fared, one line each."""
+    return '\n'.join(
+        f'{planner.get_name()}: {sum(reply.in_time for reply in planner.replies)} of '
+        f'{len(planner.replies)} in time'
+        for planner in planners
+    )
+
+
+def main() -> int:
+    """Let both ask for some rounds; return the exit status."""
+    parser = argparse.ArgumentParser(description=__doc__.split('\n')[0])
+    parser.add_argument('--rounds', type=int, default=3, help='questions of the mission planner')
+    arguments = parser.parse_args(remove_ros_args(sys.argv)[1:])
+    rclpy.init()
+    planners = [Planner(routine, arguments.rounds) for routine in ROUTINES]
+    executor = SingleThreadedExecutor()
+    for planner in planners:
+        executor.add_node(planner)
+    try:
+        while not all(planner.is_done for planner in planners):
+            executor.spin_once()
+    except (KeyboardInterrupt, ExternalShutdownException):
+        return 1
+    print(summary(planners))
+    for planner in planners:
+        planner.close()
+    rclpy.shutdown()
+    return 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())
