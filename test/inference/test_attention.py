@@ -24,7 +24,7 @@ ALL = (*ARCHITECTURES, 'mistral-sliding')
 def test_logits_are_those_of_transformers_own_attention(
     monkeypatch, architecture, chunk_tokens, implementation, step
 ):
-    monkeypatch.setattr(engine_module, 'PREFILL_CHUNK_TOKENS', chunk_tokens)
+    monkeypatch.setattr(engine_module, 'PREFILL_CHUNKS', ((1 << 62, chunk_tokens),))
     prompt = random_prompt(45)
     engine = Engine(tiny_target(architecture), DecodingSettings(stop_at_repetition=False))
     if step == 'transformers':

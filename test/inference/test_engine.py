@@ -11,7 +11,7 @@ from transformers import AutoModelForCausalLM
 from timebill_ros.core.deadline import Deadline
 from timebill_ros.core.outcome import FinishReason
 from timebill_ros.inference.chat_prompt import ChatPrompt
-from timebill_ros.inference.engine import DecodingSettings, Engine
+from timebill_ros.inference.engine import DecodingSettings, Engine, prefill_chunks
 from timebill_ros.inference.interrupt import Interrupt, InterruptedGenerationError
 from timebill_ros.inference.model_loader import BUILT_IN, TargetModel, load_target
 
@@ -128,3 +128,10 @@ def test_a_passed_deadline_cuts_decoding_and_what_was_yielded_stands(target: Tar
             if len(tokens) == 3:
                 interrupt.abort.set()
     assert len(tokens) == 3
+
+
+def test_chunks_cover_the_prompt_and_are_shorter_far_in() -> None:
+    chunks = list(prefill_chunks(4500))
+    assert [end - start for start, end in chunks] == [1024, 1024, 1024, 512, 512, 404]
+    assert [start for start, _ in chunks[1:]] == [end for _, end in chunks[:-1]]
+    assert list(prefill_chunks(1)) == [(0, 1)]

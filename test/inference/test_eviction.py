@@ -46,7 +46,7 @@ def kept(monkeypatch):
 
 
 def engine_for(architecture, settings, monkeypatch, chunk_tokens=512):
-    monkeypatch.setattr(engine_module, 'PREFILL_CHUNK_TOKENS', chunk_tokens)
+    monkeypatch.setattr(engine_module, 'PREFILL_CHUNKS', ((1 << 62, chunk_tokens),))
     decoding = DecodingSettings(stop_at_repetition=False)
     return Engine(tiny_target(architecture), decoding, settings)
 

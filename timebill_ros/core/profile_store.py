@@ -26,7 +26,7 @@ class ProfileKey:
         threads: number of threads.
         versions: of the libraries that compute.
         kernels: how attention and linear layers are computed, eviction's settings included.
-        prefill_chunk: tokens of a prefill chunk.
+        prefill_chunk: tokens of the prefill's chunks.
     """
 
     model: str

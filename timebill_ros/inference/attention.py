@@ -13,6 +13,9 @@ from transformers.masking_utils import sdpa_mask
 
 from timebill_ros.inference.observation_window import recorder
 
+_flash = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu
+"""What scaled_dot_product_attention runs on a CPU; returns the log-sum-exp of the scores too."""
+
 NAME = 'timebill'
 """The attn_implementation under which it is registered."""
 
@@ -55,6 +58,8 @@ def attend(
     else:
         is_first_chunk = attention_mask is None and length == query_length
         if attention_mask is None and not is_first_chunk:
+            if query.device.type == 'cpu':
+                return _later_chunk(query, key, value, scaling).transpose(1, 2).contiguous(), None
             attention_mask = _causal_mask(query_length, length, query.device)
         output = scaled_dot_product_attention(
             query,
@@ -66,6 +71,35 @@ def attend(
             enable_gqa=heads != kv_heads,
         )
     return output.transpose(1, 2).contiguous(), None
+
+
+def _later_chunk(
+    query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, scaling: float | None
+) -> torch.Tensor:
+    """Attend to what is before a chunk, and causally to the chunk; join by log-sum-exp.
+
+    A CPU's masked attention is up to a seventh slower, and the mask grows with the product of the
+    lengths.
+    """
+    batch, heads, query_length, head_dim = query.shape
+    kv_heads, past = key.shape[1], key.shape[2] - query_length
+    group = heads // kv_heads
+    # Without a mask, the query heads that share a KV head are just more queries.
+    grouped = query.reshape(batch, kv_heads, group * query_length, head_dim)
+    before, before_sum = _flash(
+        grouped, key[:, :, :past], value[:, :, :past], 0.0, False, scale=scaling
+    )
+    own, own_sum = _flash(
+        query,
+        key[:, :, past:].repeat_interleave(group, dim=1),
+        value[:, :, past:].repeat_interleave(group, dim=1),
+        0.0,
+        True,
+        scale=scaling,
+    )
+    share = torch.sigmoid(before_sum.reshape(batch, heads, query_length) - own_sum)[..., None]
+    before = before.reshape(batch, heads, query_length, head_dim)
+    return torch.lerp(own.float(), before.float(), share).to(query.dtype)
 
 
 def _causal_mask(query_length: int, length: int, device: torch.device) -> torch.Tensor:

@@ -16,7 +16,18 @@ from timebill_ros.inference.model_loader import TargetModel
 from timebill_ros.inference.observation_window import ObservationWindow
 from timebill_ros.inference.repetition import RepetitionPenalty, RepetitionStop
 
-PREFILL_CHUNK_TOKENS = 512
+PREFILL_CHUNKS = ((3072, 1024), (1 << 62, 512))
+"""Prompt tokens that are read together, up to a position: so large that chunks cost nothing, so
+small that a layer, after which the interrupt is asked, takes less than 100 ms on two cores."""
+
+
+def prefill_chunks(prompt_tokens: int) -> Iterator[tuple[int, int]]:
+    """Yield where each chunk of a prompt begins and ends."""
+    start = 0
+    while start < prompt_tokens:
+        tokens = next(tokens for until, tokens in PREFILL_CHUNKS if start < until)
+        yield start, min(start + tokens, prompt_tokens)
+        start += tokens
 
 
 @dataclass(frozen=True)
@@ -80,9 +91,8 @@ class Engine:
         cache = KVCache(self.target.model.config, len(token_ids) + max_new_tokens, interrupt.check)
         observed = ObservationWindow(self.eviction.window)
         with observed.recording():
-            for start in range(0, len(token_ids), PREFILL_CHUNK_TOKENS):
-                chunk = prompt_ids[start : start + PREFILL_CHUNK_TOKENS]
-                logits = forward(self.target.model, chunk, start, cache)
+            for start, end in prefill_chunks(len(token_ids)):
+                logits = forward(self.target.model, prompt_ids[start:end], start, cache)
         self.synchronize()
         return Prefilled(cache, logits, prompt_ids, observed)
 

@@ -14,7 +14,7 @@ from timebill_ros.core import profile_store
 from timebill_ros.core.profile_store import ProfileKey
 from timebill_ros.core.time_model import TimeModel
 from timebill_ros.inference import attention
-from timebill_ros.inference.engine import PREFILL_CHUNK_TOKENS, Engine
+from timebill_ros.inference.engine import PREFILL_CHUNKS, Engine
 from timebill_ros.inference.gguf_cache import cache_folder
 from timebill_ros.inference.profiler import Profiler
 
@@ -79,7 +79,7 @@ def profile_key(engine: Engine) -> ProfileKey:
         threads=str(torch.get_num_threads()),
         versions=' '.join((platform.python_version(), *versions)),
         kernels=f'{attention.NAME} {engine.step.name} {engine.settings} {engine.eviction}',
-        prefill_chunk=str(PREFILL_CHUNK_TOKENS),
+        prefill_chunk=str(PREFILL_CHUNKS),
     )
 
 
