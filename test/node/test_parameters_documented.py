@@ -16,6 +16,12 @@ YAML = ROOT / 'config' / 'timebill.yaml'
 README = ROOT / 'README.md'
 DEFAULTS = {field.name: field.default for field in dataclasses.fields(NodeSettings)}
 
+MAY_CHANGE = {
+    'running': ['may change'],
+    'unconfigured': ['may change while unconfigured'],
+    'never': [],
+}
+
 
 def facts(spec: ParameterSpec) -> str:
     """Return what stands behind a value in the YAML file: unit, bounds, choices, may change."""
@@ -24,7 +30,7 @@ def facts(spec: ParameterSpec) -> str:
             *([spec.unit] if spec.unit else []),
             *([f'{spec.bounds[0]:.15g} to {spec.bounds[1]:.15g}'] if spec.bounds else []),
             *([' | '.join(spec.choices)] if spec.choices else []),
-            *([] if spec.read_only else ['may change']),
+            *MAY_CHANGE[spec.change],
         ]
     )
 

@@ -2,12 +2,15 @@
 
 import dataclasses
 from dataclasses import dataclass
-from typing import Any, cast, get_args
+from typing import Any, Literal, cast, get_args
 
 from timebill_ros.core.eviction_settings import EvictionSettings
 from timebill_ros.core.planner_settings import EvictionPolicy, PlannerSettings
+from timebill_ros.node.dispatch_settings import AdmissionRule, DispatchSettings, QueueOrder
+from timebill_ros.worker.protocol import Load
 
 EVICTION = EvictionSettings()
+Change = Literal['running', 'unconfigured', 'never']
 
 
 @dataclass(frozen=True)
@@ -19,14 +22,15 @@ class ParameterSpec:
         unit: '' where there is none.
         bounds: smallest and largest value, both allowed; None: any.
         choices: the values that a string may have; empty: any.
-        read_only: fixed when the node starts.
+        change: when a new value may be set: 'running', and it holds from the next query on;
+            'unconfigured', and it holds from the next configure on; 'never': as at start.
     """
 
     description: str
     unit: str = ''
     bounds: tuple[float, float] | None = None
     choices: tuple[str, ...] = ()
-    read_only: bool = False
+    change: Change = 'running'
 
 
 def _parameter(default: Any, description: str, **spec: Any) -> Any:
@@ -43,32 +47,32 @@ class NodeSettings:
         'smollm2-135m-instruct',
         "The language model: 'smollm2-135m-instruct' (built in), a .gguf file, a folder in "
         "Hugging Face format, or a hub id 'owner/name' (downloaded).",
-        read_only=True,
+        change='unconfigured',
     )
     device: str = _parameter(
         'auto',
         "'auto' (CUDA where there is one, else the CPU), 'cpu', 'cuda' or 'cuda:N'.",
-        read_only=True,
+        change='unconfigured',
     )
     dtype: str = _parameter(
         'auto',
         "Number format of weights and cache; 'auto': bfloat16 where the device computes in it, "
         'else float16 on a GPU and float32 on a CPU.',
         choices=('auto', 'float32', 'bfloat16', 'float16'),
-        read_only=True,
+        change='unconfigured',
     )
     threads: int = _parameter(
         0,
         'CPU threads of the inference; 0: as many as there are cores.',
         bounds=(0, 1024),
-        read_only=True,
+        change='unconfigured',
     )
     repetition_penalty: float = _parameter(
         0.0,
         'Logits of tokens seen before are divided by this (multiplied, where negative); 1.0: off; '
         "0.0: 1.05 for the built-in model, else the model's own generation_config.",
         bounds=(0.0, 2.0),
-        read_only=True,
+        change='unconfigured',
     )
     profile_time: float = _parameter(
         60.0,
@@ -76,52 +80,52 @@ class NodeSettings:
         'machine; 0.0: never, then nothing is predicted and nothing evicted.',
         unit='s',
         bounds=(0.0, 3600.0),
-        read_only=True,
+        change='unconfigured',
     )
     eviction_window: int = _parameter(
         EVICTION.window,
         'SnapKV: the last so many prompt tokens choose what stays in the cache, and stay.',
         unit='tokens',
         bounds=(1, 1024),
-        read_only=True,
+        change='unconfigured',
     )
     eviction_kernel: int = _parameter(
         EVICTION.kernel,
         'SnapKV: width of the pooling of the votes along the prompt, odd; 1: none.',
         unit='tokens',
         bounds=(1, 255),
-        read_only=True,
+        change='unconfigured',
     )
     eviction_pooling: str = _parameter(
         EVICTION.pooling,
         'SnapKV: how votes within the kernel are pooled.',
         choices=('avg', 'max'),
-        read_only=True,
+        change='unconfigured',
     )
     eviction_window_aggregation: str = _parameter(
         EVICTION.window_aggregation,
         "SnapKV: how the votes of the window's tokens are joined.",
         choices=('mean', 'max'),
-        read_only=True,
+        change='unconfigured',
     )
     eviction_group_aggregation: str = _parameter(
         EVICTION.group_aggregation,
         'SnapKV: how the votes of the query heads that share a KV head are joined.',
         choices=('mean', 'max'),
-        read_only=True,
+        change='unconfigured',
     )
     eviction_sinks: int = _parameter(
         EVICTION.sinks,
         'The first so many prompt tokens always stay in the cache.',
         unit='tokens',
         bounds=(0, 64),
-        read_only=True,
+        change='unconfigured',
     )
     autostart: bool = _parameter(
         True,
         'Configure at start and activate when the model is ready; false: wait for lifecycle '
         'transitions.',
-        read_only=True,
+        change='never',
     )
     system_prompt: str = _parameter(
         '', "System prompt of queries that bring none; empty: the model's chat template decides."
@@ -140,8 +144,10 @@ class NodeSettings:
     )
     overrun_policy: str = _parameter(
         'kill',
-        'What happens to queries that are about to miss their deadline and do not say.',
-        choices=('kill',),
+        "What happens to queries that are about to miss their deadline and do not say: 'kill': no "
+        "answer; 'skip_next': the answer is finished late, what waits or comes meanwhile is "
+        "skipped; 'partial': the text so far is the answer.",
+        choices=('kill', 'skip_next', 'partial'),
     )
     eviction_policy: str = _parameter(
         'timebill',
@@ -163,6 +169,20 @@ class NodeSettings:
         5.0,
         'The plan counts with a response so many times longer than predicted, k.',
         bounds=(1.0, 100.0),
+    )
+    queue_order: str = _parameter(
+        'fifo',
+        "Whose turn is next: 'fifo': first in, first out; 'edf': earliest deadline first.",
+        choices=get_args(QueueOrder),
+    )
+    admission: str = _parameter(
+        'backlog',
+        "What is refused at once as infeasible: 'backlog': what cannot be met after what runs and "
+        "what waits ahead; 'alone': what could not be met even if nobody else had asked.",
+        choices=get_args(AdmissionRule),
+    )
+    keep_latest: bool = _parameter(
+        False, 'A query cancels the older ones of the same asker, whether they wait or run.'
     )
     max_queue_length: int = _parameter(
         16,
@@ -208,18 +228,6 @@ def spec_of(name: str) -> ParameterSpec:
     return specs[name]
 
 
-def eviction_settings(settings: NodeSettings) -> EvictionSettings:
-    """Return how the tokens that stay are chosen."""
-    return EvictionSettings(
-        window=settings.eviction_window,
-        kernel=settings.eviction_kernel,
-        pooling=settings.eviction_pooling,
-        window_aggregation=settings.eviction_window_aggregation,
-        group_aggregation=settings.eviction_group_aggregation,
-        sinks=settings.eviction_sinks,
-    )
-
-
 def planner_settings(settings: NodeSettings, min_kept_tokens: int) -> PlannerSettings:
     """Return how plans are made; min_kept_tokens is the eviction's floor."""
     return PlannerSettings(
@@ -228,6 +236,40 @@ def planner_settings(settings: NodeSettings, min_kept_tokens: int) -> PlannerSet
         max_eviction_ratio=settings.max_eviction_ratio,
         fixed_eviction_ratio=settings.fixed_eviction_ratio,
         min_kept_tokens=min_kept_tokens,
+    )
+
+
+def dispatch_settings(settings: NodeSettings) -> DispatchSettings:
+    """Return how queries are served."""
+    return DispatchSettings(
+        max_queue_length=settings.max_queue_length,
+        publish_reserve_s=settings.publish_reserve,
+        chunk_period_s=1.0 / settings.chunk_rate,
+        abort_grace_s=settings.abort_grace,
+        max_time_budget_s=settings.max_time_budget,
+        queue_order=cast(QueueOrder, settings.queue_order),
+        admission=cast(AdmissionRule, settings.admission),
+        keep_latest=settings.keep_latest,
+    )
+
+
+def load_of(settings: NodeSettings) -> Load:
+    """Return what the worker is told to load."""
+    return Load(
+        settings.model,
+        settings.device,
+        settings.dtype,
+        settings.threads,
+        settings.repetition_penalty,
+        settings.profile_time,
+        EvictionSettings(
+            window=settings.eviction_window,
+            kernel=settings.eviction_kernel,
+            pooling=settings.eviction_pooling,
+            window_aggregation=settings.eviction_window_aggregation,
+            group_aggregation=settings.eviction_group_aggregation,
+            sinks=settings.eviction_sinks,
+        ),
     )
 
 
