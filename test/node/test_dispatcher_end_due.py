@@ -1,6 +1,5 @@
 import pytest
 
-from timebill_ros.core.bill import Bill
 from timebill_ros.core.budget_planner import BudgetPlanner
 from timebill_ros.core.deadline import Deadline
 from timebill_ros.core.outcome import Miss, MissReason, OverrunPolicy
@@ -67,7 +66,7 @@ def dispatcher(clock, replies):
 def test_a_query_that_is_due_ends_before_the_next_is_refused(dispatcher, clock, replies):
     dispatcher.submit(query('first', clock, 100.0))
     clock.now_s = 99.99
-    dispatcher.refuse(origin('second'), Miss(MissReason.INVALID_QUERY, 'empty'), Bill())
+    dispatcher.refuse(origin('second'), Miss(MissReason.INVALID_QUERY, 'empty'))
     assert replies.outcomes == [('first', 'KILLED'), ('second', 'INVALID_QUERY')]
 
 

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 import yaml
 
-from timebill_ros.node.settings import NodeSettings, ParameterSpec, spec_of
+from timebill_ros.node.parameter_spec import ParameterSpec
+from timebill_ros.node.settings import NodeSettings, spec_of
 
 ROOT = Path(__file__).parents[2]
 YAML = ROOT / 'config' / 'timebill.yaml'

@@ -12,8 +12,8 @@ from typing import Any
 from timebill_ros.core.bill import Bill
 from timebill_ros.core.budget_planner import BudgetPlanner
 from timebill_ros.core.deadline import Clock
-from timebill_ros.core.outcome import Answer, Miss, MissReason, Outcome
-from timebill_ros.core.query import Origin, Query, QueryKey
+from timebill_ros.core.outcome import Miss, MissReason, Outcome
+from timebill_ros.core.query import Origin, Query
 from timebill_ros.core.response_share import ResponseShare
 from timebill_ros.node import overrun
 from timebill_ros.node.admission import Admission, expired, too_long
@@ -21,9 +21,10 @@ from timebill_ros.node.deadline_guard import DeadlineGuard
 from timebill_ros.node.dispatch_settings import DispatchSettings
 from timebill_ros.node.last_moments import LastMoments
 from timebill_ros.node.late_run import LateRun
+from timebill_ros.node.pending_queries import PendingQueries
 from timebill_ros.node.pending_query import PendingQuery
 from timebill_ros.node.ports import Replies, Worker
-from timebill_ros.node.query_queue import QueryQueue
+from timebill_ros.node.reply_writer import ReplyWriter
 from timebill_ros.node.worker_slot import WorkerSlot
 from timebill_ros.worker.protocol import Faulted, Finished, Planned, Text, Tokenised
 
@@ -55,10 +56,8 @@ class Dispatcher:
         self._lock = threading.RLock()
         self._guard = DeadlineGuard(clock)
         self._last_moments = LastMoments(self._guard, self._on_last_moment, clock)
-        self._queue = QueryQueue(settings.max_queue_length, settings.queue_order)
-        self._entries: dict[int, PendingQuery] = {}
-        self._numbers: dict[QueryKey, int] = {}
-        self._next_number = 0
+        self._pending = PendingQueries(self._last_moments)
+        self._writer = ReplyWriter(replies, clock)
         self._slot = WorkerSlot(self._guard, self._lock, clock)
         self._late: LateRun | None = None
         self.is_active = False
@@ -102,21 +101,15 @@ class Dispatcher:
             self._end_due()
             miss = self._refusal(query)
             if miss is not None:
-                self.refuse(query.origin, miss, self._bill(query, Bill()))
-                return
-            number, self._next_number = self._next_number, self._next_number + 1
-            entry = PendingQuery.of(query, number, self._settings)
-            self._entries[number] = entry
-            self._numbers[query.key] = number
-            self._queue.add(entry)
-            self._last_moments.add(number, entry.last_moment_s)
-            self._slot.submit(entry)
+                self._writer.refuse(query, miss)
+            else:
+                self._slot.submit(self._pending.add(query, self._settings))
 
-    def refuse(self, origin: Origin, miss: Miss, bill: Bill) -> None:
-        """Reply to a query that is not admitted."""
+    def refuse(self, origin: Origin, miss: Miss) -> None:
+        """Reply to what was asked and is no valid query."""
         with self._lock:
             self._end_due()
-            self._replies.publish_outcome(origin, miss, bill, chunk_count=0)
+            self._replies.publish_outcome(origin, miss, Bill(), chunk_count=0)
 
     def cancel(self, asker: str, query_id: str, detail: str) -> int:
         """End a query as CANCELLED, whether it waits or runs; return how many were ended.
@@ -127,14 +120,10 @@ class Dispatcher:
         """
         with self._lock:
             self._end_due()
-            numbers = [
-                number
-                for key, number in self._numbers.items()
-                if key.asker == asker and query_id in ('', key.id)
-            ]
-            for number in numbers:
-                self._end(number, Miss(MissReason.CANCELLED, detail))
-            return len(numbers)
+            entries = self._pending.of(asker, query_id)
+            for entry in entries:
+                self._end(entry, Miss(MissReason.CANCELLED, detail))
+            return len(entries)
 
     def on_worker_message(self, message: Any) -> None:
         """Take what the worker says of a query; of one that has ended, that the worker is free."""
@@ -142,7 +131,7 @@ class Dispatcher:
             if not self._slot.is_open:
                 return
             self._end_due()
-            entry = self._entries.get(message.number)
+            entry = self._pending.get(message.number)
             if entry is not None:
                 entry.heard_at_s = self._clock()
             if isinstance(message, Tokenised) and entry is not None:
@@ -160,7 +149,6 @@ class Dispatcher:
         """Take other settings, from the next query on."""
         with self._lock:
             self._settings = settings
-            self._queue.bound, self._queue.order = settings.max_queue_length, settings.queue_order
 
     def change_planner(self, planner: BudgetPlanner) -> None:
         """Admit and plan by another estimate or other settings, from the next query on."""
@@ -171,13 +159,13 @@ class Dispatcher:
     def queue_length(self) -> int:
         """Number of queries that wait."""
         with self._lock:
-            return len(self._queue)
+            return len(self._pending.queue)
 
     @property
     def is_serving(self) -> bool:
         """Whether queries wait for their reply, or the worker still runs one."""
         with self._lock:
-            return bool(self._entries) or self._slot.busy_with is not None
+            return len(self._pending) > 0 or self._slot.busy_with is not None
 
     def _refusal(self, query: Query) -> Miss | None:
         """Return why a query is refused at its arrival; an asker's older ones may end for it."""
@@ -186,7 +174,7 @@ class Dispatcher:
         miss = expired(query, self._settings.publish_reserve_s)
         if miss is not None:
             return miss
-        if query.key in self._numbers:
+        if query.key in self._pending:
             return Miss(
                 MissReason.DUPLICATE_ID,
                 f'id {query.key.id!r} of asker {query.key.asker!r} is still being served',
@@ -199,10 +187,10 @@ class Dispatcher:
             )
         if self._late is not None:
             return self._late.skipped()
-        if self._queue.is_full:
+        length, bound = len(self._pending.queue), self._settings.max_queue_length
+        if length >= bound:
             return Miss(
-                MissReason.QUEUE_FULL,
-                f'{len(self._queue)} queries wait, max_queue_length is {self._queue.bound}',
+                MissReason.QUEUE_FULL, f'{length} queries wait, max_queue_length is {bound}'
             )
         return None
 
@@ -211,56 +199,46 @@ class Dispatcher:
         entry.bill = replace(entry.bill, prompt_tokens=prompt_tokens)
         miss = too_long(prompt_tokens, self._context_length)
         if miss is not None:
-            self._end(entry.number, miss)
+            self._end(entry, miss)
             return
         entry.max_new_tokens = min(entry.max_new_tokens, self._context_length - prompt_tokens)
         self._end_in_vain()
 
     def _end_in_vain(self) -> None:
         """End what waits and cannot be met, as far as can be predicted."""
-        busy_with = self._slot.busy_with
-        running = None if busy_with is None else self._entries.get(busy_with)
+        running = self._pending.get(self._slot.busy_with)
         admission = Admission(self._settings, self._planner, self._share)
-        for refused in admission.in_vain(self._queue.in_order(), running, self._clock()):
+        for refused in admission.in_vain(self._waiting(), running, self._clock()):
             refused.entry.bill = refused.bill
-            self._end(refused.entry.number, refused.miss)
+            self._end(refused.entry, refused.miss)
 
     def _on_text(self, entry: PendingQuery, message: Text) -> None:
         entry.bill = replace(entry.bill, response_tokens=message.response_tokens)
         entry.text.add(message.text)
-        if self._clock() >= entry.chunk_at_s + self._settings.chunk_period_s:
-            self._publish_chunk(entry, entry.text.whole_words)
-
-    def _publish_chunk(self, entry: PendingQuery, text: str) -> None:
-        """Publish what of a text has not been published."""
-        piece = entry.text.take(text)
-        if piece:
-            self._replies.publish_chunk(entry.query.origin, entry.chunk_count, piece)
-            entry.chunk_count += 1
-            entry.chunk_at_s = self._clock()
+        self._writer.chunk(entry, self._settings.chunk_period_s)
 
     def _on_end_of_run(self, message: Finished | Faulted, entry: PendingQuery | None) -> None:
         self._slot.is_done_with(message.number)
         if entry is None:
             return
         if isinstance(message, Faulted):
-            self._end(entry.number, Miss(MissReason.ENGINE_FAULT, message.detail))
+            self._end(entry, Miss(MissReason.ENGINE_FAULT, message.detail))
             return
         entry.bill = replace(message.bill, queue_time=entry.bill.queue_time)
         if message.finish_reason != 0:
             self._share.observe(message.bill.response_tokens, entry.max_new_tokens)
-        self._end(entry.number, overrun.finished(entry, message.finish_reason, self._clock()))
+        self._end(entry, overrun.finished(entry, message.finish_reason, self._clock()))
 
     def _start_next(self) -> None:
         if not self._slot.is_open or self._slot.busy_with is not None:
             return
         self._end_in_vain()
-        waiting = self._queue.in_order()
+        waiting = self._waiting()
         if waiting and waiting[0].is_tokenised:
             self._start(waiting[0])
 
     def _start(self, entry: PendingQuery) -> None:
-        self._queue.remove(entry.number)
+        self._pending.queue.remove(entry.number)
         entry.started_at_s = entry.heard_at_s = self._clock()
         entry.bill = replace(entry.bill, queue_time=entry.started_at_s - entry.query.asked_at_s)
         self._slot.run(entry, self._planner.settings)
@@ -276,19 +254,18 @@ class Dispatcher:
         The guard's thread alone would be late: in a burst of queries, the executor's releases the
         lock and has it again before the guard's gets to run.
         """
-        for number in self._last_moments.due():
-            entry = self._entries[number]
+        for entry in self._pending.due():
             outcome = overrun.outcome_at_last_moment(entry)
             if outcome is None:
                 self._run_on(entry)
             else:
-                self._end(number, outcome)
+                self._end(entry, outcome)
 
     def _run_on(self, entry: PendingQuery) -> None:
         self._late = late = LateRun(entry, self._settings)
         self._guard.at(late.look_at_s, lambda: self._look_at(late))
-        for waiting in self._queue.in_order():
-            self._end(waiting.number, late.skipped())
+        for waiting in self._waiting():
+            self._end(waiting, late.skipped())
 
     def _look_at(self, late: LateRun) -> None:
         """See whether a late query may go on."""
@@ -299,31 +276,21 @@ class Dispatcher:
             if miss is None:
                 self._guard.at(late.look_at_s, lambda: self._look_at(late))
                 return
-            self._end(late.entry.number, miss)
+            self._end(late.entry, miss)
             if miss.reason is MissReason.ENGINE_FAULT:
                 self._slot.kill(miss.detail)
 
     def _end_all(self, outcome: Miss) -> None:
-        for number in list(self._entries):
-            self._end(number, outcome)
+        for entry in self._pending.all():
+            self._end(entry, outcome)
 
-    def _end(self, number: int, outcome: Outcome) -> None:
+    def _waiting(self) -> list[PendingQuery]:
+        return self._pending.queue.in_order(self._settings.queue_order)
+
+    def _end(self, entry: PendingQuery, outcome: Outcome) -> None:
         """The one place where a query ends."""
-        entry = self._entries.pop(number)
-        del self._numbers[entry.query.key]
-        self._queue.remove(number)
-        self._last_moments.remove(number)
+        self._pending.remove(entry)
         if self._late is not None and self._late.entry is entry:
             self._late = None
-        if isinstance(outcome, Answer):
-            self._publish_chunk(entry, outcome.text)
-        self._replies.publish_outcome(
-            entry.query.origin,
-            outcome,
-            self._bill(entry.query, entry.measured_bill(self._clock())),
-            entry.chunk_count,
-        )
+        self._writer.end(entry, outcome)
         self._slot.drop(entry, self._settings.abort_grace_s)
-
-    def _bill(self, query: Query, bill: Bill) -> Bill:
-        return replace(bill, time_budget=query.time_budget_s, slack=query.deadline.remaining_s())

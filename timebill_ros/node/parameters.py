@@ -12,7 +12,8 @@ from rcl_interfaces.msg import (
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 
-from timebill_ros.node.settings import NodeSettings, ParameterSpec, check, spec_of
+from timebill_ros.node.parameter_spec import ParameterSpec
+from timebill_ros.node.settings import NodeSettings, check, spec_of
 
 _APPLIES = {
     'running': ' Applies at the next query.',

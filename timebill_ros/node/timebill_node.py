@@ -15,13 +15,12 @@ from std_srvs.srv import Trigger
 
 import timebill_ros.msg as msg
 import timebill_ros.srv as srv
-from timebill_ros.core.bill import Bill
 from timebill_ros.core.outcome import Miss, MissReason
 from timebill_ros.node import messages, parameters
+from timebill_ros.node.derived_settings import dispatch_settings
 from timebill_ros.node.diagnostics import Statistics, diagnostic_array, diagnostic_status
 from timebill_ros.node.dispatcher import Dispatcher
 from timebill_ros.node.reply_publisher import ReplyPublisher
-from timebill_ros.node.settings import dispatch_settings
 from timebill_ros.node.supervisor import Supervisor
 from timebill_ros.worker.protocol import Estimate
 from timebill_ros.worker.worker_client import WorkerState
@@ -128,7 +127,7 @@ class TimebillNode(LifecycleNode):
         try:
             query = messages.query_of(message, origin, self._settings, arrival)
         except messages.RefusedError as refused:
-            self._dispatcher.refuse(origin, refused.miss, Bill())
+            self._dispatcher.refuse(origin, refused.miss)
             return
         self._dispatcher.submit(query)
 
