@@ -1,19 +1,19 @@
-"""Times here: reading a token takes 0.1 s, writing one 0.01 s; half of what may be is written."""
+"""Times here: reading a token takes 0.1 s, writing one 0.01 s; 101 are expected."""
 
 import pytest
 
 from timebill_ros.core.backlog import Backlog, Job
 from timebill_ros.core.budget_planner import BudgetPlanner
-from timebill_ros.core.response_share import ResponseShare
+from timebill_ros.core.response_lengths import ResponseLengths
 from timebill_ros.core.time_model import TimeModel
 
 READER = BudgetPlanner(time_model=TimeModel(a=0.0, b=0.1, c=0.0, p=0.0, q=0.01))
 
 
 def backlog(by_deadline: bool = False, planner: BudgetPlanner = READER) -> Backlog:
-    share = ResponseShare()
-    share.observe(50, 100)
-    return Backlog(planner, share, by_deadline)
+    lengths = ResponseLengths()
+    lengths.observe(101)
+    return Backlog(planner, lengths, by_deadline)
 
 
 def job(number: int, last_moment_s: float, prompt_tokens: int = 10, **values: object) -> Job:

@@ -104,8 +104,8 @@ def test_lengths_of_answers_are_learned(desk: Desk) -> None:
     desk.say(Finished(first, EOS, Bill(response_tokens=25, total_time=1.0)))
     second = ask(desk, 'second', 60.0, 1, max_new_tokens=90)
     desk.say(Planned(second, Bill(prompt_tokens=1, kept_tokens=1)))
-    ask(desk, 'within', 0.7, 1)  # 0.45 s of writing ahead, and 0.1 s of reading
-    ask(desk, 'beyond', 0.5, 1)
+    ask(desk, 'within', 0.4, 1)  # 0.24 s of writing ahead, and 0.1 s of reading
+    ask(desk, 'beyond', 0.3, 1)
     assert desk.replies.ended() == {'first': EOS, 'beyond': MissReason.INFEASIBLE}
 
 

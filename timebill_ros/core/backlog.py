@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from timebill_ros.core.budget_planner import BudgetPlanner
-from timebill_ros.core.response_share import ResponseShare
+from timebill_ros.core.response_lengths import ResponseLengths
 
 
 @dataclass(frozen=True)
@@ -57,12 +57,12 @@ class Backlog:
 
     Arguments:
         planner: with the time model; without one, nothing takes any time.
-        share: how long answers have become.
+        lengths: how long answers have become.
         by_deadline: the queue's order is that of the last moments.
     """
 
     planner: BudgetPlanner
-    share: ResponseShare
+    lengths: ResponseLengths
     by_deadline: bool
 
     def free_at_s(self, running: Job, now_s: float) -> float:
@@ -71,7 +71,7 @@ class Backlog:
         if time_model is not None and running.started_at_s is not None:
             if running.kept_tokens > 0:
                 remaining_s = time_model.t_decode(
-                    running.kept_tokens, self.share.expected_tokens(running.max_new_tokens)
+                    running.kept_tokens, self.lengths.expected_tokens(running.max_new_tokens)
                 ) - time_model.t_decode(running.kept_tokens, running.response_tokens)
             else:
                 remaining_s = running.started_at_s + self._expected_s(running) - now_s
@@ -113,7 +113,7 @@ class Backlog:
         time_model = self.planner.time_model
         if time_model is None:
             return 0.0
-        response_tokens = self.share.expected_tokens(job.max_new_tokens)
+        response_tokens = self.lengths.expected_tokens(job.max_new_tokens)
         return time_model.t_e2e(job.prompt_tokens, job.prompt_tokens, response_tokens)
 
     def _left_at_s(self, job: Job, start_s: float, duration_s: float) -> float:

@@ -8,7 +8,7 @@ from timebill_ros.core.bill import Bill
 from timebill_ros.core.budget_planner import BudgetPlanner
 from timebill_ros.core.outcome import Miss, MissReason
 from timebill_ros.core.query import Query
-from timebill_ros.core.response_share import ResponseShare
+from timebill_ros.core.response_lengths import ResponseLengths
 from timebill_ros.node.dispatch_settings import DispatchSettings
 from timebill_ros.node.pending_query import PendingQuery
 
@@ -57,12 +57,12 @@ class Admission:
     Arguments:
         settings: the rule of admission, the queue's order, the reserve.
         planner: with the estimate as it stands.
-        share: how long answers have become.
+        lengths: how long answers have become.
     """
 
     settings: DispatchSettings
     planner: BudgetPlanner
-    share: ResponseShare
+    lengths: ResponseLengths
 
     def in_vain(
         self, waiting: Sequence[PendingQuery], running: PendingQuery | None, now_s: float
@@ -73,7 +73,7 @@ class Admission:
             waiting: in the order of their turns.
             running: what has the worker, if it has not been replied to.
         """
-        backlog = Backlog(self.planner, self.share, self.settings.queue_order == 'edf')
+        backlog = Backlog(self.planner, self.lengths, self.settings.queue_order == 'edf')
         jobs = [entry.job for entry in waiting]
         if self.settings.admission == 'alone':
             hopeless = [found for job in jobs for found in backlog.hopeless([job], now_s)]

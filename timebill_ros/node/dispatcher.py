@@ -14,7 +14,7 @@ from timebill_ros.core.budget_planner import BudgetPlanner
 from timebill_ros.core.deadline import Clock
 from timebill_ros.core.outcome import Miss, MissReason, Outcome
 from timebill_ros.core.query import Origin, Query
-from timebill_ros.core.response_share import ResponseShare
+from timebill_ros.core.response_lengths import ResponseLengths
 from timebill_ros.node import overrun
 from timebill_ros.node.admission import Admission, expired, too_long
 from timebill_ros.node.deadline_guard import DeadlineGuard
@@ -63,7 +63,7 @@ class Dispatcher:
         self.is_active = False
         self._context_length = 0
         self._planner = BudgetPlanner()
-        self._share = ResponseShare()
+        self._lengths = ResponseLengths()
 
     def open(self, worker: Worker, context_length: int, planner: BudgetPlanner) -> None:
         """Take a worker that is ready, and idle."""
@@ -207,7 +207,7 @@ class Dispatcher:
     def _end_in_vain(self) -> None:
         """End what waits and cannot be met, as far as can be predicted."""
         running = self._pending.get(self._slot.busy_with)
-        admission = Admission(self._settings, self._planner, self._share)
+        admission = Admission(self._settings, self._planner, self._lengths)
         for refused in admission.in_vain(self._waiting(), running, self._clock()):
             refused.entry.bill = refused.bill
             self._end(refused.entry, refused.miss)
@@ -226,7 +226,7 @@ class Dispatcher:
             return
         entry.bill = replace(message.bill, queue_time=entry.bill.queue_time)
         if message.finish_reason != 0:
-            self._share.observe(message.bill.response_tokens, entry.max_new_tokens)
+            self._lengths.observe(message.bill.response_tokens)
         self._end(entry, overrun.finished(entry, message.finish_reason, self._clock()))
 
     def _start_next(self) -> None:
