@@ -99,10 +99,17 @@ class Desk:
         self.dispatcher.change_settings(self.settings)
 
     def pass_time(self, seconds: float) -> None:
-        """Let time pass, and the guard, whose thread sleeps in real time, look at the clock."""
-        self.now_s += seconds
+        """Let time pass, from one moment that the guard waits for to the next."""
+        guard, end_s = self.dispatcher._guard, self.now_s + seconds
+        while guard._heap and guard._heap[0][0] <= end_s:
+            self.now_s = max(self.now_s, guard._heap[0][0])
+            self._let_guard_look()
+        self.now_s = end_s
+
+    def _let_guard_look(self) -> None:
+        """Wake the guard, whose thread sleeps in real time; wait until what is due is done."""
         looked = threading.Event()
-        self.dispatcher._guard.at(self.now_s, looked.set)  # after all that is due
+        self.dispatcher._guard.at(self.now_s, looked.set)
         self.dispatcher._guard.at(0.0, lambda: None)
         assert looked.wait(5.0)
 

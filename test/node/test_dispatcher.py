@@ -9,7 +9,7 @@ import pytest
 from fake_desk import Desk, FakeWorker
 from timebill_ros.core.bill import Bill
 from timebill_ros.core.budget_planner import BudgetPlanner
-from timebill_ros.core.outcome import Answer, FinishReason, Miss, MissReason
+from timebill_ros.core.outcome import Answer, FinishReason, Miss, MissReason, OverrunPolicy
 from timebill_ros.core.planner_settings import PlannerSettings
 from timebill_ros.core.time_model import TimeModel
 from timebill_ros.worker.protocol import (
@@ -222,7 +222,8 @@ def test_every_query_ends_exactly_once_whatever_races(desk: Desk) -> None:
     for thread in threads:
         thread.start()
     for number in range(total):
-        desk.submit(str(number), budget_s=0.0205)
+        policy = OverrunPolicy(1 + number % 3)
+        desk.submit(str(number), budget_s=0.0205, policy=policy)
         desk.now_s += 0.0001
     stop.set()
     for thread in threads:

@@ -111,10 +111,11 @@ def test_lengths_of_answers_are_learned(desk: Desk) -> None:
 
 def test_what_is_ahead_counts_no_longer_than_to_its_last_moment(desk: Desk) -> None:
     desk.dispatcher.change_planner(READER)
-    ask(desk, 'running', 2.0, 15)
-    ask(desk, 'ahead', 3.0, 9)  # holds the worker from 1.5 s to 2.4 s
-    ask(desk, 'next', 3.0, 5)
-    assert desk.replies.outcomes == []
+    first = ask(desk, 'first', 60.0, 1, max_new_tokens=90)
+    desk.say(Finished(first, EOS, Bill(response_tokens=90, total_time=1.0)))
+    ask(desk, 'running', 1.5, 10, max_new_tokens=90)  # would take 1.89 s
+    ask(desk, 'next', 1.9, 3)
+    assert desk.replies.ended() == {'first': EOS}
 
 
 def test_a_newcomer_with_an_earlier_deadline_ends_at_once_what_it_makes_hopeless(

@@ -255,7 +255,7 @@ class Dispatcher:
         lock and has it again before the guard's gets to run.
         """
         for entry in self._pending.due():
-            outcome = overrun.outcome_at_last_moment(entry)
+            outcome = overrun.outcome_at_last_moment(entry, self._clock())
             if outcome is None:
                 self._run_on(entry)
             else:

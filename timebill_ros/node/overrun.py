@@ -20,16 +20,20 @@ from timebill_ros.core.outcome import (
 from timebill_ros.node.pending_query import PendingQuery
 
 
-def outcome_at_last_moment(entry: PendingQuery) -> Outcome | None:
-    """Return how a query ends at its last moment; None: it runs on."""
+def outcome_at_last_moment(entry: PendingQuery, now_s: float) -> Outcome | None:
+    """Return how a query ends at its last moment, or soon after; None: it runs on."""
     if entry.started_at_s is not None and entry.may_be_late:
         return None
-    return cut_off(entry)
+    return cut_off(entry, now_s)
 
 
-def cut_off(entry: PendingQuery) -> Outcome:
-    """Return how a query ends when its generation has been, or is to be, stopped by time."""
-    if entry.query.overrun_policy is OverrunPolicy.PARTIAL and entry.text.whole_words:
+def cut_off(entry: PendingQuery, now_s: float) -> Outcome:
+    """Return how a query ends when its generation has been, or is to be, stopped by time.
+
+    No partial answer is late: on a machine so busy that the deadline has passed, it is KILLED.
+    """
+    gives_text = entry.query.overrun_policy is OverrunPolicy.PARTIAL and entry.text.whole_words
+    if gives_text and now_s < entry.query.deadline.at_s:
         return Answer(entry.text.whole_words, FinishReason.DEADLINE)
     budget_s = entry.query.time_budget_s
     return Miss(
@@ -45,8 +49,8 @@ def finished(entry: PendingQuery, finish_reason: int, now_s: float) -> Outcome:
         now_s: on the deadline's clock [s].
     """
     if finish_reason == 0:
-        return cut_off(entry)
+        return cut_off(entry, now_s)
     is_late = now_s >= entry.last_moment_s
     if is_late and not entry.may_be_late:
-        return cut_off(entry)
+        return cut_off(entry, now_s)
     return Answer(entry.text.text, FinishReason(finish_reason), deadline_met=not is_late)
