@@ -55,7 +55,7 @@ def chunks_of(planner: Planner, reply: msg.Response) -> str:
 
 def test_partial_is_the_text_so_far_on_time(running: Running) -> None:
     _, planner, _ = running
-    start(planner, 'partial', 4.0, overrun_policy=msg.Query.PARTIAL)
+    start(planner, 'partial', 1.5, overrun_policy=msg.Query.PARTIAL)
     planner.wait_for(['partial'], 10.0)
     reply = planner.reply_to('partial')
     assert isinstance(reply, msg.Response)
@@ -90,15 +90,16 @@ def test_partial_whose_worker_dies_is_an_engine_fault(running: Running) -> None:
 
 
 def test_skip_next_is_late_and_what_waits_or_comes_meanwhile_is_skipped(running: Running) -> None:
-    _, planner, services = running
+    node, planner, services = running
     assert services.set(overrun_policy='skip_next').successful
-    # A budget that is over as soon as the answer has begun, however quick the machine.
-    query = planner.query(STORY, 1.0, id='late', max_new_tokens=250)
-    planner.publisher.publish(query)
+    start(planner, 'late', 2.0, max_new_tokens=200)
+    worker = node.wait_for_worker()
+    worker.suspend()  # so that it is late, however quick the machine
     planner.publisher.publish(planner.query(id='waiting'))
     planner.wait_for(['waiting'], 10.0)
-    planner.publisher.publish(planner.query(id='newcomer'))
-    planner.wait_for(['late', 'newcomer'], 60.0)
+    planner.ask(planner.query(id='newcomer'))
+    worker.resume()
+    planner.wait_for(['late'], 60.0)
     late = planner.reply_to('late')
     assert isinstance(late, msg.Response)
     assert (late.deadline_met, late.bill.slack < 0) == (False, True)
@@ -159,7 +160,7 @@ def test_cancel_without_an_id_ends_all_of_the_asker(running: Running) -> None:
 def test_the_earliest_deadline_is_served_first(running: Running) -> None:
     _, planner, services = running
     assert services.set(queue_order='edf').successful
-    start(planner, 'first', max_new_tokens=60)
+    start(planner, 'first', max_new_tokens=200)
     for query_id, budget_s in (('far', 90.0), ('near', 50.0), ('middle', 70.0)):
         planner.publisher.publish(planner.query(id=query_id, budget_s=budget_s))
     ids = ['near', 'middle', 'far']
