@@ -7,7 +7,7 @@ BIN := $(CURDIR)/$(VENV)/bin
 # The virtual environment is the ROS prefix, and the only one: a ROS 2 that happens to be sourced is left out.
 RUN := env -u PYTHONPATH -u LD_LIBRARY_PATH PATH="$(BIN):$$PATH" \
 	CMAKE_PREFIX_PATH="$(CURDIR)/$(VENV)" AMENT_PREFIX_PATH="$(CURDIR)/$(VENV)"
-SOURCES := $(shell find msg launch config src timebill_ros -type f -not -path '*/__pycache__/*' -not -path '*/results/*')
+SOURCES := $(shell find msg srv launch config src timebill_ros -type f -not -path '*/__pycache__/*' -not -path '*/results/*')
 
 .PHONY: demo test lint run build clean 
 

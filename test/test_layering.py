@@ -8,6 +8,8 @@ import pytest
 # Loading a package must leave these modules unloaded.
 FORBIDDEN = {
     'timebill_ros.node.timebill_node': ['torch', 'transformers', 'timebill_ros.inference'],
+    'timebill_ros.node.dispatcher': ['rclpy', 'torch', 'timebill_ros.msg'],
+    'timebill_ros.node.supervisor': ['rclpy', 'torch', 'timebill_ros.msg'],
     'timebill_ros.worker.worker_client': ['torch', 'transformers', 'rclpy', 'numpy'],
     'timebill_ros.worker.query_server': ['rclpy', 'timebill_ros.node'],
     'timebill_ros.inference.pipeline': ['rclpy', 'timebill_ros.worker', 'timebill_ros.node'],

@@ -3,18 +3,15 @@
 import threading
 import time
 from collections.abc import Iterator
-from typing import Any
 
 import pytest
 
+from fake_desk import Desk, FakeWorker
 from timebill_ros.core.bill import Bill
 from timebill_ros.core.budget_planner import BudgetPlanner
-from timebill_ros.core.deadline import Deadline
 from timebill_ros.core.outcome import Answer, FinishReason, Miss, MissReason, OverrunPolicy
 from timebill_ros.core.planner_settings import PlannerSettings
-from timebill_ros.core.query import Origin, Query, QueryKey
 from timebill_ros.core.time_model import TimeModel
-from timebill_ros.node.dispatcher import Dispatcher, DispatchSettings
 from timebill_ros.worker.protocol import (
     Drop,
     Faulted,
@@ -25,84 +22,6 @@ from timebill_ros.worker.protocol import (
     Text,
     Tokenised,
 )
-
-SETTINGS = DispatchSettings(
-    max_queue_length=3, publish_reserve_s=0.02, chunk_period_s=0.05, abort_grace_s=0.2
-)
-
-
-class FakeWorker:
-    """Records what it is sent."""
-
-    def __init__(self) -> None:
-        self.sent: list[Any] = []
-        self.killed: list[str] = []
-
-    def send(self, message: Any) -> None:
-        self.sent.append(message)
-
-    def kill(self, detail: str) -> None:
-        self.killed.append(detail)
-
-    def runs(self) -> list[int]:
-        return [message.number for message in self.sent if isinstance(message, Run)]
-
-
-class FakeReplies:
-    """Records what is published."""
-
-    def __init__(self) -> None:
-        self.chunks: list[tuple[str, int, str]] = []
-        self.outcomes: list[tuple[str, Any, Bill, int]] = []
-
-    def publish_chunk(self, origin: Origin, sequence: int, text: str) -> None:
-        assert origin.key.id not in [outcome[0] for outcome in self.outcomes]
-        self.chunks.append((origin.key.id, sequence, text))
-
-    def publish_outcome(self, origin: Origin, outcome: Any, bill: Bill, chunk_count: int) -> None:
-        self.outcomes.append((origin.key.id, outcome, bill, chunk_count))
-
-    def ended(self) -> dict[str, Any]:
-        return {
-            query_id: outcome.reason if isinstance(outcome, Miss) else outcome.finish_reason
-            for query_id, outcome, _, _ in self.outcomes
-        }
-
-
-class Desk:
-    """A dispatcher with fakes around it."""
-
-    def __init__(self) -> None:
-        self.now_s = 1000.0
-        self.worker = FakeWorker()
-        self.replies = FakeReplies()
-        self.dispatcher = Dispatcher(SETTINGS, self.replies, lambda: self.now_s)
-        self.dispatcher.open(self.worker, 100, BudgetPlanner())
-
-    def submit(self, query_id: str, budget_s: float = 10.0, asker: str = 'a') -> None:
-        self.dispatcher.submit(
-            Query(
-                origin=Origin(QueryKey(asker, query_id)),
-                prompt='?',
-                system_prompt='',
-                max_new_tokens=10,
-                overrun_policy=OverrunPolicy.KILL,
-                asked_at_s=self.now_s,
-                deadline=Deadline(self.now_s + budget_s, lambda: self.now_s),
-            )
-        )
-
-    def say(self, *messages: Any) -> None:
-        for message in messages:
-            self.dispatcher.on_worker_message(message)
-
-    def wait_for_guard(self, query_id: str) -> None:
-        """Let the guard, whose thread sleeps in real time, look at the clock again."""
-        self.dispatcher._guard.at(0.0, lambda: None)
-        end = time.monotonic() + 5.0
-        while query_id not in self.replies.ended():
-            assert time.monotonic() < end, query_id
-            time.sleep(0.001)
 
 
 @pytest.fixture
@@ -116,14 +35,14 @@ def test_a_query_is_run_when_tokenised_and_answered_with_its_chunks(desk: Desk) 
     desk.submit('q')
     assert desk.worker.sent == [Submit(0, '?', '')]
     desk.say(Tokenised(0, 12))
-    assert desk.worker.sent[1:] == [Run(0, 10, 1009.98, PlannerSettings())]
+    assert desk.worker.sent[1:] == [Run(0, 10, 1009.98, 1009.98, PlannerSettings())]
     desk.now_s += 1.0
     desk.say(Planned(0, Bill(prompt_tokens=12, kept_tokens=12, prefill_time=1.0)))
-    desk.say(Text(0, 'ab', 1), Text(0, 'cd', 2))  # the second within the chunk period
+    desk.say(Text(0, 'a b', 1), Text(0, ' cd ', 2))  # the second within the chunk period
     desk.say(Finished(0, FinishReason.EOS, Bill(prompt_tokens=12, total_time=1.5)))
     (query_id, outcome, bill, chunk_count) = desk.replies.outcomes[0]
-    assert (query_id, outcome, chunk_count) == ('q', Answer('abcd', FinishReason.EOS), 2)
-    assert desk.replies.chunks == [('q', 0, 'ab'), ('q', 1, 'cd')]
+    assert (query_id, outcome, chunk_count) == ('q', Answer('a b cd ', FinishReason.EOS), 2)
+    assert desk.replies.chunks == [('q', 0, 'a'), ('q', 1, ' b cd ')]
     assert (bill.time_budget, bill.slack) == pytest.approx((10.0, 9.0))
 
 
@@ -143,8 +62,7 @@ def test_queries_run_one_at_a_time_in_order(desk: Desk) -> None:
 def test_a_running_query_is_killed_at_its_last_moment_and_dropped(desk: Desk) -> None:
     desk.submit('q', 5.0)
     desk.say(Tokenised(0, 7), Planned(0, Bill(prompt_tokens=7)), Text(0, 'x', 1))
-    desk.now_s += 4.98
-    desk.wait_for_guard('q')
+    desk.pass_time(4.98)
     (_, miss, bill, _) = desk.replies.outcomes[0]
     assert miss.reason is MissReason.KILLED
     assert bill.slack == pytest.approx(0.02)
@@ -156,8 +74,7 @@ def test_a_waiting_query_is_killed_at_its_last_moment(desk: Desk) -> None:
     desk.submit('running', 60.0)
     desk.submit('waiting', 2.0)
     desk.say(Tokenised(0, 1), Tokenised(1, 1))
-    desk.now_s += 1.99
-    desk.wait_for_guard('waiting')
+    desk.pass_time(1.99)
     assert desk.replies.ended() == {'waiting': MissReason.KILLED}
     assert 'waiting for its turn' in desk.replies.outcomes[0][1].detail
     desk.say(Finished(0, FinishReason.EOS, Bill()))
@@ -176,8 +93,7 @@ def test_the_next_query_waits_until_the_worker_is_free_of_a_killed_one(desk: Des
     desk.submit('killed', 1.0)
     desk.submit('next', 60.0)
     desk.say(Tokenised(0, 1), Tokenised(1, 1))
-    desk.now_s += 1.0
-    desk.wait_for_guard('killed')
+    desk.pass_time(1.0)
     assert desk.worker.runs() == [0]
     desk.say(Text(0, 'late', 1), Finished(0, 0, Bill()))
     assert desk.worker.runs() == [0, 1]
@@ -187,15 +103,9 @@ def test_the_next_query_waits_until_the_worker_is_free_of_a_killed_one(desk: Des
 def test_a_worker_that_does_not_stop_in_time_is_killed(desk: Desk) -> None:
     desk.submit('q', 1.0)
     desk.say(Tokenised(0, 1))
-    desk.now_s += 1.0
-    desk.wait_for_guard('q')
+    desk.pass_time(1.0)
     assert not desk.worker.killed
-    desk.now_s += 0.2
-    desk.dispatcher._guard.at(0.0, lambda: None)
-    end = time.monotonic() + 5.0
-    while not desk.worker.killed:
-        assert time.monotonic() < end
-        time.sleep(0.001)
+    desk.pass_time(0.2)
     assert 'abort_grace, 0.2 s' in desk.worker.killed[0]
 
 
@@ -204,7 +114,7 @@ REFUSALS = {
     'DUPLICATE_ID': lambda desk: [desk.submit('q'), desk.submit('q')],
     'QUEUE_FULL': lambda desk: [desk.submit(str(n)) for n in range(4)],
     'NOT_READY': lambda desk: [
-        desk.dispatcher.close(Miss(MissReason.CANCELLED, ''), lambda: 'loading'),
+        desk.dispatcher.close(Miss(MissReason.CANCELLED, '')),
         desk.submit('q'),
     ],
 }
@@ -281,7 +191,7 @@ def test_a_lost_worker_ends_all_it_held_and_the_next_serves(desk: Desk) -> None:
     desk.submit('a')
     desk.submit('b')
     desk.say(Tokenised(0, 1))
-    desk.dispatcher.close(Miss(MissReason.ENGINE_FAULT, 'died'), lambda: 'restarting')
+    desk.dispatcher.close(Miss(MissReason.ENGINE_FAULT, 'died'))
     assert desk.replies.ended() == dict.fromkeys('ab', MissReason.ENGINE_FAULT)
     desk.say(Tokenised(1, 1))  # out of the dead worker's last buffer
     desk.dispatcher.open(FakeWorker(), 100, BudgetPlanner())
@@ -305,17 +215,18 @@ def test_every_query_ends_exactly_once_whatever_races(desk: Desk) -> None:
 
     def cancel() -> None:
         while not stop.is_set():
-            desk.dispatcher.cancel_all('test')
+            desk.dispatcher.cancel('a', '', 'test')
             time.sleep(0.0005)
 
     threads = [threading.Thread(target=target) for target in (answer_all, answer_all, cancel)]
     for thread in threads:
         thread.start()
     for number in range(total):
-        desk.submit(str(number), budget_s=0.0205)
+        policy = OverrunPolicy(1 + number % 3)
+        desk.submit(str(number), budget_s=0.0205, policy=policy)
         desk.now_s += 0.0001
     stop.set()
     for thread in threads:
         thread.join()
-    desk.dispatcher.cancel_all('end')
+    desk.dispatcher.cancel('a', '', 'end')
     assert sorted(int(outcome[0]) for outcome in desk.replies.outcomes) == list(range(total))

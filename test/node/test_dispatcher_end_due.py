@@ -1,11 +1,11 @@
 import pytest
 
-from timebill_ros.core.bill import Bill
 from timebill_ros.core.budget_planner import BudgetPlanner
 from timebill_ros.core.deadline import Deadline
 from timebill_ros.core.outcome import Miss, MissReason, OverrunPolicy
 from timebill_ros.core.query import Origin, Query, QueryKey
-from timebill_ros.node.dispatcher import Dispatcher, DispatchSettings
+from timebill_ros.node.dispatch_settings import DispatchSettings
+from timebill_ros.node.dispatcher import Dispatcher
 
 
 class Clock:
@@ -56,7 +56,8 @@ def replies():
 @pytest.fixture
 def dispatcher(clock, replies):
     # The guard's thread sleeps in real time, so it never comes to a deadline on this clock.
-    dispatcher = Dispatcher(DispatchSettings(4, 0.02, 0.05, 1.0), replies, clock)
+    dispatcher = Dispatcher(DispatchSettings(4, 0.02, 0.05, 1.0), replies, clock, lambda: '')
+    dispatcher.resume()
     dispatcher.open(Worker(), 8192, BudgetPlanner())
     yield dispatcher
     dispatcher.shut_down()
@@ -65,7 +66,7 @@ def dispatcher(clock, replies):
 def test_a_query_that_is_due_ends_before_the_next_is_refused(dispatcher, clock, replies):
     dispatcher.submit(query('first', clock, 100.0))
     clock.now_s = 99.99
-    dispatcher.refuse(origin('second'), Miss(MissReason.INVALID_QUERY, 'empty'), Bill())
+    dispatcher.refuse(origin('second'), Miss(MissReason.INVALID_QUERY, 'empty'))
     assert replies.outcomes == [('first', 'KILLED'), ('second', 'INVALID_QUERY')]
 
 

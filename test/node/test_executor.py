@@ -73,7 +73,7 @@ def test_a_timer_and_a_parameter_request_run_on_meanwhile(running: Running) -> N
         assert max(gaps) < 0.5, work  # 20 ms by design; a blocking call would take seconds
         assert sorted(gaps)[len(gaps) // 2] < 0.04, work
 
-    longest_gap('loading', lambda: node._ready is not None)
+    longest_gap('loading', lambda: node._supervisor.ready is not None)
     planner.wait_until_serving()
     query = planner.query('Tell a long story.', 4.0, id='long', max_new_tokens=4000)
     planner.publisher.publish(query)
@@ -108,7 +108,9 @@ def test_lifecycle_and_parameters_while_running(running: Running) -> None:
     planner.wait_for(['running'], 5.0)
     assert planner.reply_to('running').reason == planner.reply_to('running').CANCELLED
     assert planner.ask(planner.query(id='inactive')).detail == 'the node is not active'
-    node.on_worker_ready(node._ready)  # as when the worker has been replaced meanwhile
+    supervisor = node._supervisor
+    assert supervisor is not None
+    supervisor.on_worker_ready(supervisor.ready)  # as when it has been replaced meanwhile
     time.sleep(0.5)
     assert planner.ask(planner.query(id='still inactive')).detail == 'the node is not active'
     node.trigger_activate()

@@ -42,31 +42,71 @@ def test_a_set_is_taken_whole_or_not_at_all() -> None:
     before = NodeSettings()
     both = [Parameter('chunk_rate', value=5.0), Parameter('publish_reserve', value=99.0)]
     with pytest.raises(ValueError, match=r'publish_reserve must be in \[0.0, 10.0\] s, got 99.0'):
-        parameters.changed(before, both)
-    assert parameters.changed(before, both[:1]).chunk_rate == 5.0
+        parameters.changed(before, both, is_unconfigured=False)
+    assert parameters.changed(before, both[:1], is_unconfigured=False).chunk_rate == 5.0
 
 
 def test_the_default_budget_may_not_exceed_the_largest() -> None:
     with pytest.raises(ValueError, match='default_time_budget must be at most max_time_budget'):
-        parameters.changed(NodeSettings(), [Parameter('max_time_budget', value=5.0)])
+        parameters.changed(
+            NodeSettings(), [Parameter('max_time_budget', value=5.0)], is_unconfigured=False
+        )
 
 
 def test_other_types_are_refused_with_a_sentence() -> None:
     with pytest.raises(ValueError, match='chunk_rate must be a float, got 5'):
-        parameters.changed(NodeSettings(), [Parameter('chunk_rate', value=5)])
+        parameters.changed(
+            NodeSettings(), [Parameter('chunk_rate', value=5)], is_unconfigured=False
+        )
 
 
 def test_declared_parameters_have_descriptions_units_and_ranges(node: Node) -> None:
     assert parameters.declare(node) == NodeSettings()
     descriptor = node.describe_parameter('publish_reserve')
-    assert descriptor.description.endswith('[s]')
+    assert descriptor.description.endswith('[s] Applies at the next query.')
     assert descriptor.floating_point_range[0].to_value == 10.0
-    assert node.describe_parameter('model').read_only
-    assert not node.describe_parameter('chunk_rate').read_only
+    assert 'at the next configure' in node.describe_parameter('model').description
+    assert 'one of fifo, edf' in node.describe_parameter('queue_order').additional_constraints
 
 
-def test_load_time_parameters_are_read_only(node: Node) -> None:
+LOAD_TIME = [
+    field.name
+    for field in dataclasses.fields(NodeSettings)
+    if settings.spec_of(field.name).change == 'unconfigured'
+]
+
+
+def test_only_autostart_is_read_only(node: Node) -> None:
     parameters.declare(node)
-    (result,) = node.set_parameters([Parameter('model', value='other')])
+    names = [field.name for field in dataclasses.fields(NodeSettings)]
+    assert [name for name in names if node.describe_parameter(name).read_only] == ['autostart']
+    (result,) = node.set_parameters([Parameter('autostart', value=False)])
     assert not result.successful
-    assert node.get_parameter('model').value == NodeSettings().model
+
+
+def test_load_time_parameters_may_change_only_while_unconfigured() -> None:
+    assert {'model', 'device', 'dtype', 'threads', 'profile_time'} < set(LOAD_TIME)
+    change = [Parameter('model', value='other'), Parameter('chunk_rate', value=5.0)]
+    with pytest.raises(ValueError, match=r'model may be changed only while .* unconfigured'):
+        parameters.changed(NodeSettings(), change, is_unconfigured=False)
+    changed = parameters.changed(NodeSettings(), change, is_unconfigured=True)
+    assert (changed.model, changed.chunk_rate) == ('other', 5.0)
+
+
+def test_a_load_time_parameter_may_be_set_to_what_it_is() -> None:
+    same = [Parameter(name, value=getattr(NodeSettings(), name)) for name in LOAD_TIME]
+    assert parameters.changed(NodeSettings(), same, is_unconfigured=False) == NodeSettings()
+
+
+@pytest.mark.parametrize(
+    ('name', 'value', 'sentence'),
+    [
+        ('queue_order', 'lifo', "queue_order must be one of fifo, edf, got 'lifo'"),
+        ('overrun_policy', 'wait', 'overrun_policy must be one of kill, skip_next, partial'),
+        ('admission', 'none', 'admission must be one of backlog, alone'),
+        ('keep_latest', 1, 'keep_latest must be a bool, got 1'),
+    ],
+)
+def test_a_bad_choice_is_refused_with_the_choices(name: str, value: object, sentence: str) -> None:
+    with pytest.raises(ValueError, match=sentence):
+        parameters.changed(NodeSettings(), [Parameter(name, value=value)], is_unconfigured=True)

@@ -9,12 +9,19 @@ from typing import Any
 import pytest
 import yaml
 
-from timebill_ros.node.settings import NodeSettings, ParameterSpec, spec_of
+from timebill_ros.node.parameter_spec import ParameterSpec
+from timebill_ros.node.settings import NodeSettings, spec_of
 
 ROOT = Path(__file__).parents[2]
 YAML = ROOT / 'config' / 'timebill.yaml'
 README = ROOT / 'README.md'
 DEFAULTS = {field.name: field.default for field in dataclasses.fields(NodeSettings)}
+
+MAY_CHANGE = {
+    'running': ['may change'],
+    'unconfigured': ['may change while unconfigured'],
+    'never': [],
+}
 
 
 def facts(spec: ParameterSpec) -> str:
@@ -24,7 +31,7 @@ def facts(spec: ParameterSpec) -> str:
             *([spec.unit] if spec.unit else []),
             *([f'{spec.bounds[0]:.15g} to {spec.bounds[1]:.15g}'] if spec.bounds else []),
             *([' | '.join(spec.choices)] if spec.choices else []),
-            *([] if spec.read_only else ['may change']),
+            *MAY_CHANGE[spec.change],
         ]
     )
 

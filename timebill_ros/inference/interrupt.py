@@ -15,14 +15,16 @@ class Interrupt:
     """Asked before every chunk, step and layer.
 
     Arguments:
-        deadline: when generation ends by itself.
-        abort: set from another thread to end it before.
+        deadline: what the plan must fit into.
+        abort: set from another thread to end it at any time.
+        stop: when generation ends by itself; None: at the deadline.
     """
 
     deadline: Deadline
     abort: threading.Event = field(default_factory=threading.Event)
+    stop: Deadline | None = None
 
     def check(self) -> None:
         """Raise InterruptedGenerationError if there is no point in going on."""
-        if self.abort.is_set() or self.deadline.has_passed():
+        if self.abort.is_set() or (self.stop or self.deadline).has_passed():
             raise InterruptedGenerationError

@@ -1,106 +1,95 @@
 """Every query's way through the node: admitted, queued, run, and ended exactly once.
 
 One lock covers the bookkeeping and the publishing: so a query has one terminal reply, its chunks
-    come before it,
-and nothing comes after it. Knows neither ROS nor torch.
+come before it, and nothing comes after it. Knows neither ROS nor torch.
 """
 
-import heapq
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from dataclasses import replace
+from typing import Any
 
 from timebill_ros.core.bill import Bill
 from timebill_ros.core.budget_planner import BudgetPlanner
 from timebill_ros.core.deadline import Clock
-from timebill_ros.core.outcome import Answer, FinishReason, Miss, MissReason, Outcome
-from timebill_ros.core.query import Origin, Query, QueryKey
+from timebill_ros.core.outcome import Miss, MissReason, Outcome
+from timebill_ros.core.query import Origin, Query
+from timebill_ros.core.response_lengths import ResponseLengths
+from timebill_ros.node import overrun
+from timebill_ros.node.admission import Admission, expired, too_long
 from timebill_ros.node.deadline_guard import DeadlineGuard
+from timebill_ros.node.dispatch_settings import DispatchSettings
+from timebill_ros.node.last_moments import LastMoments
+from timebill_ros.node.late_run import LateRun
+from timebill_ros.node.pending_queries import PendingQueries
 from timebill_ros.node.pending_query import PendingQuery
-from timebill_ros.node.query_queue import QueryQueue
-from timebill_ros.worker.protocol import (
-    Drop,
-    Faulted,
-    Finished,
-    Planned,
-    Run,
-    Submit,
-    Text,
-    Tokenised,
-)
-
-
-class Worker(Protocol):
-    """The worker process, as the dispatcher needs it."""
-
-    def send(self, message: Any) -> None:
-        """Send a message; never waits."""
-
-    def kill(self, detail: str) -> None:
-        """End a worker that does not answer; it is replaced."""
-
-
-class Replies(Protocol):
-    """Where replies go. Called with the dispatcher's lock held, so in order."""
-
-    def publish_chunk(self, origin: Origin, sequence: int, text: str) -> None:
-        """Publish a piece of an answer."""
-
-    def publish_outcome(
-        self, origin: Origin, outcome: Outcome, bill: Bill, chunk_count: int
-    ) -> None:
-        """Publish the terminal reply."""
-
-
-@dataclass(frozen=True)
-class DispatchSettings:
-    """The node's parameters of these names; times in seconds."""
-
-    max_queue_length: int
-    publish_reserve_s: float
-    chunk_period_s: float
-    abort_grace_s: float
+from timebill_ros.node.ports import Replies, Worker
+from timebill_ros.node.reply_writer import ReplyWriter
+from timebill_ros.node.worker_slot import WorkerSlot
+from timebill_ros.worker.protocol import Faulted, Finished, Planned, Text, Tokenised
 
 
 class Dispatcher:
     """Serves queries with one worker. Methods may be called from any thread, and return at once.
 
+    Queries are served while there is a worker (open, close) and the node is active (resume,
+    pause); it begins closed and paused.
+
     Arguments:
-        settings: bounds and periods.
+        settings: bounds, periods and rules.
         replies: takes what is to be published.
         clock: monotonic seconds, that of the queries' deadlines.
+        why_not_ready: asked for a sentence, while queries are not served; must not wait.
     """
 
-    def __init__(self, settings: DispatchSettings, replies: Replies, clock: Clock) -> None:
+    def __init__(
+        self,
+        settings: DispatchSettings,
+        replies: Replies,
+        clock: Clock,
+        why_not_ready: Callable[[], str],
+    ) -> None:
         self._settings = settings
         self._replies = replies
         self._clock = clock
+        self._why_not_ready = why_not_ready
         self._lock = threading.RLock()
         self._guard = DeadlineGuard(clock)
-        self._entries: dict[int, PendingQuery] = {}
-        self._numbers: dict[QueryKey, int] = {}
-        self._queue: QueryQueue[PendingQuery] = QueryQueue(settings.max_queue_length)
-        self._last_moments: list[tuple[float, int]] = []  # a heap; ended queries stay in it
-        self._next_number = 0
-        self._busy_with: int | None = None  # what the worker runs, also when its query has ended
-        self._worker: Worker | None = None
+        self._last_moments = LastMoments(self._guard, self._on_last_moment, clock)
+        self._pending = PendingQueries(self._last_moments)
+        self._writer = ReplyWriter(replies, clock)
+        self._slot = WorkerSlot(self._guard, self._lock, clock)
+        self._late: LateRun | None = None
+        self.is_active = False
         self._context_length = 0
         self._planner = BudgetPlanner()
-        self._refusal: Callable[[], str] = lambda: 'the node is not configured'
+        self._lengths = ResponseLengths()
 
     def open(self, worker: Worker, context_length: int, planner: BudgetPlanner) -> None:
-        """Serve queries from now on with a worker that is ready."""
+        """Take a worker that is ready, and idle."""
         with self._lock:
-            self._worker, self._context_length, self._busy_with = worker, context_length, None
-            self._planner = planner
+            self._slot.put(worker)
+            self._context_length, self._planner = context_length, planner
 
-    def close(self, outcome: Miss, refusal: Callable[[], str]) -> None:
-        """End all queries with an outcome; refuse those to come as NOT_READY with a sentence."""
+    def close(self, outcome: Miss) -> None:
+        """Lose the worker, and end all queries with an outcome."""
         with self._lock:
-            self._worker, self._refusal, self._busy_with = None, refusal, None
-            for number in list(self._entries):
-                self._end(number, outcome)
+            self._slot.put(None)
+            self._end_all(outcome)
+
+    def resume(self) -> None:
+        """Serve queries, from when there is a worker."""
+        with self._lock:
+            self.is_active = True
+
+    def pause(self, outcome: Miss) -> None:
+        """End all queries with an outcome, and refuse those to come; the worker stays.
+
+        It is told to drop what it runs, and replaced if it does not.
+        """
+        with self._lock:
+            self.is_active = False
+            self._end_all(outcome)
 
     def shut_down(self) -> None:
         """End the guard's thread, after close()."""
@@ -110,34 +99,41 @@ class Dispatcher:
         """Admit a query, or refuse it."""
         with self._lock:
             self._end_due()
-            miss = self._admission_miss(query)
+            miss = self._refusal(query)
             if miss is not None:
-                self.refuse(query.origin, miss, self._bill(query, Bill()))
-                return
-            assert self._worker is not None
-            number, self._next_number = self._next_number, self._next_number + 1
-            entry = PendingQuery(query, number)
-            self._entries[number] = entry
-            self._numbers[query.key] = number
-            self._queue.add(number, entry)
-            self._worker.send(Submit(number, query.prompt, query.system_prompt))
-            last_moment_s = self._last_moment_s(query)
-            heapq.heappush(self._last_moments, (last_moment_s, number))
-            self._guard.at(last_moment_s, self._on_last_moment)
+                self._writer.refuse(query, miss)
+            else:
+                self._slot.submit(self._pending.add(query, self._settings))
 
-    def refuse(self, origin: Origin, miss: Miss, bill: Bill) -> None:
-        """Reply to a query that is not admitted."""
+    def refuse(self, origin: Origin, miss: Miss) -> None:
+        """Reply to what was asked and is no valid query."""
         with self._lock:
             self._end_due()
-            self._replies.publish_outcome(origin, miss, bill, chunk_count=0)
+            self._replies.publish_outcome(origin, miss, Bill(), chunk_count=0)
+
+    def cancel(self, asker: str, query_id: str, detail: str) -> int:
+        """End a query as CANCELLED, whether it waits or runs; return how many were ended.
+
+        Arguments:
+            query_id: empty: all queries of the asker.
+            detail: the sentence of their misses.
+        """
+        with self._lock:
+            self._end_due()
+            entries = self._pending.of(asker, query_id)
+            for entry in entries:
+                self._end(entry, Miss(MissReason.CANCELLED, detail))
+            return len(entries)
 
     def on_worker_message(self, message: Any) -> None:
         """Take what the worker says of a query; of one that has ended, that the worker is free."""
         with self._lock:
-            if self._worker is None:
+            if not self._slot.is_open:
                 return
             self._end_due()
-            entry = self._entries.get(message.number)
+            entry = self._pending.get(message.number)
+            if entry is not None:
+                entry.heard_at_s = self._clock()
             if isinstance(message, Tokenised) and entry is not None:
                 self._on_tokenised(entry, message.prompt_tokens)
             elif isinstance(message, Planned) and entry is not None:
@@ -149,17 +145,10 @@ class Dispatcher:
                 self._on_end_of_run(message, entry)
             self._start_next()
 
-    def cancel_all(self, detail: str) -> None:
-        """End all queries as CANCELLED; the worker is told to drop them."""
-        with self._lock:
-            for number in list(self._entries):
-                self._end(number, Miss(MissReason.CANCELLED, detail))
-
     def change_settings(self, settings: DispatchSettings) -> None:
         """Take other settings, from the next query on."""
         with self._lock:
             self._settings = settings
-            self._queue.bound = settings.max_queue_length
 
     def change_planner(self, planner: BudgetPlanner) -> None:
         """Admit and plan by another estimate or other settings, from the next query on."""
@@ -170,128 +159,94 @@ class Dispatcher:
     def queue_length(self) -> int:
         """Number of queries that wait."""
         with self._lock:
-            return len(self._queue)
+            return len(self._pending.queue)
 
     @property
     def is_serving(self) -> bool:
         """Whether queries wait for their reply, or the worker still runs one."""
         with self._lock:
-            return bool(self._entries) or self._busy_with is not None
+            return len(self._pending) > 0 or self._slot.busy_with is not None
 
-    def _admission_miss(self, query: Query) -> Miss | None:
-        if self._worker is None:
-            return Miss(MissReason.NOT_READY, self._refusal())
-        left_s = query.deadline.remaining_s()
-        if left_s <= self._settings.publish_reserve_s:
-            age_s = query.deadline.clock() - query.asked_at_s
-            return Miss(
-                MissReason.EXPIRED,
-                f'{left_s:.3f} s were left at arrival, {age_s:.3f} s after the stamp; '
-                f'publish_reserve is {self._settings.publish_reserve_s:.3f} s. If the asker is on '
-                'another machine: are the clocks synchronised, is use_sim_time the same?',
-            )
-        if query.key in self._numbers:
+    def _refusal(self, query: Query) -> Miss | None:
+        """Return why a query is refused at its arrival; an asker's older ones may end for it."""
+        if not (self._slot.is_open and self.is_active):
+            return Miss(MissReason.NOT_READY, self._why_not_ready())
+        miss = expired(query, self._settings.publish_reserve_s)
+        if miss is not None:
+            return miss
+        if query.key in self._pending:
             return Miss(
                 MissReason.DUPLICATE_ID,
                 f'id {query.key.id!r} of asker {query.key.asker!r} is still being served',
             )
-        if self._queue.is_full:
+        if self._settings.keep_latest:
+            self.cancel(
+                query.key.asker,
+                '',
+                f'the same asker has asked a newer query, {query.key.id!r} (keep_latest)',
+            )
+        if self._late is not None:
+            return self._late.skipped()
+        length, bound = len(self._pending.queue), self._settings.max_queue_length
+        if length >= bound:
             return Miss(
-                MissReason.QUEUE_FULL,
-                f'{len(self._queue)} queries wait, max_queue_length is {self._queue.bound}',
+                MissReason.QUEUE_FULL, f'{length} queries wait, max_queue_length is {bound}'
             )
         return None
 
     def _on_tokenised(self, entry: PendingQuery, prompt_tokens: int) -> None:
         entry.is_tokenised = True
         entry.bill = replace(entry.bill, prompt_tokens=prompt_tokens)
-        if prompt_tokens >= self._context_length:
-            detail = (
-                f'prompt has {prompt_tokens} tokens with the chat template, but the model has a '
-                f'context of {self._context_length}, and the response needs at least one'
-            )
-            self._end(entry.number, Miss(MissReason.INVALID_QUERY, detail))
+        miss = too_long(prompt_tokens, self._context_length)
+        if miss is not None:
+            self._end(entry, miss)
             return
-        self._end_if_infeasible(entry)
+        entry.max_new_tokens = min(entry.max_new_tokens, self._context_length - prompt_tokens)
+        self._end_in_vain()
 
-    def _end_if_infeasible(self, entry: PendingQuery) -> bool:
-        """End a query of which the estimate says that not even its first token can be in time."""
-        query, prompt_tokens, now_s = entry.query, entry.bill.prompt_tokens, self._clock()
-        left_s = self._last_moment_s(query) - now_s
-        if self._planner.is_feasible(prompt_tokens, left_s):
-            return False
-        plan = self._planner.plan(prompt_tokens, query.max_new_tokens, remaining_s=left_s)
-        entry.bill = replace(entry.bill.with_plan(plan), kept_tokens=0, eviction_ratio=0.0)
-        overhead_s = now_s - query.asked_at_s + self._settings.publish_reserve_s
-        detail = (
-            f'reading {prompt_tokens} prompt tokens is estimated to take '
-            f'{plan.predicted_prefill_time_s:.3f} s, but {left_s:.3f} s are left of the time '
-            f'budget of {query.time_budget_s:.3f} s'
-        )
-        minimum_s = self._planner.minimum_time_budget_s(prompt_tokens, overhead_s=overhead_s)
-        self._end(entry.number, Miss(MissReason.INFEASIBLE, detail, minimum_s))
-        return True
+    def _end_in_vain(self) -> None:
+        """End what waits and cannot be met, as far as can be predicted."""
+        running = self._pending.get(self._slot.busy_with)
+        admission = Admission(self._settings, self._planner, self._lengths)
+        for refused in admission.in_vain(self._waiting(), running, self._clock()):
+            refused.entry.bill = refused.bill
+            self._end(refused.entry, refused.miss)
 
     def _on_text(self, entry: PendingQuery, message: Text) -> None:
         entry.bill = replace(entry.bill, response_tokens=message.response_tokens)
-        if message.text:
-            entry.text.append(message.text)
-            entry.unpublished.append(message.text)
-        if entry.unpublished and self._clock() >= entry.chunk_at_s + self._settings.chunk_period_s:
-            self._publish_chunk(entry)
-
-    def _publish_chunk(self, entry: PendingQuery) -> None:
-        self._replies.publish_chunk(
-            entry.query.origin, entry.chunk_count, ''.join(entry.unpublished)
-        )
-        entry.chunk_count += 1
-        entry.chunk_at_s = self._clock()
-        entry.unpublished.clear()
+        entry.text.add(message.text)
+        self._writer.chunk(entry, self._settings.chunk_period_s)
 
     def _on_end_of_run(self, message: Finished | Faulted, entry: PendingQuery | None) -> None:
-        if self._busy_with == message.number:
-            self._busy_with = None
+        self._slot.is_done_with(message.number)
         if entry is None:
             return
         if isinstance(message, Faulted):
-            self._end(entry.number, Miss(MissReason.ENGINE_FAULT, message.detail))
+            self._end(entry, Miss(MissReason.ENGINE_FAULT, message.detail))
             return
         entry.bill = replace(message.bill, queue_time=entry.bill.queue_time)
-        if message.finish_reason == 0 or self._clock() >= self._last_moment_s(entry.query):
-            self._end(entry.number, entry.killed())  # the guard's call is on its way
-        else:
-            self._end(
-                entry.number, Answer(''.join(entry.text), FinishReason(message.finish_reason))
-            )
+        if message.finish_reason != 0:
+            self._lengths.observe(message.bill.response_tokens)
+        self._end(entry, overrun.finished(entry, message.finish_reason, self._clock()))
 
     def _start_next(self) -> None:
-        while self._worker is not None and self._busy_with is None:
-            entry = self._queue.head()
-            if entry is None or not entry.is_tokenised:
-                return
-            if not self._end_if_infeasible(entry):
-                self._start(entry, self._worker)
+        if not self._slot.is_open or self._slot.busy_with is not None:
+            return
+        self._end_in_vain()
+        waiting = self._waiting()
+        if waiting and waiting[0].is_tokenised:
+            self._start(waiting[0])
 
-    def _start(self, entry: PendingQuery, worker: Worker) -> None:
-        self._queue.remove(entry.number)
-        self._busy_with = entry.number
-        entry.started_at_s = self._clock()
+    def _start(self, entry: PendingQuery) -> None:
+        self._pending.queue.remove(entry.number)
+        entry.started_at_s = entry.heard_at_s = self._clock()
         entry.bill = replace(entry.bill, queue_time=entry.started_at_s - entry.query.asked_at_s)
-        worker.send(
-            Run(
-                entry.number,
-                entry.query.max_new_tokens,
-                self._last_moment_s(entry.query),
-                self._planner.settings,
-            )
-        )
-
-    def _last_moment_s(self, query: Query) -> float:
-        return query.deadline.at_s - self._settings.publish_reserve_s
+        self._slot.run(entry, self._planner.settings)
 
     def _on_last_moment(self) -> None:
         with self._lock:
             self._end_due()
+            self._last_moments.rearm()
 
     def _end_due(self) -> None:
         """End what has come to its last moment; whoever has the lock does so before anything else.
@@ -299,40 +254,43 @@ class Dispatcher:
         The guard's thread alone would be late: in a burst of queries, the executor's releases the
         lock and has it again before the guard's gets to run.
         """
-        while self._last_moments and self._last_moments[0][0] <= self._clock():
-            _, number = heapq.heappop(self._last_moments)
-            entry = self._entries.get(number)
-            if entry is not None:
-                self._end(number, entry.killed())
+        for entry in self._pending.due():
+            outcome = overrun.outcome_at_last_moment(entry, self._clock())
+            if outcome is None:
+                self._run_on(entry)
+            else:
+                self._end(entry, outcome)
 
-    def _end(self, number: int, outcome: Outcome) -> None:
-        """The one place where a query ends."""
-        entry = self._entries.pop(number)
-        del self._numbers[entry.query.key]
-        self._queue.remove(number)
-        if isinstance(outcome, Answer) and entry.unpublished:
-            self._publish_chunk(entry)
-        self._replies.publish_outcome(
-            entry.query.origin,
-            outcome,
-            self._bill(entry.query, entry.measured_bill(self._clock())),
-            entry.chunk_count,
-        )
-        if self._worker is None:
-            return
-        if self._busy_with == number or entry.started_at_s is None:
-            self._worker.send(Drop(number))
-        if self._busy_with == number:
-            self._guard.at(
-                self._clock() + self._settings.abort_grace_s, lambda: self._on_grace_over(number)
-            )
+    def _run_on(self, entry: PendingQuery) -> None:
+        self._late = late = LateRun(entry, self._settings)
+        self._guard.at(late.look_at_s, lambda: self._look_at(late))
+        for waiting in self._waiting():
+            self._end(waiting, late.skipped())
 
-    def _bill(self, query: Query, bill: Bill) -> Bill:
-        return replace(bill, time_budget=query.time_budget_s, slack=query.deadline.remaining_s())
-
-    def _on_grace_over(self, number: int) -> None:
+    def _look_at(self, late: LateRun) -> None:
+        """See whether a late query may go on."""
         with self._lock:
-            if self._worker is not None and self._busy_with == number:
-                self._worker.kill(
-                    f'it did not stop within abort_grace, {self._settings.abort_grace_s:.1f} s'
-                )
+            if self._late is not late:
+                return
+            miss = late.end(self._clock())
+            if miss is None:
+                self._guard.at(late.look_at_s, lambda: self._look_at(late))
+                return
+            self._end(late.entry, miss)
+            if miss.reason is MissReason.ENGINE_FAULT:
+                self._slot.kill(miss.detail)
+
+    def _end_all(self, outcome: Miss) -> None:
+        for entry in self._pending.all():
+            self._end(entry, outcome)
+
+    def _waiting(self) -> list[PendingQuery]:
+        return self._pending.queue.in_order(self._settings.queue_order)
+
+    def _end(self, entry: PendingQuery, outcome: Outcome) -> None:
+        """The one place where a query ends."""
+        self._pending.remove(entry)
+        if self._late is not None and self._late.entry is entry:
+            self._late = None
+        self._writer.end(entry, outcome)
+        self._slot.drop(entry, self._settings.abort_grace_s)

@@ -51,17 +51,7 @@ def query_of(
             negative budget.
     """
     _check_text(message, settings)
-    policies = [
-        policy
-        for policy in OverrunPolicy
-        if policy.name.lower() in ('default', settings.overrun_policy)
-    ]
-    if message.overrun_policy not in (OverrunPolicy.DEFAULT, OverrunPolicy.KILL):
-        raise _invalid(
-            f'overrun_policy must be one of '
-            f'{", ".join(f"{policy.name} ({policy.value})" for policy in policies)}, '
-            f'got {message.overrun_policy}'
-        )
+    overrun_policy = _overrun_policy(message, settings)
     asked_ago_s, budget_s = _budget(message, settings, arrival)
     now_s = arrival.clock()
     return Query(
@@ -69,7 +59,7 @@ def query_of(
         prompt=message.prompt,
         system_prompt=message.system_prompt or settings.system_prompt,
         max_new_tokens=message.max_new_tokens or settings.max_new_tokens,
-        overrun_policy=OverrunPolicy.KILL,
+        overrun_policy=overrun_policy,
         asked_at_s=now_s - asked_ago_s,
         deadline=Deadline(now_s - asked_ago_s + budget_s, arrival.clock),
     )
@@ -85,6 +75,18 @@ def _check_text(message: msg.Query, settings: NodeSettings) -> None:
                 f'{name} must be at most {settings.max_prompt_bytes} bytes (max_prompt_bytes), '
                 f'got {size}'
             )
+
+
+def _overrun_policy(message: msg.Query, settings: NodeSettings) -> OverrunPolicy:
+    if message.overrun_policy == OverrunPolicy.DEFAULT:
+        return OverrunPolicy[settings.overrun_policy.upper()]
+    try:
+        return OverrunPolicy(message.overrun_policy)
+    except ValueError:
+        known = ', '.join(f'{policy.name} ({policy.value})' for policy in OverrunPolicy)
+        raise _invalid(
+            f'overrun_policy must be one of {known}, got {message.overrun_policy}'
+        ) from None
 
 
 def _budget(message: msg.Query, settings: NodeSettings, arrival: Arrival) -> tuple[float, float]:

@@ -12,7 +12,14 @@ from rcl_interfaces.msg import (
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 
-from timebill_ros.node.settings import NodeSettings, ParameterSpec, check
+from timebill_ros.node.parameter_spec import ParameterSpec
+from timebill_ros.node.settings import NodeSettings, check, spec_of
+
+_APPLIES = {
+    'running': ' Applies at the next query.',
+    'unconfigured': ' May change only while unconfigured; applies at the next configure.',
+    'never': ' Fixed when the node starts.',
+}
 
 
 def declare(node: Node) -> NodeSettings:
@@ -39,11 +46,14 @@ def misspelled(node: Node) -> list[str]:
     return [name for name in given if not node.has_parameter(name) and '.' not in name]
 
 
-def changed(settings: NodeSettings, parameters: list[Parameter]) -> NodeSettings:
+def changed(
+    settings: NodeSettings, parameters: list[Parameter], is_unconfigured: bool
+) -> NodeSettings:
     """Return the settings with some parameters changed.
 
     Errors:
-        ValueError: a value is of another type or outside its bounds; nothing is changed.
+        ValueError: a value is of another type or outside its bounds, or may not be changed now;
+            nothing is changed.
     """
     names = {field.name for field in dataclasses.fields(NodeSettings)}
     values = {
@@ -53,6 +63,15 @@ def changed(settings: NodeSettings, parameters: list[Parameter]) -> NodeSettings
         if type(value) is not type(getattr(settings, name)):
             raise ValueError(
                 f'{name} must be a {type(getattr(settings, name)).__name__}, got {value!r}'
+            )
+        if value == getattr(settings, name) or spec_of(name).change == 'running':
+            continue
+        if spec_of(name).change == 'never':
+            raise ValueError(f'{name} is fixed when the node starts')
+        if not is_unconfigured:
+            raise ValueError(
+                f'{name} may be changed only while the node is unconfigured: deactivate it and '
+                f'clean it up first; {name} is then read when it is configured'
             )
     result = dataclasses.replace(settings, **values)
     check(result)
@@ -79,8 +98,8 @@ def _descriptor(field: 'dataclasses.Field[Any]') -> ParameterDescriptor:
     unit = f' [{spec.unit}]' if spec.unit else ''
     descriptor = ParameterDescriptor(
         name=field.name,
-        description=spec.description + unit,
-        read_only=spec.read_only,
+        description=spec.description + unit + _APPLIES[spec.change],
+        read_only=spec.change == 'never',
         additional_constraints=f'one of {", ".join(spec.choices)}' if spec.choices else '',
     )
     if spec.bounds is not None and isinstance(field.default, float):

@@ -1,37 +1,31 @@
-"""The queries that wait for their turn, first in first out, bounded."""
+"""The queries that wait for their turn: first in first out or by deadline."""
 
-from collections import OrderedDict
-from typing import Generic, TypeVar
-
-Item = TypeVar('Item')
+from timebill_ros.node.dispatch_settings import QueueOrder
+from timebill_ros.node.pending_query import PendingQuery
 
 
-class QueryQueue(Generic[Item]):
-    """A bounded queue from which any query can be taken out.
+class QueryQueue:
+    """A queue from which any query can be taken out.
 
-    Arguments:
-        bound: most queries that may wait.
+    Its order, like its bound, is a setting that may change while queries wait.
     """
 
-    def __init__(self, bound: int) -> None:
-        self.bound = bound
-        self._waiting: OrderedDict[int, Item] = OrderedDict()
+    def __init__(self) -> None:
+        self._waiting: dict[int, PendingQuery] = {}
 
     def __len__(self) -> int:
         return len(self._waiting)
 
-    @property
-    def is_full(self) -> bool:
-        """Whether one more would exceed the bound."""
-        return len(self._waiting) >= self.bound
+    def add(self, entry: PendingQuery) -> None:
+        """Put a query in."""
+        self._waiting[entry.number] = entry
 
-    def add(self, number: int, item: Item) -> None:
-        """Put a query at the end."""
-        self._waiting[number] = item
-
-    def head(self) -> Item | None:
-        """Return the query whose turn is next, None if there is none."""
-        return next(iter(self._waiting.values()), None)
+    def in_order(self, order: QueueOrder) -> list[PendingQuery]:
+        """Return the queries in the order of their turns; among equal deadlines, as they came."""
+        entries = list(self._waiting.values())
+        if order == 'edf':
+            entries.sort(key=lambda entry: entry.query.deadline.at_s)
+        return entries
 
     def remove(self, number: int) -> None:
         """Take a query out, wherever it stands; nothing happens if it does not wait."""

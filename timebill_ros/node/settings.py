@@ -2,201 +2,194 @@
 
 import dataclasses
 from dataclasses import dataclass
-from typing import Any, cast, get_args
+from typing import get_args
 
 from timebill_ros.core.eviction_settings import EvictionSettings
-from timebill_ros.core.planner_settings import EvictionPolicy, PlannerSettings
+from timebill_ros.core.planner_settings import EvictionPolicy
+from timebill_ros.node.dispatch_settings import AdmissionRule, QueueOrder
+from timebill_ros.node.parameter_spec import ParameterSpec, parameter
 
 EVICTION = EvictionSettings()
-
-
-@dataclass(frozen=True)
-class ParameterSpec:
-    """What is known of a parameter besides its name, type and default.
-
-    Arguments:
-        description: with special values.
-        unit: '' where there is none.
-        bounds: smallest and largest value, both allowed; None: any.
-        choices: the values that a string may have; empty: any.
-        read_only: fixed when the node starts.
-    """
-
-    description: str
-    unit: str = ''
-    bounds: tuple[float, float] | None = None
-    choices: tuple[str, ...] = ()
-    read_only: bool = False
-
-
-def _parameter(default: Any, description: str, **spec: Any) -> Any:
-    return dataclasses.field(
-        default=default, metadata={'spec': ParameterSpec(description, **spec)}
-    )
 
 
 @dataclass(frozen=True)
 class NodeSettings:
     """The values of all parameters; the field names are the parameters' names."""
 
-    model: str = _parameter(
+    model: str = parameter(
         'smollm2-135m-instruct',
         "The language model: 'smollm2-135m-instruct' (built in), a .gguf file, a folder in "
         "Hugging Face format, or a hub id 'owner/name' (downloaded).",
-        read_only=True,
+        change='unconfigured',
     )
-    device: str = _parameter(
+    device: str = parameter(
         'auto',
         "'auto' (CUDA where there is one, else the CPU), 'cpu', 'cuda' or 'cuda:N'.",
-        read_only=True,
+        change='unconfigured',
     )
-    dtype: str = _parameter(
+    dtype: str = parameter(
         'auto',
         "Number format of weights and cache; 'auto': bfloat16 where the device computes in it, "
         'else float16 on a GPU and float32 on a CPU.',
         choices=('auto', 'float32', 'bfloat16', 'float16'),
-        read_only=True,
+        change='unconfigured',
     )
-    quantization: str = _parameter(
+    quantization: str = parameter(
         'auto',
         "Weights that a decoding step on the CPU reads: 'none': as dtype says; 'int8'; 'int4' "
         "(the head in 8 bits); 'auto': as a GGUF file of Q4_0, Q4_1 or Q8_0 has them, else "
         "'none'. Prompts are read with dtype's.",
         choices=('auto', 'none', 'int8', 'int4'),
-        read_only=True,
+        change='unconfigured',
     )
-    threads: int = _parameter(
+    threads: int = parameter(
         0,
         'CPU threads of the inference; 0: as many as there are cores.',
         bounds=(0, 1024),
-        read_only=True,
+        change='unconfigured',
     )
-    repetition_penalty: float = _parameter(
+    repetition_penalty: float = parameter(
         0.0,
         'Logits of tokens seen before are divided by this (multiplied, where negative); 1.0: off; '
         "0.0: 1.05 for the built-in model, else the model's own generation_config.",
         bounds=(0.0, 2.0),
-        read_only=True,
+        change='unconfigured',
     )
-    profile_time: float = _parameter(
+    profile_time: float = parameter(
         60.0,
         'How long the model is measured when it runs for the first time in this way on this '
         'machine; 0.0: never, then nothing is predicted and nothing evicted.',
         unit='s',
         bounds=(0.0, 3600.0),
-        read_only=True,
+        change='unconfigured',
     )
-    eviction_window: int = _parameter(
+    eviction_window: int = parameter(
         EVICTION.window,
         'SnapKV: the last so many prompt tokens choose what stays in the cache, and stay.',
         unit='tokens',
         bounds=(1, 1024),
-        read_only=True,
+        change='unconfigured',
     )
-    eviction_kernel: int = _parameter(
+    eviction_kernel: int = parameter(
         EVICTION.kernel,
         'SnapKV: width of the pooling of the votes along the prompt, odd; 1: none.',
         unit='tokens',
         bounds=(1, 255),
-        read_only=True,
+        change='unconfigured',
     )
-    eviction_pooling: str = _parameter(
+    eviction_pooling: str = parameter(
         EVICTION.pooling,
         'SnapKV: how votes within the kernel are pooled.',
         choices=('avg', 'max'),
-        read_only=True,
+        change='unconfigured',
     )
-    eviction_window_aggregation: str = _parameter(
+    eviction_window_aggregation: str = parameter(
         EVICTION.window_aggregation,
         "SnapKV: how the votes of the window's tokens are joined.",
         choices=('mean', 'max'),
-        read_only=True,
+        change='unconfigured',
     )
-    eviction_group_aggregation: str = _parameter(
+    eviction_group_aggregation: str = parameter(
         EVICTION.group_aggregation,
         'SnapKV: how the votes of the query heads that share a KV head are joined.',
         choices=('mean', 'max'),
-        read_only=True,
+        change='unconfigured',
     )
-    eviction_sinks: int = _parameter(
+    eviction_sinks: int = parameter(
         EVICTION.sinks,
         'The first so many prompt tokens always stay in the cache.',
         unit='tokens',
         bounds=(0, 64),
-        read_only=True,
+        change='unconfigured',
     )
-    autostart: bool = _parameter(
+    autostart: bool = parameter(
         True,
         'Configure at start and activate when the model is ready; false: wait for lifecycle '
         'transitions.',
-        read_only=True,
+        change='never',
     )
-    system_prompt: str = _parameter(
+    system_prompt: str = parameter(
         '', "System prompt of queries that bring none; empty: the model's chat template decides."
     )
-    default_time_budget: float = _parameter(
+    default_time_budget: float = parameter(
         10.0,
         'Time budget of queries that bring neither a budget nor a deadline.',
         unit='s',
         bounds=(0.001, 86400.0),
     )
-    max_time_budget: float = _parameter(
+    max_time_budget: float = parameter(
         600.0, 'A query with a larger budget is invalid.', unit='s', bounds=(0.001, 86400.0)
     )
-    max_new_tokens: int = _parameter(
+    max_new_tokens: int = parameter(
         256, 'Longest response of queries that do not say.', unit='tokens', bounds=(1, 1000000)
     )
-    overrun_policy: str = _parameter(
+    overrun_policy: str = parameter(
         'kill',
-        'What happens to queries that are about to miss their deadline and do not say.',
-        choices=('kill',),
+        "What happens to queries that are about to miss their deadline and do not say: 'kill': no "
+        "answer; 'skip_next': the answer is finished late, what waits or comes meanwhile is "
+        "skipped; 'partial': the text so far is the answer.",
+        choices=('kill', 'skip_next', 'partial'),
     )
-    eviction_policy: str = _parameter(
+    eviction_policy: str = parameter(
         'timebill',
         "How much of the prompt's cache is evicted: 'timebill': as little as the time budget "
         "allows; 'fixed': fixed_eviction_ratio; 'off': nothing.",
         choices=get_args(EvictionPolicy),
     )
-    max_eviction_ratio: float = _parameter(
+    max_eviction_ratio: float = parameter(
         0.95,
         'Largest share of the prompt that policy timebill evicts, alpha_max.',
         bounds=(0.0, 0.99),
     )
-    fixed_eviction_ratio: float = _parameter(
+    fixed_eviction_ratio: float = parameter(
         0.5,
         'Share of the prompt that policy fixed evicts, alpha.',
         bounds=(0.0, 0.99),
     )
-    pessimistic_factor: float = _parameter(
+    pessimistic_factor: float = parameter(
         5.0,
         'The plan counts with a response so many times longer than predicted, k.',
         bounds=(1.0, 100.0),
     )
-    max_queue_length: int = _parameter(
+    queue_order: str = parameter(
+        'fifo',
+        "Whose turn is next: 'fifo': first in, first out; 'edf': earliest deadline first.",
+        choices=get_args(QueueOrder),
+    )
+    admission: str = parameter(
+        'backlog',
+        "What is refused at once as infeasible: 'backlog': what cannot be met after what runs and "
+        "what waits ahead; 'alone': what could not be met even if nobody else had asked.",
+        choices=get_args(AdmissionRule),
+    )
+    keep_latest: bool = parameter(
+        False, 'A query cancels the older ones of the same asker, whether they wait or run.'
+    )
+    max_queue_length: int = parameter(
         16,
         'Most queries that may wait, besides the one that runs.',
         unit='queries',
         bounds=(1, 100000),
     )
-    max_prompt_bytes: int = _parameter(
+    max_prompt_bytes: int = parameter(
         262144,
         'Longest prompt, and longest system prompt, as UTF-8.',
         unit='bytes',
         bounds=(1, 67108864),
     )
-    publish_reserve: float = _parameter(
+    publish_reserve: float = parameter(
         0.02,
         'A query ends so long before its deadline, for the reply to be published in time.',
         unit='s',
         bounds=(0.0, 10.0),
     )
-    chunk_rate: float = _parameter(
+    chunk_rate: float = parameter(
         20.0,
         'Most chunks of an answer that are published in a second.',
         unit='Hz',
         bounds=(0.1, 1000.0),
     )
-    abort_grace: float = _parameter(
+    abort_grace: float = parameter(
         1.0,
         'An inference process that does not stop a query within this time is replaced.',
         unit='s',
@@ -214,29 +207,6 @@ def spec_of(name: str) -> ParameterSpec:
         field.name: field.metadata['spec'] for field in dataclasses.fields(NodeSettings)
     }
     return specs[name]
-
-
-def eviction_settings(settings: NodeSettings) -> EvictionSettings:
-    """Return how the tokens that stay are chosen."""
-    return EvictionSettings(
-        window=settings.eviction_window,
-        kernel=settings.eviction_kernel,
-        pooling=settings.eviction_pooling,
-        window_aggregation=settings.eviction_window_aggregation,
-        group_aggregation=settings.eviction_group_aggregation,
-        sinks=settings.eviction_sinks,
-    )
-
-
-def planner_settings(settings: NodeSettings, min_kept_tokens: int) -> PlannerSettings:
-    """Return how plans are made; min_kept_tokens is the eviction's floor."""
-    return PlannerSettings(
-        pessimistic_factor=settings.pessimistic_factor,
-        eviction_policy=cast(EvictionPolicy, settings.eviction_policy),
-        max_eviction_ratio=settings.max_eviction_ratio,
-        fixed_eviction_ratio=settings.fixed_eviction_ratio,
-        min_kept_tokens=min_kept_tokens,
-    )
 
 
 def check(settings: NodeSettings) -> None:

@@ -42,10 +42,16 @@ class Submit:
 
 @dataclass(frozen=True)
 class Run:
-    """Node to worker: answer a tokenised query, until stop_at_s on the monotonic clock."""
+    """Node to worker: answer a tokenised query.
+
+    Arguments:
+        last_moment_s: what the plan must fit into, on the monotonic clock [s].
+        stop_at_s: when the worker ends it by itself; later where it may finish late.
+    """
 
     number: int
     max_new_tokens: int
+    last_moment_s: float
     stop_at_s: float
     planner: PlannerSettings
 

@@ -156,7 +156,7 @@ class QueryServer:
             self._predictor,
             TextStream(self._detokenizer),
             Question(held.prompt, held.token_ids, run.max_new_tokens),
-            Interrupt(Deadline(run.stop_at_s), held.abort),
+            Interrupt(Deadline(run.last_moment_s), held.abort, Deadline(run.stop_at_s)),
             Listener(
                 planned=lambda bill: self._send(Planned(run.number, bill)),
                 text=lambda text, tokens: self._send(Text(run.number, text, tokens)),

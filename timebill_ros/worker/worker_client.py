@@ -158,7 +158,10 @@ class WorkerClient:
 
     def _run_once(self) -> tuple[float, str]:
         """Follow a process to its end; return how long it was ready [s], and its last words."""
-        process = self._launch()
+        try:
+            process = self._launch()
+        except OSError as error:  # no memory, no process to be had: later perhaps
+            return 0.0, f'it could not be started: {error}'
         log = threading.Thread(target=self._forward_log, args=(process,), daemon=True)
         log.start()
         threading.Thread(target=_write, args=(process,), daemon=True).start()

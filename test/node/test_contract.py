@@ -1,0 +1,140 @@
+"""The deadline contract under whatever happens in whatever order, with a fake worker."""
+
+import random
+from collections import defaultdict
+
+import pytest
+
+from fake_desk import Desk, FakeWorker
+from timebill_ros.core.bill import Bill
+from timebill_ros.core.budget_planner import BudgetPlanner
+from timebill_ros.core.outcome import Answer, FinishReason, Miss, MissReason, OverrunPolicy
+from timebill_ros.core.time_model import TimeModel
+from timebill_ros.worker.protocol import (
+    Drop,
+    Faulted,
+    Finished,
+    Planned,
+    Run,
+    Submit,
+    Text,
+    Tokenised,
+)
+
+PLANNER = BudgetPlanner(time_model=TimeModel(a=0.0, b=0.02, c=0.0, p=0.0, q=0.01, delta=0.1))
+POLICIES = (OverrunPolicy.KILL, OverrunPolicy.SKIP_NEXT, OverrunPolicy.PARTIAL)
+
+
+class Fate:
+    """Lets a random thing happen to a desk at each step, and remembers what was asked."""
+
+    def __init__(self, seed: int) -> None:
+        self.chance = random.Random(seed)
+        self.desk = Desk(
+            max_queue_length=5,
+            max_time_budget_s=20.0,
+            queue_order=self.chance.choice(('fifo', 'edf')),
+            keep_latest=self.chance.random() < 0.3,
+            admission=self.chance.choice(('backlog', 'alone')),
+        )
+        self.desk.dispatcher.open(self.desk.worker, 100, PLANNER)
+        self.asked: dict[str, tuple[OverrunPolicy, float]] = {}
+        self.ended_s: dict[str, float] = {}
+
+    def step(self) -> None:
+        kinds = (self.ask, *[self.work] * 6, self.wait, self.wait, self.disturb)
+        self.chance.choice(kinds)()
+        for query_id in list(self.desk.replies.ended())[len(self.ended_s) :]:
+            self.ended_s[query_id] = self.desk.now_s
+
+    def ask(self) -> None:
+        query_id, policy = str(len(self.asked)), self.chance.choice(POLICIES)
+        budget_s = self.chance.choice((0.01, 0.5, 3.0, 10.0))
+        self.asked[query_id] = policy, self.desk.now_s + budget_s - 0.02
+        self.desk.submit(query_id, budget_s, asker=self.chance.choice('abc'), policy=policy)
+
+    def work(self) -> None:
+        """Let the worker do the next thing that it has been told, or write a piece of text."""
+        worker = self.desk.worker
+        done = {m.number for m in worker.sent if isinstance(m, Drop)}
+        if todo := [m for m in worker.sent if isinstance(m, Submit | Run)]:
+            message = todo[0]
+            if isinstance(message, Submit):
+                worker.sent.remove(message)
+                self.desk.say(Tokenised(message.number, self.chance.choice((1, 10, 99, 100))))
+            elif message.number in done or self.chance.random() < 0.1:
+                worker.sent.remove(message)
+                reason = 0 if message.number in done else FinishReason.EOS
+                self.desk.say(Finished(message.number, reason, Bill(response_tokens=3)))
+            elif self.chance.random() < 0.02:
+                worker.sent.remove(message)
+                self.desk.say(Faulted(message.number, 'out of memory'))
+            else:
+                piece = self.chance.choice((' ', 'word', ' word', 'a b', '人', ''))
+                self.desk.say(
+                    Planned(message.number, Bill(prompt_tokens=1, kept_tokens=1))
+                    if self.chance.random() < 0.1
+                    else Text(message.number, piece, 1)
+                )
+
+    def wait(self) -> None:
+        self.desk.pass_time(self.chance.choice((0.01, 0.1, 1.0)))
+
+    def disturb(self) -> None:
+        kind = self.chance.randrange(40)
+        if kind < 4:
+            self.desk.dispatcher.cancel('a', '', 'withdrawn')
+        elif kind == 4:
+            self.desk.dispatcher.pause(Miss(MissReason.CANCELLED, 'inactive'))
+            self.desk.dispatcher.resume()
+        elif kind == 5:
+            self.new_worker()
+        elif kind == 6:
+            self.desk.change(queue_order=self.chance.choice(('fifo', 'edf')))
+        if self.desk.worker.killed:
+            self.new_worker()
+
+    def new_worker(self) -> None:
+        self.desk.dispatcher.close(Miss(MissReason.ENGINE_FAULT, 'died'))
+        self.desk.worker = FakeWorker()
+        self.desk.dispatcher.open(self.desk.worker, 100, PLANNER)
+
+
+@pytest.mark.parametrize('seed', range(20))
+def test_one_reply_each_on_time_and_chunks_that_join_to_its_text(seed: int) -> None:
+    fate = Fate(seed)
+    overdue: set[str] = set()
+    for _ in range(1500):
+        fate.step()
+        overdue = {
+            query_id
+            for query_id, (policy, last_moment_s) in fate.asked.items()
+            if query_id not in fate.ended_s and fate.desk.now_s >= last_moment_s
+        }
+        # One at most is late, under SKIP_NEXT.
+        assert len(overdue) <= 1
+        assert all(fate.asked[query_id][0] is OverrunPolicy.SKIP_NEXT for query_id in overdue)
+    # Without a worker that says anything more, all end all the same.
+    fate.desk.pass_time(11.0)
+    fate.desk.pass_time(11.0)
+    fate.desk.dispatcher.shut_down()
+
+    replies = fate.desk.replies
+    assert sorted(outcome[0] for outcome in replies.outcomes) == sorted(fate.asked)
+    chunks: defaultdict[str, str] = defaultdict(str)
+    counts: defaultdict[str, int] = defaultdict(int)
+    for query_id, sequence, text in replies.chunks:
+        assert (sequence, bool(text)) == (counts[query_id], True)
+        counts[query_id] += 1
+        chunks[query_id] += text
+    kinds = set()
+    for query_id, outcome, bill, chunk_count in replies.outcomes:
+        kinds.add(outcome.reason if isinstance(outcome, Miss) else outcome.finish_reason)
+        assert chunk_count == counts[query_id]
+        if isinstance(outcome, Answer):
+            assert outcome.text == chunks[query_id]
+            assert outcome.deadline_met or fate.asked[query_id][0] is OverrunPolicy.SKIP_NEXT
+            # What is found in time is so by the reserve; what is cut off is so within it.
+            is_cut = outcome.finish_reason is FinishReason.DEADLINE
+            assert outcome.deadline_met == (bill.slack > (0.0 if is_cut else 0.02))
+    assert {FinishReason.EOS, MissReason.KILLED, MissReason.EXPIRED} <= kinds

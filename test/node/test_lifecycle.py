@@ -1,0 +1,132 @@
+"""The lifecycle of the real node, driven from outside: nothing leaks, everything recovers."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+import torch
+from transformers import Qwen2Config, Qwen2ForCausalLM
+
+import timebill_ros.msg as msg
+from node_services import ACTIVATE, CLEANUP, CONFIGURE, DEACTIVATE, NodeServices
+from planner import NodeProcess, Planner, node_and_planner, wait_until
+from timebill_ros.inference.model_loader import BUILT_IN, load_target
+
+Driven = tuple[NodeProcess, Planner, NodeServices]
+
+
+@pytest.fixture(scope='module')
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a model of random weights, which is loaded quickly."""
+    folder = tmp_path_factory.mktemp('model')
+    tokenizer = load_target(BUILT_IN, device='cpu').tokenizer
+    config = Qwen2Config(
+        vocab_size=len(tokenizer),
+        hidden_size=32,
+        intermediate_size=64,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        max_position_embeddings=8192,
+        eos_token_id=2,
+    )
+    torch.manual_seed(0)
+    Qwen2ForCausalLM(config).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture
+def driven(model: Path, tmp_path: Path) -> Iterator[Driven]:
+    """A node that makes no transition by itself."""
+    values = {'autostart': 'false', 'model': model, 'profile_time': 0.0}
+    with node_and_planner(tmp_path / 'log', **values) as (node, planner):
+        planner.wait_until_matched()
+        yield node, planner, NodeServices(planner)
+        assert 'Traceback' not in node.log.read_text()
+
+
+def held(node: NodeProcess) -> tuple[int, int, int]:
+    """Return how many threads, open files and children the node's process has."""
+    process = psutil.Process(node.popen.pid)
+    return process.num_threads(), process.num_fds(), len(process.children(recursive=True))
+
+
+def test_cycles_from_configure_to_cleanup_leak_nothing(driven: Driven) -> None:
+    node, planner, services = driven
+    after: list[tuple[int, int, int]] = []
+    for number in range(4):
+        services.change_state(CONFIGURE)
+        worker = node.wait_for_worker()
+        services.change_state(ACTIVATE)
+        planner.wait_until_serving()
+        assert isinstance(planner.ask(planner.query(id=f'cycle {number}')), msg.Response)
+        services.change_state(DEACTIVATE, CLEANUP)
+        assert services.state() == 'unconfigured'
+        assert not worker.is_running()
+        # What ended may take a moment to be gone: a thread after its last line, say.
+        if after:
+            wait_until(
+                lambda: all(now <= then for now, then in zip(held(node), after[0], strict=True)),
+                10.0,
+                f'as little to be held as after the first cycle, {after[0]}, by now {held(node)}',
+            )
+        else:
+            wait_until(lambda: held(node)[2] == 0, 10.0, 'no child')
+        after.append(held(node))
+
+
+def test_deactivating_cancels_and_leaves_an_idle_worker_that_serves_again(driven: Driven) -> None:
+    node, planner, services = driven
+    services.change_state(CONFIGURE, ACTIVATE)
+    planner.wait_until_serving()
+    worker = node.wait_for_worker()
+    planner.publisher.publish(planner.query('word ' * 7000, id='running', max_new_tokens=1000))
+    planner.publisher.publish(planner.query(id='waiting'))
+    services.change_state(DEACTIVATE)
+    planner.wait_for(['running', 'waiting'], 5.0)
+    for query_id in ('running', 'waiting'):
+        assert planner.reply_to(query_id).reason in (
+            msg.DeadlineMiss.CANCELLED,
+            msg.DeadlineMiss.NOT_READY,  # if it came after the transition
+        )
+    assert planner.ask(planner.query(id='inactive')).reason == msg.DeadlineMiss.NOT_READY
+    services.change_state(ACTIVATE)
+    assert isinstance(planner.ask(planner.query(id='again')), msg.Response)
+    assert node.wait_for_worker().pid == worker.pid
+
+
+def test_load_time_parameters_change_the_model_at_the_next_configure(
+    driven: Driven, model: Path
+) -> None:
+    node, planner, services = driven
+    assert services.set(model='/nowhere/model.gguf').successful
+    services.change_state(CONFIGURE)
+    wait_until(lambda: 'does not exist' in node.log.read_text(), 60.0, 'the model to be missed')
+    refused = services.set(model=str(model), pessimistic_factor=2.0)
+    assert not refused.successful
+    assert 'model may be changed only while the node is unconfigured' in refused.reason
+    services.change_state(ACTIVATE)
+    assert "'/nowhere/model.gguf' does not exist" in planner.ask(planner.query(id='none')).detail
+    services.change_state(DEACTIVATE, CLEANUP)
+
+    assert services.set(model=str(model), dtype='float32', threads=1).successful
+    services.change_state(CONFIGURE, ACTIVATE)
+    planner.wait_until_serving()
+    assert isinstance(planner.ask(planner.query(id='tiny')), msg.Response)
+    values = {v.key: v.value for v in planner.diagnostics[-1].status[0].values}
+    assert (values['model'], values['dtype']) == (str(model), 'float32')
+
+
+def test_cleaning_up_while_the_model_is_being_loaded_leaves_nothing(driven: Driven) -> None:
+    node, planner, services = driven
+    for _ in range(3):
+        services.change_state(CONFIGURE)
+        node.wait_for_worker()
+        services.change_state(CLEANUP)
+        wait_until(lambda: node.worker is None, 5.0, 'the worker to be gone')
+    assert planner.ask(planner.query(id='q')).detail == 'the node is not configured'
+    services.change_state(CONFIGURE, ACTIVATE)
+    planner.wait_until_serving()
+    assert isinstance(planner.ask(planner.query(id='served')), msg.Response)

@@ -1,0 +1,213 @@
+"""Whether queries are served, as the worker comes and goes and the node changes its state."""
+
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import rclpy
+from lifecycle_msgs.msg import State
+from rclpy.context import Context
+from rclpy.parameter import Parameter
+
+from fake_desk import Desk
+from fake_worker_client import FakeWorkerClient
+from planner import next_domain
+from timebill_ros.core.outcome import Miss, MissReason
+from timebill_ros.core.time_model import TimeModel
+from timebill_ros.node import supervisor as room
+from timebill_ros.node.settings import NodeSettings
+from timebill_ros.node.supervisor import Supervisor
+from timebill_ros.node.timebill_node import TimebillNode
+from timebill_ros.worker.protocol import Estimate, Ready, Recalibrate
+
+READY = Ready('model', 'cpu', 'float32', 100, 16)
+END = Miss(MissReason.CANCELLED, 'end')
+
+
+class FakeLogger:
+    def info(self, message: str) -> None:
+        pass
+
+    warning = error = info
+
+
+class Watched:
+    """A supervisor with a fake worker, before a dispatcher with fakes."""
+
+    def __init__(self) -> None:
+        self.desk = Desk()
+        self.desk.dispatcher.close(END)
+        self.readies = 0
+        self.supervisor = Supervisor(
+            NodeSettings(), self.desk.dispatcher, FakeLogger(), self._on_ready, lambda _: None
+        )
+        (self.worker,) = FakeWorkerClient.made
+
+    def _on_ready(self) -> None:
+        self.readies += 1
+
+    def answer_to(self, query_id: str) -> MissReason | None:
+        """Return why a new query is refused, None if it is not."""
+        self.desk.submit(query_id)
+        ended = self.desk.replies.ended()
+        self.desk.dispatcher.cancel('a', query_id, 'asked')
+        return ended.get(query_id)
+
+
+@pytest.fixture(autouse=True)
+def fake_worker(monkeypatch: pytest.MonkeyPatch) -> None:
+    FakeWorkerClient.made = []
+    monkeypatch.setattr(room, 'WorkerClient', FakeWorkerClient)
+
+
+@pytest.fixture
+def watched() -> Iterator[Watched]:
+    watched = Watched()
+    yield watched
+    watched.desk.dispatcher.shut_down()
+
+
+def test_queries_are_served_while_the_worker_is_ready(watched: Watched) -> None:
+    assert watched.answer_to('before') is MissReason.NOT_READY
+    watched.supervisor.on_worker_ready(READY)
+    assert watched.readies == 1
+    assert watched.answer_to('ready') is None
+    watched.supervisor.on_worker_lost('SIGKILL')
+    assert watched.answer_to('lost') is MissReason.NOT_READY
+    watched.supervisor.on_worker_ready(READY)
+    assert watched.answer_to('again') is None
+
+
+def test_a_worker_that_dies_right_after_ready_leaves_nothing_open(watched: Watched) -> None:
+    """Whatever the node does at the same time: it is told of READY only after the fact."""
+    for _ in range(200):
+        node = threading.Thread(
+            target=lambda: (watched.desk.dispatcher.pause(END), watched.desk.dispatcher.resume())
+        )
+        node.start()
+        watched.supervisor.on_worker_ready(READY)
+        watched.supervisor.on_worker_lost('SIGKILL')
+        node.join()
+        assert not watched.desk.dispatcher._slot.is_open
+
+
+def test_after_the_end_nothing_that_the_worker_says_has_effect(watched: Watched) -> None:
+    watched.supervisor.close(END)
+    assert watched.worker.is_stopped
+    watched.supervisor.on_worker_ready(READY)
+    watched.supervisor.on_worker_message(Estimate(TimeModel(0.0, 1.0, 0.0, 0.0, 1.0)))
+    watched.supervisor.on_worker_lost('stopped')
+    assert watched.readies == 0
+    assert watched.answer_to('q') is MissReason.NOT_READY
+
+
+def test_the_end_ends_queries_with_its_outcome(watched: Watched) -> None:
+    watched.supervisor.on_worker_ready(READY)
+    watched.desk.submit('q')
+    watched.supervisor.close(END)
+    assert watched.desk.outcome('q') == END
+
+
+def test_nothing_is_served_while_the_time_model_is_measured(watched: Watched) -> None:
+    supervisor = watched.supervisor
+    assert 'being loaded' in supervisor.recalibrate()
+    supervisor.on_worker_ready(READY)
+    watched.desk.submit('q')
+    assert 'queries are being served' in supervisor.recalibrate()
+    watched.desk.dispatcher.cancel('a', 'q', 'asked')
+
+    assert supervisor.recalibrate() == ''
+    assert watched.worker.sent[-1] == Recalibrate()
+    assert 'measured again' in supervisor.recalibrate()
+    assert watched.answer_to('meanwhile') is MissReason.NOT_READY
+    supervisor.on_worker_message(Estimate(None))
+    assert watched.answer_to('afterwards') is None
+
+
+def test_a_worker_lost_while_it_measures_serves_when_it_is_ready_again(watched: Watched) -> None:
+    watched.supervisor.on_worker_ready(READY)
+    assert watched.supervisor.recalibrate() == ''
+    watched.supervisor.on_worker_lost('SIGKILL')
+    watched.supervisor.on_worker_ready(READY)
+    assert watched.answer_to('q') is None
+
+
+@pytest.fixture
+def node() -> Iterator[Any]:
+    """A node that makes no transition by itself, without a process behind it."""
+    context = Context()
+    rclpy.init(context=context, domain_id=next_domain())
+    node = TimebillNode(context=context, parameter_overrides=[Parameter('autostart', value=False)])
+    yield node
+    node.close()
+    node.destroy_node()
+    rclpy.shutdown(context=context)
+
+
+def state_of(node: Any) -> int:
+    return int(node._state_machine.current_state[0])
+
+
+def test_a_transition_that_fails_ends_the_worker_and_the_node_can_be_configured_again(
+    node: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail() -> None:
+        raise RuntimeError('as it happens')
+
+    node.trigger_configure()
+    assert state_of(node) == State.PRIMARY_STATE_INACTIVE
+    with monkeypatch.context() as patched:
+        patched.setattr(node._dispatcher, 'resume', fail)
+        node.trigger_activate()
+    assert state_of(node) == State.PRIMARY_STATE_UNCONFIGURED
+    (first,) = FakeWorkerClient.made
+    assert first.is_stopped
+
+    assert node.set_parameters([Parameter('model', value='another')])[0].successful
+    node.trigger_configure()
+    node.trigger_activate()
+    assert state_of(node) == State.PRIMARY_STATE_ACTIVE
+    second = FakeWorkerClient.made[1]
+    assert second.load.model == 'another'
+    second.listener.on_worker_ready(READY)
+    assert node._why_not_serving() == ''
+    first.listener.on_worker_lost('stopped')  # its thread had this to say still
+    assert node._why_not_serving() == ''
+
+
+def test_parameters_set_atomically_change_all_or_nothing(node: Any) -> None:
+    good = Parameter('pessimistic_factor', value=2.0)
+    for bad in (
+        Parameter('max_eviction_ratio', value=1.5),
+        Parameter('queue_order', value='lifo'),
+        Parameter('default_time_budget', value=700.0),  # above max_time_budget
+        Parameter('autostart', value=True),
+        Parameter('chunk_rate', value='fast'),
+    ):
+        assert not node.set_parameters_atomically([good, bad]).successful, bad.name
+        assert not node.set_parameters_atomically([bad, good]).successful, bad.name
+        assert node.get_parameter('pessimistic_factor').value == 5.0
+        assert node._settings.pessimistic_factor == 5.0
+    assert node.set_parameters_atomically([good]).successful
+    assert node._settings.pessimistic_factor == node.get_parameter(good.name).value == 2.0
+
+
+def test_planning_parameters_apply_at_the_next_query(node: Any) -> None:
+    node.trigger_configure()
+    node.trigger_activate()
+    (worker,) = FakeWorkerClient.made
+    worker.listener.on_worker_ready(READY)
+    node.set_parameters(
+        [
+            Parameter('pessimistic_factor', value=2.0),
+            Parameter('max_eviction_ratio', value=0.5),
+            Parameter('eviction_policy', value='off'),
+            Parameter('queue_order', value='edf'),
+            Parameter('publish_reserve', value=0.5),
+        ]
+    )
+    planner, settings = node._dispatcher._planner.settings, node._dispatcher._settings
+    assert (planner.pessimistic_factor, planner.max_eviction_ratio) == (2.0, 0.5)
+    assert (planner.eviction_policy, planner.min_kept_tokens) == ('off', 16)
+    assert (settings.queue_order, settings.publish_reserve_s) == ('edf', 0.5)

@@ -1,0 +1,181 @@
+"""A configured model: its worker process, and whether that can serve."""
+
+import threading
+from collections.abc import Callable
+from typing import Any, Protocol
+
+from timebill_ros.core.budget_planner import BudgetPlanner
+from timebill_ros.core.outcome import Miss, MissReason
+from timebill_ros.node.derived_settings import load_of, planner_settings
+from timebill_ros.node.dispatcher import Dispatcher
+from timebill_ros.node.settings import NodeSettings
+from timebill_ros.worker.protocol import Estimate, Ready, Recalibrate
+from timebill_ros.worker.worker_client import WorkerClient, WorkerState
+
+
+class Logger(Protocol):
+    """Where sentences for a person go."""
+
+    def info(self, message: str) -> Any:
+        """Log what is as it should be."""
+
+    def warning(self, message: str) -> Any:
+        """Log what may be wrong."""
+
+    def error(self, message: str) -> Any:
+        """Log what is wrong."""
+
+
+class Supervisor:
+    """Lives from configure to cleanup. Afterwards, nothing that the worker still says has effect.
+
+    One lock orders what the worker's threads say and what the node does: the dispatcher has the
+    worker exactly while that is ready and not being measured. The lock is taken before the
+    dispatcher's, never after it.
+
+    Arguments:
+        settings: all of the node's parameters, as they are at configure.
+        dispatcher: is given the worker when that is ready.
+        logger: takes the worker's log.
+        on_ready: called, from a thread of the worker's, when the model has been loaded.
+        on_estimate: called with each estimate, likewise.
+    """
+
+    def __init__(
+        self,
+        settings: NodeSettings,
+        dispatcher: Dispatcher,
+        logger: Logger,
+        on_ready: Callable[[], None],
+        on_estimate: Callable[[Estimate], None],
+    ) -> None:
+        self._settings = settings
+        self._dispatcher = dispatcher
+        self._logger = logger
+        self._on_ready = on_ready
+        self._on_estimate = on_estimate
+        self._lock = threading.Lock()
+        self._is_closed = False
+        self._is_recalibrating = False
+        self.ready: Ready | None = None
+        self.estimate = Estimate(None)
+        self.model = settings.model
+        self._worker = WorkerClient(load_of(settings), self)
+        self._worker.start()
+
+    @property
+    def state(self) -> WorkerState:
+        """Where the worker process stands."""
+        return self._worker.state
+
+    @property
+    def restarts(self) -> int:
+        """How often the worker has been replaced."""
+        return self._worker.restarts
+
+    @property
+    def pid(self) -> int | None:
+        """The worker's process id; None while there is no process."""
+        return self._worker.pid
+
+    def why_not_ready(self) -> str:
+        """Return a sentence why queries cannot be served, '' if they can; takes no lock."""
+        if self.ready is None:
+            return self._worker.describe()
+        if self._is_recalibrating:
+            return 'the time model is being measured again'
+        return ''
+
+    def describe(self) -> str:
+        """Return a sentence on what the worker is doing."""
+        return self._worker.describe()
+
+    def change_settings(self, settings: NodeSettings) -> None:
+        """Plan by other parameters, from the next query on."""
+        with self._lock:
+            self._settings = settings
+            if not self._is_closed:
+                self._dispatcher.change_planner(self._planner())
+
+    def recalibrate(self) -> str:
+        """Have the time model measured again; return '', or why not."""
+        with self._lock:
+            refusal = self.why_not_ready()
+            if refusal or self._is_closed:
+                return refusal
+            if self._dispatcher.is_serving:
+                return 'queries are being served: try again when none is'
+            self._is_recalibrating = True
+            self._dispatcher.close(Miss(MissReason.CANCELLED, 'the time model is being measured'))
+            self._worker.send(Recalibrate())
+            return ''
+
+    def close(self, outcome: Miss) -> None:
+        """End all queries with an outcome, then the worker; return when it is gone."""
+        with self._lock:
+            self._is_closed, self.ready = True, None
+            self._dispatcher.close(outcome)
+        self._worker.stop()
+
+    # What the worker says, from its threads
+
+    def on_worker_ready(self, ready: Ready) -> None:
+        """Let it serve."""
+        with self._lock:
+            if self._is_closed:
+                return
+            self.ready = ready
+            self._open()
+        self._logger.info(
+            f'ready: {ready.model!r} on {ready.device} in {ready.dtype}, quantization '
+            f'{ready.quantization}, step {ready.step}, context of {ready.context_length} tokens'
+        )
+        self._on_ready()
+
+    def on_worker_message(self, message: Any) -> None:
+        """Take its estimate, or pass on what it says of a query."""
+        if not isinstance(message, Estimate):
+            self._dispatcher.on_worker_message(message)
+            return
+        self._on_estimate(message)
+        with self._lock:
+            if self._is_closed:
+                return
+            self.estimate = message
+            self._dispatcher.change_planner(self._planner())
+            if self._is_recalibrating:
+                self._is_recalibrating = False
+                self._open()
+
+    def on_worker_lost(self, detail: str) -> None:
+        """End its queries; it will be replaced."""
+        with self._lock:
+            if self._is_closed:
+                return
+            self.ready, self._is_recalibrating = None, False
+            self._dispatcher.close(
+                Miss(MissReason.ENGINE_FAULT, f'the inference process ended: {detail}')
+            )
+        self._logger.error(self._worker.describe())
+
+    def on_worker_failed(self, detail: str) -> None:
+        """Say that there will be no model."""
+        self._logger.error(detail)
+
+    def on_worker_log(self, line: str) -> None:
+        """Pass on a line of its log."""
+        level, _, text = line.partition(': ')
+        if level == 'INFO':
+            self._logger.info(text)
+        else:
+            self._logger.warning(f'inference process: {line}')
+
+    def _open(self) -> None:
+        assert self.ready is not None
+        self._dispatcher.open(self._worker, self.ready.context_length, self._planner())
+
+    def _planner(self) -> BudgetPlanner:
+        min_kept_tokens = self.ready.min_kept_tokens if self.ready else 1
+        return BudgetPlanner(
+            planner_settings(self._settings, min_kept_tokens), self.estimate.time_model
+        )
