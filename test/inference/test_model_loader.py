@@ -5,13 +5,14 @@ from pathlib import Path
 
 import pytest
 import torch
-from transformers import Qwen2Config, Qwen2ForCausalLM
+from transformers import AutoModelForCausalLM, Qwen2Config, Qwen2ForCausalLM
 
 from timebill_ros.core.deadline import Deadline
 from timebill_ros.inference.chat_prompt import ChatPrompt
 from timebill_ros.inference.engine import DecodingSettings, Engine
 from timebill_ros.inference.interrupt import Interrupt
 from timebill_ros.inference.model_loader import BUILT_IN, TargetModel, load_target
+from timebill_ros.inference.prepacked_linear import PrepackedLinear
 
 
 @pytest.fixture(scope='module')
@@ -105,3 +106,19 @@ def test_a_model_without_chat_template_is_refused(qwen2: Path) -> None:
 def test_a_device_that_is_not_there_is_said(device: str) -> None:
     with pytest.raises(ValueError, match='device'):
         load_target(BUILT_IN, device=device)
+
+
+def test_prepacked_layers_give_the_plain_ones_logits(built_in: TargetModel) -> None:
+    if built_in.dtype != torch.bfloat16:
+        pytest.skip('this machine does not compute in bf16')
+    layer = built_in.model.model.layers[0].mlp.gate_proj
+    assert isinstance(layer, PrepackedLinear)
+    assert layer.weight is None  # the step reads it in 4 bits
+    plain = AutoModelForCausalLM.from_pretrained(
+        built_in.model.config._name_or_path, dtype=torch.bfloat16
+    ).eval()
+    for tokens in (1, 3, 200):
+        ids = torch.arange(300, 300 + tokens)[None]
+        with torch.inference_mode():
+            found, expected = built_in.model(ids).logits, plain(ids).logits
+        assert (found - expected).float().norm() / expected.float().norm() < 2e-2

@@ -16,7 +16,7 @@ def test_penalty_equals_transformers(penalty: float) -> None:
     ours = RepetitionPenalty(penalty, prompt)
     ids = prompt.tolist()
     for token_id in (3, 3, 77, 99):
-        ours.see(token_id)
+        ours.see(token_id, torch.tensor(token_id))
         ids.append(token_id)
         logits = torch.randn(100)
         theirs = RepetitionPenaltyLogitsProcessor(penalty)(

@@ -46,7 +46,7 @@ class EvictedAnswers:
         """Return a copy of the prefilled state, evicted; ratio 0 is a plain copy."""
         copy = self._copied(settings.window)
         kept = max(settings.min_kept_tokens, math.floor((1 - ratio) * self.prompt_tokens))
-        engine = Engine(self._engine.target, self._engine.settings, settings)
+        engine = Engine(self._engine.target, self._engine.settings, settings, self._engine.step)
         engine.evict(copy, min(kept, self.prompt_tokens))
         return copy
 

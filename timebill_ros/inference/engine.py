@@ -7,7 +7,7 @@ import torch
 
 from timebill_ros.core.eviction_settings import EvictionSettings
 from timebill_ros.core.outcome import FinishReason
-from timebill_ros.inference.decoding_step import decoding_step
+from timebill_ros.inference.decoding_step import DecodingStep, decoding_step
 from timebill_ros.inference.eviction import evict
 from timebill_ros.inference.generic_step import forward
 from timebill_ros.inference.interrupt import Interrupt
@@ -61,16 +61,21 @@ class Prefilled:
 
 
 class Engine:
-    """Runs one generation at a time on the target model."""
+    """Runs one generation at a time on the target model.
+
+    Arguments:
+        step: runs a token through the model; None: the fastest that there is.
+    """
 
     def __init__(
         self,
         target: TargetModel,
         settings: DecodingSettings,
         eviction: EvictionSettings = EvictionSettings(),  # noqa: B008 (frozen)
+        step: DecodingStep | None = None,
     ) -> None:
         self.target = target
-        self.step = decoding_step(target)
+        self.step = step or decoding_step(target)
         self.settings = settings
         self.eviction = eviction
 
@@ -139,7 +144,7 @@ class Engine:
                 yield token_id, reason
                 if reason is not None:
                     return
-                penalty.see(token_id)
+                penalty.see(token_id, token)
                 logits = step.logits(token)
 
     def synchronize(self) -> None:

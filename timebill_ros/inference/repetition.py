@@ -22,11 +22,15 @@ class RepetitionPenalty:
         self._seen = torch.unique(prompt_ids)
         self._known = set(self._seen.tolist())
 
-    def see(self, token_id: int) -> None:
-        """Count a token as seen."""
+    def see(self, token_id: int, token: torch.Tensor) -> None:
+        """Count a token as seen.
+
+        Arguments:
+            token: the same, of no dimensions, where the logits are: nothing is copied to a GPU.
+        """
         if token_id not in self._known:
             self._known.add(token_id)
-            self._seen = torch.cat([self._seen, self._seen.new_tensor([token_id])])
+            self._seen = torch.cat([self._seen, token[None]])
 
     def apply(self, logits: torch.Tensor) -> torch.Tensor:
         """Return the penalised logits, shape (vocabulary,); the argument may be written to."""
