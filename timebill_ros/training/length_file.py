@@ -3,9 +3,10 @@
 import json
 import os
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 from timebill_ros.training.prompt import Kind
 
@@ -145,13 +146,13 @@ def _parsed(path: Path, whole: bytes) -> tuple[LengthKey, list[LengthRecord]]:
         records = []
         for number, content in lines:
             record = LengthRecord(**content)
-            records.append(LengthRecord(**{**content, 'kind': Kind(record.kind)}))
+            records.append(replace(record, kind=Kind(record.kind)))
     except (TypeError, KeyError, ValueError) as error:
         raise ValueError(f'{path}, line {number}: damaged ({error})') from error
     return key, records
 
 
-def _json_lines(path: Path, whole: bytes) -> Iterator[tuple[int, object]]:
+def _json_lines(path: Path, whole: bytes) -> Iterator[tuple[int, Any]]:
     for number, line in enumerate(whole.splitlines(), 1):
         try:
             yield number, json.loads(line)

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from random import Random
 
-import yaml
+import yaml  # transformers depends on it
 
 from timebill_ros.training.archive import Archive
 
