@@ -13,6 +13,10 @@ FORBIDDEN = {
     'timebill_ros.worker.worker_client': ['torch', 'transformers', 'rclpy', 'numpy'],
     'timebill_ros.worker.query_server': ['rclpy', 'timebill_ros.node'],
     'timebill_ros.inference.pipeline': ['rclpy', 'timebill_ros.worker', 'timebill_ros.node'],
+    'timebill_ros.training.collect_lengths': [
+        *('rclpy', 'timebill_ros.worker', 'timebill_ros.node', 'timebill_ros.benchmark'),
+    ],
+    'timebill_ros.training.prompt_set': ['torch', 'transformers', 'timebill_ros.inference'],
     'timebill_ros.core.budget_planner': ['torch', 'rclpy', 'timebill_ros.inference'],
     'timebill_ros.client': [
         *('torch', 'transformers', 'timebill_ros.core', 'timebill_ros.inference'),

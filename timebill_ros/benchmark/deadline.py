@@ -16,8 +16,8 @@ from timebill_ros.benchmark.deadline_summary import summarise
 from timebill_ros.benchmark.machine import describe_machine
 from timebill_ros.benchmark.node_process import cpu_hog, private_domain, running_node
 from timebill_ros.benchmark.planner import Ask, Planner
-from timebill_ros.benchmark.progress import Progress
 from timebill_ros.benchmark.query_mix import QueryMix, Section
+from timebill_ros.progress import Progress
 
 SEED = 20250807
 RESULTS = Path(__file__).parent / 'results'

@@ -19,13 +19,13 @@ from numpy.typing import NDArray
 from timebill_ros.benchmark.loaded_engine import loaded_engine
 from timebill_ros.benchmark.machine import describe_machine
 from timebill_ros.benchmark.profile import draw, profiled
-from timebill_ros.benchmark.progress import Progress
 from timebill_ros.core.bill import Bill
 from timebill_ros.core.drift import Drift
 from timebill_ros.core.execution_time_estimator import Sample
 from timebill_ros.core.time_model import TimeModel
 from timebill_ros.core.worst_case_margin import Generation
 from timebill_ros.inference.profiler import SHORTEST_PROMPT, Profiler
+from timebill_ros.progress import Progress
 
 matplotlib.use('Agg')
 

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 
 from timebill_ros.benchmark.evicted_answers import NEVER
-from timebill_ros.benchmark.progress import Progress
 from timebill_ros.core.eviction_settings import EvictionSettings
 from timebill_ros.inference.engine import Engine
+from timebill_ros.progress import Progress
 
 RATIOS = (0.0, 0.25, 0.5, 0.75, 0.95)
 PROMPT_LENGTHS = (512, 1024, 2048, 4096)

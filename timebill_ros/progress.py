@@ -1,4 +1,4 @@
-"""How far a benchmark is: a bar on a terminal, a line every few seconds elsewhere."""
+"""How far a long task is: a bar on a terminal, a line every few seconds elsewhere."""
 
 import sys
 import time
@@ -38,7 +38,7 @@ class Progress:
         """Count steps that are done.
 
         Arguments:
-            doing: a word or two on where the benchmark is.
+            doing: a word or two on where the task is.
         """
         self._done += steps
         if self._bar is not None:

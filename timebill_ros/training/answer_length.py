@@ -1,0 +1,102 @@
+"""How long the target's answer to a prompt is, by the way that queries are served."""
+
+import platform
+import time
+from dataclasses import dataclass
+
+import numpy
+import tokenizers
+import torch
+import transformers
+
+from timebill_ros.core.deadline import Deadline
+from timebill_ros.core.outcome import FinishReason
+from timebill_ros.inference.chat_prompt import ChatPrompt
+from timebill_ros.inference.engine import DecodingSettings, Engine
+from timebill_ros.inference.interrupt import Interrupt
+from timebill_ros.inference.model_loader import load_target
+from timebill_ros.training.length_file import LengthKey, LengthRecord
+from timebill_ros.training.prompt import Prompt
+
+_NEVER = Interrupt(Deadline(float('inf')))
+
+
+@dataclass(frozen=True)
+class Serving:
+    """How the target runs: the node's parameters of these names, with its defaults.
+
+    Arguments:
+        model, device, dtype, quantization: as the node's.
+        threads: as the node's; 0: as many as there are cores.
+    """
+
+    model: str
+    device: str = 'auto'
+    dtype: str = 'auto'
+    quantization: str = 'auto'
+    threads: int = 0
+
+
+def served_engine(serving: Serving) -> Engine:
+    """Return the engine that the node's worker would run; nothing is evicted by itself.
+
+    Errors:
+        ValueError: the model cannot be loaded; one sentence.
+    """
+    transformers.utils.logging.set_verbosity_error()
+    transformers.utils.logging.disable_progress_bar()
+    if serving.threads > 0:
+        torch.set_num_threads(serving.threads)
+    target = load_target(serving.model, serving.device, serving.dtype, serving.quantization)
+    return Engine(target, DecodingSettings(target.repetition_penalty))
+
+
+def length_key(engine: Engine, max_new_tokens: int) -> LengthKey:
+    """Return the key of lengths that are collected from an engine."""
+    target = engine.target
+    return LengthKey(
+        target=target.name,
+        weights_hash=target.weights_hash,
+        device=target.device.type,
+        dtype=str(target.dtype).removeprefix('torch.'),
+        quantization=target.quantization,
+        step=engine.step.name,
+        repetition_penalty=engine.settings.repetition_penalty,
+        max_new_tokens=max_new_tokens,
+        versions=(
+            f'python {platform.python_version()}, numpy {numpy.__version__}, '
+            f'torch {torch.__version__}, transformers {transformers.__version__}, '
+            f'tokenizers {tokenizers.__version__}'
+        ),
+    )
+
+
+def answered(
+    engine: Engine, chat: ChatPrompt, prompt: Prompt, max_new_tokens: int
+) -> LengthRecord | None:
+    """Answer a prompt greedily; None: the longest answer would not fit behind it.
+
+    Arguments:
+        chat: of the engine's tokenizer.
+        max_new_tokens: N_max.
+    """
+    token_ids = chat.token_ids(prompt.text)
+    if len(token_ids) + max_new_tokens > engine.target.context_length:
+        return None
+    start_s = time.monotonic()
+    prefilled = engine.prefill(token_ids, max_new_tokens, _NEVER)
+    prefill_end_s = time.monotonic()
+    tokens, last = 0, FinishReason.LENGTH
+    for _, reason in engine.decode(prefilled, max_new_tokens, _NEVER):
+        tokens += 1
+        last = reason or last
+    return LengthRecord(
+        sha256=prompt.sha256,
+        source=prompt.source,
+        kind=prompt.kind,
+        prompt_tokens=len(token_ids),
+        response_tokens=tokens,
+        finish_reason=last.name,
+        prefill_s=round(prefill_end_s - start_s, 4),
+        decode_s=round(time.monotonic() - prefill_end_s, 4),
+    )

@@ -1,0 +1,235 @@
+"""Collects the lengths of the target's own answers, to train a length predictor on.
+
+Resumable: end it with Ctrl-C and start it again. With --again, the same prompts are answered with
+other numerics, which tells how well any predictor can do.
+"""
+
+import argparse
+import signal
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from timebill_ros.inference.chat_prompt import ChatPrompt
+from timebill_ros.inference.engine import Engine
+from timebill_ros.inference.gguf_cache import cache_folder
+from timebill_ros.inference.model_loader import BUILT_IN
+from timebill_ros.progress import Progress
+from timebill_ros.training.answer_length import Serving, answered, length_key, served_engine
+from timebill_ros.training.length_agreement import length_agreement
+from timebill_ros.training.length_file import (
+    LengthFile,
+    LengthKey,
+    LengthRecord,
+    read_lengths,
+    refuse_another,
+)
+from timebill_ros.training.length_summary import summary
+from timebill_ros.training.prompt import Prompt
+from timebill_ros.training.prompt_packages import PACKAGES, fetched
+from timebill_ros.training.prompt_set import prompt_set
+
+LEAST_MAX_NEW_TOKENS = 16
+AGAIN_PROMPTS = 200
+FILE, AGAIN_FILE = 'lengths.jsonl', 'lengths-again.jsonl'
+
+
+def collect(
+    engine: Engine,
+    prompts: Sequence[Prompt],
+    lengths: LengthFile,
+    max_new_tokens: int,
+    may_go_on: Callable[[], bool],
+) -> int:
+    """Answer the prompts that a file does not have yet; return how many were too long to be asked.
+
+    Arguments:
+        lengths: each record is added when its answer is complete.
+        may_go_on: asked before each prompt.
+    """
+    known = {record.sha256 for record in lengths.records}
+    chat = ChatPrompt(engine.target.tokenizer)
+    too_long = 0
+    todo = [prompt for prompt in prompts if prompt.sha256 not in known]
+    with Progress(len(todo), 'prompts') as progress:
+        for prompt in todo:
+            if not may_go_on():
+                break
+            record = answered(engine, chat, prompt, max_new_tokens)
+            if record is None:
+                too_long += 1
+            else:
+                lengths.add(record)
+            progress.advance(1, _said(prompt, record))
+    return too_long
+
+
+def other_numerics(key: LengthKey) -> tuple[str, str]:
+    """Return dtype and quantization that compute the same weights' answers differently."""
+    if key.quantization != 'none':
+        return key.dtype, 'none'
+    return ('float32' if key.dtype != 'float32' else 'bfloat16'), 'none'
+
+
+def default_folder(key: LengthKey) -> Path:
+    """Return where a target's lengths are kept if the user names no folder."""
+    name = f'{Path(key.target).name}-{key.weights_hash[:12]}-{key.dtype}-{key.quantization}'
+    return cache_folder() / 'lengths' / name
+
+
+def main() -> int:
+    """Collect, and print a table; return the exit status."""
+    options = _options()
+    try:
+        return _run(options)
+    except ValueError as error:
+        print(error, file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+
+
+def _run(options: argparse.Namespace) -> int:
+    if options.limit is not None and options.limit < 0:
+        raise ValueError(f'limit must be at least 0, got {options.limit}')
+    if options.max_new_tokens < LEAST_MAX_NEW_TOKENS:
+        raise ValueError(
+            f'max-new-tokens must be at least {LEAST_MAX_NEW_TOKENS}, got {options.max_new_tokens}'
+        )
+    prompts = _prompts(options.seed)
+    serving = Serving(
+        options.model, options.device, options.dtype, options.quantization, options.threads
+    )
+    engine = served_engine(serving)
+    key = length_key(engine, options.max_new_tokens)
+    folder = options.folder or default_folder(key)
+    if options.again:
+        del engine
+        return _run_again(options, key, serving, folder, prompts)
+    some = prompts if options.limit is None else prompts[: options.limit]
+    with LengthFile(folder / FILE, key) as lengths:
+        _collect_until_told(engine, some, lengths, options)
+        print(summary(lengths.records, prompts))
+    print(folder / FILE)
+    return 0
+
+
+def _run_again(
+    options: argparse.Namespace,
+    key: LengthKey,
+    serving: Serving,
+    folder: Path,
+    prompts: Sequence[Prompt],
+) -> int:
+    found, first = read_lengths(folder / FILE)
+    refuse_another(folder / FILE, found, key)
+    dtype, quantization = other_numerics(key)
+    engine = served_engine(
+        Serving(serving.model, serving.device, dtype, quantization, serving.threads)
+    )
+    known = {record.sha256 for record in first}
+    some = [prompt for prompt in prompts if prompt.sha256 in known]
+    some = some[: AGAIN_PROMPTS if options.limit is None else options.limit]
+    other_key = length_key(engine, options.max_new_tokens)
+    with LengthFile(folder / AGAIN_FILE, other_key) as lengths:
+        _collect_until_told(engine, some, lengths, options)
+        second: list[LengthRecord] = lengths.records
+        print(summary(second, some))
+    agreement = length_agreement(first, second)
+    print(
+        f'{key.dtype}, quantization {key.quantization}, against {dtype}, quantization '
+        f'{quantization}: {agreement.prompts} prompts, R2 {agreement.r2:.2f}, mean absolute '
+        f'error {agreement.mae:.1f} tokens, {100 * agreement.identical:.0f} % of equal length'
+    )
+    print(folder / AGAIN_FILE)
+    return 0
+
+
+def _collect_until_told(
+    engine: Engine, prompts: Sequence[Prompt], lengths: LengthFile, options: argparse.Namespace
+) -> None:
+    end_s = time.monotonic() + options.time_limit
+    with EndsAfterThis() as ends:
+        too_long = collect(
+            engine,
+            prompts,
+            lengths,
+            options.max_new_tokens,
+            lambda: not ends.told and time.monotonic() < end_s,
+        )
+    if too_long:
+        print(
+            f'{too_long} prompts were not asked: with {options.max_new_tokens} new tokens they '
+            f'do not fit into a context of {engine.target.context_length}'
+        )
+
+
+def _prompts(seed: int) -> list[Prompt]:
+    folder = cache_folder() / 'prompt_packages'
+    archives = {}
+    with Progress(len(PACKAGES), 'packages') as progress:
+        for name, package in PACKAGES.items():
+            archives[name] = fetched(package, folder)
+            progress.advance(1, name)
+    return prompt_set(archives, seed)
+
+
+class EndsAfterThis:
+    """Takes the first SIGINT as a wish to end after the current prompt; the second interrupts."""
+
+    def __init__(self) -> None:
+        self.told = False
+
+    def __enter__(self) -> 'EndsAfterThis':
+        self._before = signal.signal(signal.SIGINT, self._tell)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        signal.signal(signal.SIGINT, self._before)
+
+    def _tell(self, *_: object) -> None:
+        self.told = True
+        signal.signal(signal.SIGINT, self._before)
+        print('ending after this prompt; again: at once', file=sys.stderr)
+
+
+def _said(prompt: Prompt, record: LengthRecord | None) -> str:
+    if record is None:
+        return f'{prompt.source}, too long'
+    return f'{prompt.source}, {record.response_tokens} tokens, {record.finish_reason}'
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument('--model', default=BUILT_IN, help="as the node's parameter")
+    parser.add_argument('--device', default='auto', help="as the node's parameter")
+    parser.add_argument(
+        '--dtype', default='auto', choices=('auto', 'float32', 'bfloat16', 'float16')
+    )
+    parser.add_argument('--quantization', default='auto', choices=('auto', 'none', 'int8', 'int4'))
+    parser.add_argument('--threads', type=int, default=0, help='0: as many as there are cores')
+    parser.add_argument(
+        '--max-new-tokens',
+        type=int,
+        default=1024,
+        help='N_max, where an answer is cut off; default: 1024',
+    )
+    parser.add_argument('--seed', type=int, default=0, help='of prompts and order; default: 0')
+    parser.add_argument(
+        '--folder', type=Path, help='where the lengths go; default: a folder in the cache'
+    )
+    parser.add_argument('--limit', type=int, help='the first so many prompts only')
+    parser.add_argument(
+        '--time-limit', type=float, default=float('inf'), help='begin no prompt after so long [s]'
+    )
+    parser.add_argument(
+        '--again',
+        action='store_true',
+        help=f'answer {AGAIN_PROMPTS} (or --limit) of the collected prompts with other numerics',
+    )
+    return parser.parse_args()
+
+
+if __name__ == '__main__':
+    sys.exit(main())

@@ -1,0 +1,160 @@
+"""Collected lengths on disk: a line of JSON a prompt, with no text in it, to be added to."""
+
+import json
+import os
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from timebill_ros.training.prompt import Kind
+
+FORMAT = 1
+"""Raised when the fields' meaning changes: older files are then refused."""
+
+
+@dataclass(frozen=True)
+class LengthKey:
+    """Everything that the length of an answer depends on, besides its prompt.
+
+    Arguments:
+        target, weights_hash, dtype, quantization: the target model's.
+        device: 'cpu' or 'cuda'.
+        step: what decodes: the engine's step's name.
+        repetition_penalty: of the decoding.
+        max_new_tokens: N_max, where an answer is cut off.
+        versions: of the libraries that compute.
+    """
+
+    target: str
+    weights_hash: str
+    device: str
+    dtype: str
+    quantization: str
+    step: str
+    repetition_penalty: float
+    max_new_tokens: int
+    versions: str
+
+
+@dataclass(frozen=True)
+class LengthRecord:
+    """One prompt's answer.
+
+    Arguments:
+        sha256: of the prompt's text.
+        source, kind: the prompt's.
+        prompt_tokens: with the chat template around it.
+        response_tokens: the stop token counts.
+        finish_reason: 'EOS', 'LENGTH' or 'REPETITION'.
+        prefill_s, decode_s: how long it took [s].
+    """
+
+    sha256: str
+    source: str
+    kind: Kind
+    prompt_tokens: int
+    response_tokens: int
+    finish_reason: str
+    prefill_s: float
+    decode_s: float
+
+
+class LengthFile:
+    """A file that records are added to, one whole line at a time. A context manager.
+
+    Arguments:
+        path: made if absent. A last line that was cut off is dropped.
+        key: what the file's records hold for.
+
+    Errors:
+        ValueError: the file is another key's, or damaged; one sentence.
+    """
+
+    def __init__(self, path: Path, key: LengthKey) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self.records: list[LengthRecord] = []
+        whole = _whole_lines(path)
+        if whole:
+            found, self.records = _parsed(path, whole)
+            refuse_another(path, found, key)
+        self._file = path.open('ab')
+        self._file.truncate(len(whole))
+        if not whole:
+            self._write({'format': FORMAT, 'key': asdict(key)})
+
+    def __enter__(self) -> 'LengthFile':
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._file.close()
+
+    def add(self, record: LengthRecord) -> None:
+        """Append a record; it is on the disk when this returns."""
+        self._write(asdict(record))
+        self.records.append(record)
+
+    def _write(self, content: dict[str, object]) -> None:
+        self._file.write(json.dumps(content).encode() + b'\n')
+        self._file.flush()
+        os.fsync(self._file.fileno())
+
+
+def read_lengths(path: Path) -> tuple[LengthKey, list[LengthRecord]]:
+    """Return what a file holds, a last line that was cut off left out.
+
+    Errors:
+        ValueError: there is no such file, or it is damaged; one sentence.
+    """
+    whole = _whole_lines(path)
+    if not whole:
+        raise ValueError(f'{path} does not exist, or is empty: collect lengths first')
+    return _parsed(path, whole)
+
+
+def refuse_another(path: Path, found: LengthKey, key: LengthKey) -> None:
+    """Raise ValueError, with a sentence that says what differs, if a file's key is another."""
+    other = [
+        f'{name} {old!r}, not {new!r}'
+        for (name, old), new in zip(asdict(found).items(), asdict(key).values(), strict=True)
+        if old != new
+    ]
+    if other:
+        raise ValueError(
+            f'{path} was collected with {"; ".join(other)}: name another folder, or remove it'
+        )
+
+
+def _whole_lines(path: Path) -> bytes:
+    content = path.read_bytes() if path.exists() else b''
+    return content[: content.rfind(b'\n') + 1]
+
+
+def _parsed(path: Path, whole: bytes) -> tuple[LengthKey, list[LengthRecord]]:
+    lines = _json_lines(path, whole)
+    number, header = next(lines)
+    if not isinstance(header, dict) or header.get('format') != FORMAT:
+        raise ValueError(f'{path}, line {number}: not a file of lengths of format {FORMAT}')
+    try:
+        key = LengthKey(**header['key'])
+        records = []
+        for number, content in lines:
+            record = LengthRecord(**content)
+            records.append(replace(record, kind=Kind(record.kind)))
+    except (TypeError, KeyError, ValueError) as error:
+        raise ValueError(f'{path}, line {number}: damaged ({error})') from error
+    return key, records
+
+
+def _json_lines(path: Path, whole: bytes) -> Iterator[tuple[int, Any]]:
+    for number, line in enumerate(whole.splitlines(), 1):
+        try:
+            yield number, json.loads(line)
+        except ValueError as error:
+            raise ValueError(f'{path}, line {number}: damaged ({error})') from error
