@@ -18,7 +18,7 @@ import torch
 from timebill_ros.benchmark.engine_agreement import PROMPTS, TOKENS, agreement
 from timebill_ros.benchmark.engine_plot import plot
 from timebill_ros.benchmark.machine import describe_machine
-from timebill_ros.benchmark.progress import Progress
+from timebill_ros.progress import Progress
 
 SEED = 20251124
 RESULTS = Path(__file__).parent / 'results'

@@ -2,7 +2,7 @@
 
 from typing import Any, Protocol
 
-from timebill_ros.benchmark.progress import Progress
+from timebill_ros.progress import Progress
 
 TOKENS = 64
 PROMPTS = (
