@@ -1,5 +1,6 @@
 """The launch file, through the real launch: bring-up, arguments, namespaces, clean exit."""
 
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -124,7 +125,11 @@ def test_a_launched_node_withdraws_a_query(launched: Launched) -> Iterator[None]
     try:
         planner.wait_until_serving()
         client = TimeBillClient(planner.node)
-        future = client.ask('Tell a long story.', 90.0, max_new_tokens=4000)
+        writes = threading.Event()
+        future = client.ask(
+            'Tell a long story.', 90.0, max_new_tokens=4000, on_chunk=lambda _: writes.set()
+        )
+        assert writes.wait(30.0)
         client.cancel(future)
         reply = future.wait()
         assert (reply.reason, reply.is_local) == ('CANCELLED', False)

@@ -33,7 +33,7 @@ def draw_goodput(axes: Axes, result: Mapping[str, Any]) -> None:
     axes.set_ylabel('answered whole and on time [% of arrivals]')
     axes.set_title(f'Goodput under load: {arrivals} queries a bar, 95 % intervals')
     axes.set_ylim(0, 100)
-    axes.legend(fontsize='small')
+    axes.legend(loc='upper center', bbox_to_anchor=(0.5, -0.14), ncols=3, fontsize='small')
     axes.grid(axis='y', alpha=0.3)
 
 

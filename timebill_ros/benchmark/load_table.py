@@ -46,13 +46,17 @@ def _print_strategies(by_strategy: Mapping[str, Any]) -> None:
 
 
 def _print_admission(admission: Mapping[str, Any]) -> None:
-    columns = ('refused_infeasible', 'would_have_been_met', 'at_no_cost', 'killed', 'skipped')
-    print(f'\n{"":32}' + ''.join(f'{column:>20}' for column in columns) + '   refused in [ms]')
+    columns = (
+        *('refused_infeasible', 'infeasible_while_waiting', 'would_have_been_met'),
+        *('at_no_cost', 'killed', 'skipped'),
+    )
+    heads = ''.join(f'{column:>26}' for column in columns)
+    print(f'\n{"":32}{heads}   refused in [ms]')
     for arm in ARMS:
         cells = admission[arm.name]
         times = cells['time_to_infeasible_ms']
         print(
             f'{arm.name:32}'
-            + ''.join(f'{cells[column]:>20}' for column in columns)
+            + ''.join(f'{cells[column]:>26}' for column in columns)
             + f'   p50 {times["p50"]}, p99 {times["p99"]}'
         )
