@@ -14,8 +14,9 @@ DEFINITION = (
     'arm admitted and this one; service times as measured in the run, of those that were not '
     'answered as measured one at a time before. at_no_cost: nor would another query have been '
     'lost that is served in time without it. answered_without_admission: the same query was '
-    'answered in time in the arm no_admission, which has the queue order of edf only. false admission: a '
-    'query that was admitted, and ended as KILLED or SKIPPED. The totals are those of the arms with admission, edf and fifo.'
+    'answered in time in the arm no_admission, which has the queue order of edf only. false '
+    'admission: a query that was admitted, and ended as KILLED or SKIPPED. The totals are those '
+    'of the arms with admission, edf and fifo.'
 )
 _RESERVE_S = 0.02
 _AT_ONCE_MS = 100.0
