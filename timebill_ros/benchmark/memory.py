@@ -16,9 +16,9 @@ from timebill_ros.benchmark.short_queries import short_queries
 from timebill_ros.benchmark.silent_subscriber import silent_subscriber
 from timebill_ros.benchmark.slope import slope_with_interval
 
-QUERIES = 6000
-WARM_UP = 1000
-"""So many queries are asked before the memory is looked at."""
+QUERIES = 10000
+WARM_UP = 4000
+"""So many queries are asked before a line is fitted: the middleware's pools fill until then."""
 _BATCH = 20
 _SAMPLE_EVERY = 100
 _ORPHANS_S = 1.0

@@ -24,6 +24,7 @@ _QOS = QoSProfile(
 _PATIENCE_S = 5.0
 """A reply that has not come so long after its deadline is not waited for any more."""
 _LONGEST_WAIT_S = 60.0
+_SETTLE_S = 0.5
 
 
 class PlannerNode(Node):
@@ -63,6 +64,9 @@ class PlannerNode(Node):
             and self._misses.get_publisher_count()
         ):
             time.sleep(0.05)
+        # Whether the node's publishers have found us cannot be seen from here. Before they have,
+        # a reply comes up to a second late, by repetition.
+        time.sleep(_SETTLE_S)
 
     def publish(self, asks: list[dict[str, object]]) -> list[Record]:
         """Publish queries, each at its time, those of the same one right after the other."""
