@@ -16,7 +16,11 @@ _OVERHEAD_S = 0.03
 
 @dataclass(frozen=True)
 class Arm:
-    """How the node is set: the parameters queue_order and admission."""
+    """How the node is set: the parameters queue_order and admission.
+
+    Nothing turns admission off altogether: also by 'alone', what can no longer be met by itself is
+    refused; but only once it has waited until then.
+    """
 
     name: str
     queue_order: str

@@ -16,7 +16,7 @@ from timebill_ros.benchmark.short_queries import short_queries
 from timebill_ros.benchmark.silent_subscriber import silent_subscriber
 from timebill_ros.benchmark.slope import slope_with_interval
 
-QUERIES = 10000
+QUERIES = 9200
 WARM_UP = 4000
 """So many queries are asked before a line is fitted: the middleware's pools fill until then."""
 _BATCH = 20
