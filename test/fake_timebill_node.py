@@ -11,6 +11,7 @@ from rclpy.node import Node
 from rclpy.qos import QoSProfile
 
 import timebill_ros.msg as msg
+import timebill_ros.srv as srv
 
 
 class FakeTimebillNode:
@@ -25,6 +26,8 @@ class FakeTimebillNode:
         self, domain: int, on_query: Callable[['FakeTimebillNode', msg.Query], None]
     ) -> None:
         self.queries: list[msg.Query] = []
+        self.cancelled: list[tuple[str, str]] = []
+        self._finds_nothing_before = 0
         self._on_query = on_query
         self._context = Context()
         rclpy.init(context=self._context, domain_id=domain)
@@ -53,6 +56,11 @@ class FakeTimebillNode:
         """Answer a query with its own prompt."""
         self.publish(msg.Response, query, text=query.prompt, deadline_met=True)
 
+    def offer_cancel(self, finds_nothing_before: int = 0) -> None:
+        """Offer the service that withdraws queries; the first few requests find none."""
+        self._finds_nothing_before = finds_nothing_before
+        self.node.create_service(srv.CancelQuery, '~/cancel', self._cancel)
+
     def close(self) -> None:
         """Be gone; what has not been replied to never will be."""
         self._executor.shutdown(timeout_sec=1.0)
@@ -63,3 +71,14 @@ class FakeTimebillNode:
     def _take(self, query: msg.Query) -> None:
         self.queries.append(query)
         self._on_query(self, query)
+
+    def _cancel(
+        self, request: srv.CancelQuery.Request, response: srv.CancelQuery.Response
+    ) -> srv.CancelQuery.Response:
+        self.cancelled.append((request.asker, request.id))
+        found = [query for query in self.queries if query.id == request.id]
+        response.success = len(self.cancelled) > self._finds_nothing_before and bool(found)
+        if response.success:
+            reason = msg.DeadlineMiss.CANCELLED
+            self.publish(msg.DeadlineMiss, found[0], reason=reason, detail='on request')
+        return response

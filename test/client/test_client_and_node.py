@@ -32,6 +32,11 @@ def test_an_answer_a_miss_and_the_nodes_end(running: tuple[NodeProcess, Planner]
     miss = client.ask('Tell a long story.', 1.0, max_new_tokens=4000).wait()
     assert (miss.reason, miss.is_local) == ('KILLED', False)
 
+    withdrawn = client.ask('Tell a long story.', 90.0, max_new_tokens=4000)
+    client.cancel(withdrawn)  # most likely before the node has the query
+    cancelled = withdrawn.wait()
+    assert (cancelled.reason, cancelled.is_local) == ('CANCELLED', False)
+
     future = client.ask('Tell a long story.', 3.0, max_new_tokens=4000)
     node.popen.kill()
     lost = future.wait()

@@ -20,7 +20,8 @@ from rclpy.node import Node
 import timebill_ros.msg as msg
 from fake_timebill_node import FakeTimebillNode
 from planner import next_domain, wait_until
-from timebill_ros.client import Reply, ReplyFuture, TimeBillClient, timebill_client
+from timebill_ros.client import Reply, ReplyFuture, TimeBillClient, pending_question
+from timebill_ros.srv import CancelQuery
 
 LONG_S = 60.0  # a budget that no test waits for
 
@@ -44,6 +45,11 @@ class PlannerSide:
     def spin(self) -> 'PlannerSide':
         self._thread.start()
         return self
+
+    def wait_for_cancel(self) -> None:
+        client = self.node.create_client(CancelQuery, '/timebill/cancel')
+        assert client.wait_for_service(20.0)
+        self.node.destroy_client(client)
 
     def close(self) -> None:
         for client in self._clients:
@@ -194,7 +200,7 @@ def test_of_a_node_that_never_replies_the_miss_comes_after_the_deadline(
 def test_a_late_answer_is_awaited_under_skip_next_only(
     planner: PlannerSide, start_server: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(timebill_client, 'GRACE_S', 0.1)
+    monkeypatch.setattr(pending_question, 'GRACE_S', 0.1)
     server = start_server(hang)
     client = planner.spin().client()
     resolved(client.ask('Connected?', LONG_S))
@@ -409,7 +415,7 @@ def test_spin_until_future_complete_ends_with_the_reply(
 def test_a_node_that_is_not_spun_gets_a_miss(
     planner: PlannerSide, start_server: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(timebill_client, 'GRACE_S', 0.1)
+    monkeypatch.setattr(pending_question, 'GRACE_S', 0.1)
     start_server()
     reply = planner.client().ask('Who listens?', 0.5).wait()
     assert (reply.is_local, reply.answered) == (True, False)
@@ -468,3 +474,74 @@ def test_another_name_of_the_server_is_asked(planner: PlannerSide, start_server:
     assert resolved(near.ask('Near?', LONG_S)).answered
     assert resolved(far.ask('Far?', 0.3)).reason == 'NOT_READY'
     assert [query.asker for query in server.queries] == ['near']
+
+
+def test_a_withdrawn_question_ends_as_the_node_says(
+    planner: PlannerSide, start_server: Start
+) -> None:
+    server = start_server(hang)
+    server.offer_cancel()
+    client = planner.spin().client()
+    kept, withdrawn = client.ask('Stay', LONG_S), client.ask('Go', LONG_S)
+    wait_until(lambda: len(server.queries) == 2, 20.0, 'both queries')
+    planner.wait_for_cancel()
+    client.cancel(withdrawn)
+    reply = resolved(withdrawn)
+    assert (reply.reason, reply.is_local, reply.detail) == ('CANCELLED', False, 'on request')
+    assert not kept.done()
+    assert ('/planner', withdrawn.query_id) in server.cancelled
+
+
+def test_a_withdrawal_that_is_faster_than_its_question_is_repeated(
+    planner: PlannerSide, start_server: Start
+) -> None:
+    server = start_server(hang)
+    server.offer_cancel(finds_nothing_before=3)
+    client = planner.spin().client()
+    resolved(client.ask('Connected?', LONG_S))
+    planner.wait_for_cancel()
+    future = client.ask('Go', LONG_S)
+    client.cancel(future)
+    assert resolved(future).reason == 'CANCELLED'
+    assert server.cancelled == [('/planner', future.query_id)] * 4
+
+
+def test_without_the_service_a_question_is_cancelled_here(
+    planner: PlannerSide, start_server: Start
+) -> None:
+    server = start_server(hang)
+    client = planner.spin().client()
+    resolved(client.ask('Connected?', LONG_S))
+    future = client.ask('Go', LONG_S)
+    client.cancel(future)
+    reply = resolved(future)
+    assert (reply.reason, reply.is_local) == ('CANCELLED', True)
+    assert 'no service' in reply.detail
+    wait_until(lambda: len(server.queries) == 2, 20.0, 'the query')
+
+
+def test_a_question_that_was_not_sent_is_cancelled_here_and_never_sent(
+    planner: PlannerSide, start_server: Start
+) -> None:
+    client = planner.spin().client()
+    future = client.ask('Is anybody there?', LONG_S)
+    client.cancel(future)
+    reply = resolved(future)
+    assert (reply.reason, reply.is_local) == ('CANCELLED', True)
+    assert 'before it was sent' in reply.detail
+    server = start_server()
+    resolved(client.ask('And now?', LONG_S))
+    assert [query.prompt for query in server.queries] == ['And now?']
+
+
+def test_a_reply_stands_when_its_question_is_withdrawn(
+    planner: PlannerSide, start_server: Start
+) -> None:
+    server = start_server()
+    server.offer_cancel()
+    client = planner.spin().client()
+    future = client.ask('Done?', LONG_S)
+    resolved(future)
+    client.cancel(future)
+    assert resolved(future).text == 'Done?'
+    assert server.cancelled == []

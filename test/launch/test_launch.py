@@ -1,5 +1,6 @@
 """The launch file, through the real launch: bring-up, arguments, namespaces, clean exit."""
 
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,6 +25,7 @@ from launch_ros.substitutions import FindPackageShare  # noqa: E402
 import timebill_ros.msg as msg  # noqa: E402
 from lifecycle_manager import LifecycleManager  # noqa: E402
 from planner import START_TIMEOUT_S, Planner, next_domain, wait_until  # noqa: E402
+from timebill_ros.client import TimeBillClient  # noqa: E402
 
 
 @dataclass
@@ -115,6 +117,27 @@ def test_a_launched_node_serves_and_exits_cleanly(launched: Launched) -> Iterato
     yield
     assert launched.exit_codes == [0]
     assert not any(worker.is_running() for worker in workers)
+
+
+@pytest.mark.launch(fixture=one_node)
+def test_a_launched_node_withdraws_a_query(launched: Launched) -> Iterator[None]:
+    planner = Planner(launched.domain)
+    try:
+        planner.wait_until_serving()
+        client = TimeBillClient(planner.node)
+        writes = threading.Event()
+        future = client.ask(
+            'Tell a long story.', 90.0, max_new_tokens=4000, on_chunk=lambda _: writes.set()
+        )
+        assert writes.wait(30.0)
+        client.cancel(future)
+        reply = future.wait()
+        assert (reply.reason, reply.is_local) == ('CANCELLED', False)
+        client.close()
+    finally:
+        planner.close()
+    yield
+    assert launched.exit_codes == [0]
 
 
 @pytest.mark.launch(fixture=one_node)

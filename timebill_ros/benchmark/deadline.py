@@ -2,7 +2,8 @@
 
 The real node, with its built-in model, is asked by a process of its own over the public topics:
 one query at a time, with a full queue, in bursts, and 1,000 at once; on the machine as it is, and
-while a process at the same priority keeps every core busy, in turns.
+while a process at the same priority keeps every core busy, in turns. Then under load, by every
+overrun policy and queue order (load.py); with planners that fail (memory.py); and idle (idle.py).
 """
 
 import contextlib
@@ -11,9 +12,15 @@ import sys
 import time
 from pathlib import Path
 
+from timebill_ros.benchmark.contract import count_violations, violations
 from timebill_ros.benchmark.deadline_plot import plot
 from timebill_ros.benchmark.deadline_summary import summarise
+from timebill_ros.benchmark.idle import measure_idle
+from timebill_ros.benchmark.load import run_load
+from timebill_ros.benchmark.load_summary import summarise_load
+from timebill_ros.benchmark.load_table import print_load_table
 from timebill_ros.benchmark.machine import describe_machine
+from timebill_ros.benchmark.memory import run_memory, summarise_memory
 from timebill_ros.benchmark.node_process import cpu_hog, private_domain, running_node
 from timebill_ros.benchmark.planner import Ask, Planner
 from timebill_ros.benchmark.query_mix import QueryMix, Section
@@ -40,16 +47,32 @@ def main() -> int:
     environment = private_domain()
     with running_node(environment) as node, Planner(environment) as planner:
         _wait_until_ready(planner)
+        idle_node = measure_idle(node.pid)
         _ask_everything(planner)
+        load = run_load(planner, SEED)
+        memory = run_memory(environment, node.pid, planner, SEED)
         records, stray = planner.finish()
     by_condition = {
         condition: [record for record in records if record.id.startswith(condition)]
         for condition in CONDITIONS
     }
     idle, loaded = (summarise(by_condition[condition]) for condition in CONDITIONS)
+    load_results = load.results(records)
+    under_load = summarise_load(load, load_results, SEED)
+    of_memory = summarise_memory(memory)
+    found = [
+        *(violations(record) for condition in CONDITIONS for record in by_condition[condition]),
+        *(result.violations for result in load_results),
+        *memory.violations,
+    ]
     result = {
         **idle,
         'loaded': loaded,
+        'contract_violations': sum(map(bool, found)),
+        'violations': count_violations(found),
+        **under_load,
+        'idle': idle_node,
+        **of_memory,
         'stray_replies': stray,
         'node_exit_status': node.returncode,
         'seed': SEED,
@@ -58,8 +81,9 @@ def main() -> int:
     }
     RESULTS.mkdir(exist_ok=True)
     (RESULTS / 'deadline.json').write_text(json.dumps(result, indent=2) + '\n')
-    plot(by_condition, RESULTS / 'deadline.png')
+    plot(by_condition, result, RESULTS / 'deadline.png')
     _print_table({'idle': idle, 'loaded': loaded})
+    print_load_table(result)
     print(f'{RESULTS / "deadline.json"}, deadline.png; {result["run_time_s"]} s')
     return 0
 

@@ -1,11 +1,14 @@
-"""Draws the deadline benchmark: how early kills are, how long refusals take."""
+"""Draws the deadline benchmark: how early kills are, how long refusals take, what load does."""
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import matplotlib
 import numpy as np
 
 from timebill_ros.benchmark.deadline_summary import REFUSALS, kill_earliness_ms, refusal_ms
+from timebill_ros.benchmark.load_plot import draw_goodput, draw_memory
 from timebill_ros.benchmark.planner import Record
 
 matplotlib.use('Agg')
@@ -16,15 +19,19 @@ from matplotlib.axes import Axes
 _COLOURS = {'idle': 'tab:blue', 'loaded': 'tab:orange'}
 
 
-def plot(by_condition: dict[str, list[Record]], path: Path) -> None:
+def plot(by_condition: dict[str, list[Record]], result: Mapping[str, Any], path: Path) -> None:
     """Write the figure.
 
     Arguments:
         by_condition: the records under 'idle' and 'loaded'.
+        result: the JSON's content.
     """
-    figure, (left, right) = plt.subplots(1, 2, figsize=(11, 5), layout='constrained')
-    _draw_kills(left, by_condition)
-    _draw_refusals(right, by_condition)
+    figure, axes = plt.subplots(2, 2, figsize=(11, 9.5), layout='constrained')
+    (kills, refusals), (goodput, memory) = axes
+    _draw_kills(kills, by_condition)
+    _draw_refusals(refusals, by_condition)
+    draw_goodput(goodput, result)
+    draw_memory(memory, result)
     figure.savefig(path, dpi=120)
     plt.close(figure)
 

@@ -1,4 +1,4 @@
-"""The topics between a planner's node and the node that answers."""
+"""The topics, and the service, between a planner's node and the node that answers."""
 
 import contextlib
 import time
@@ -7,8 +7,10 @@ from collections.abc import Callable
 from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
 from rclpy.node import Node
 from rclpy.qos import QoSProfile
+from rclpy.task import Future
 
 from timebill_ros.msg import DeadlineMiss, Query, Response, ResponseChunk
+from timebill_ros.srv import CancelQuery
 
 SETTLE_S = 0.2
 """Whether the server's publishers have found us cannot be seen from here: they get this time."""
@@ -18,7 +20,7 @@ class Connection:
     """Publishes queries and hears replies. Not thread-safe, but for the callbacks.
 
     Arguments:
-        node: the planner's; the publisher and the subscriptions are added to it.
+        node: the planner's; the publisher, subscriptions and a service's client are added to it.
         server: name of the node that answers; names are remapped as any.
         on_reply: called with each Response and DeadlineMiss of the server, whoever asked.
         on_chunk: called with each ResponseChunk, in their order.
@@ -49,6 +51,9 @@ class Connection:
             )
         ]
         self._publisher = node.create_publisher(Query, f'{server}/query', QoSProfile(depth=1000))
+        self._canceller = node.create_client(
+            CancelQuery, f'{server}/cancel', callback_group=MutuallyExclusiveCallbackGroup()
+        )
         self._reply_topics = [subscription.topic_name for subscription in self._subscriptions]
         self._matched_at_s: float | None = None
         self.query_topic: str = self._publisher.topic_name
@@ -67,8 +72,18 @@ class Connection:
         with contextlib.suppress(RuntimeError):  # rclpy's
             self._publisher.publish(query)
 
+    def cancel(self, asker: str, query_id: str) -> Future | None:
+        """Request that a query be withdrawn; None: there is no service to ask."""
+        try:
+            if not self._canceller.service_is_ready():
+                return None
+            return self._canceller.call_async(CancelQuery.Request(asker=asker, id=query_id))
+        except RuntimeError:  # rclpy's, when the planner's node or the context is gone
+            return None
+
     def close(self) -> None:
-        """Take publisher and subscriptions off the node."""
+        """Take all that was added off the node."""
+        self._node.destroy_client(self._canceller)
         for subscription in self._subscriptions:
             self._node.destroy_subscription(subscription)
         self._node.destroy_publisher(self._publisher)

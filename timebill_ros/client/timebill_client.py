@@ -8,40 +8,16 @@ import time
 import uuid
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from rclpy.node import Node
 
 from timebill_ros.client.connection import Connection
+from timebill_ros.client.pending_question import PendingQuestion
+from timebill_ros.client.question_check import check_question
 from timebill_ros.client.reply import Reply, ReplyFuture
 from timebill_ros.msg import DeadlineMiss, Query, Response, ResponseChunk
 
-GRACE_S = 1.0
-"""No reply so long after the deadline: there is nobody to send one."""
-LATE_GRACE_S = 60.0
-"""The same for a query with the overrun policy SKIP_NEXT, which may be answered late."""
 _PERIOD_S = 0.05
-_LONGEST_BUDGET_S = 2**31 - 1
-_POLICIES = (Query.DEFAULT, Query.KILL, Query.SKIP_NEXT, Query.PARTIAL)
-
-
-@dataclass
-class _Pending:
-    """A question without a reply; times on the monotonic clock."""
-
-    query: Query
-    future: ReplyFuture
-    on_chunk: Callable[[str], None] | None
-    deadline_s: float
-    is_sent: bool = False
-
-    @property
-    def due_s(self) -> float:
-        """When a reply is no longer waited for; to what was never sent, none can come."""
-        if not self.is_sent:
-            return self.deadline_s
-        is_late_allowed = self.query.overrun_policy == Query.SKIP_NEXT
-        return self.deadline_s + (LATE_GRACE_S if is_late_allowed else GRACE_S)
 
 
 class TimeBillClient:
@@ -62,8 +38,8 @@ class TimeBillClient:
         # Planners in other processes may have the same name: their ids differ all the same.
         self._prefix, self._numbers = uuid.uuid4().hex[:12], itertools.count(1)
         self._changed = threading.Condition()
-        self._pending: dict[str, _Pending] = {}
-        self._unsent: deque[_Pending] = deque()
+        self._pending: dict[str, PendingQuestion] = {}
+        self._unsent: deque[PendingQuestion] = deque()
         self._is_closed = False
         self._connection = Connection(node, server, self._on_reply, self._on_chunk)
         self._keeper = threading.Thread(target=self._keep, name='timebill_client', daemon=True)
@@ -100,7 +76,7 @@ class TimeBillClient:
             RuntimeError: the client is closed.
         """
         deadline_s = time.monotonic() + time_budget
-        _check(prompt, system_prompt, time_budget, max_new_tokens, overrun_policy)
+        check_question(prompt, system_prompt, time_budget, max_new_tokens, overrun_policy)
         query = Query(
             asker=self._asker,
             id=f'{self._prefix}-{next(self._numbers)}',
@@ -113,7 +89,7 @@ class TimeBillClient:
         seconds, nanoseconds = divmod(max(1, round(time_budget * 1e9)), 10**9)
         query.time_budget.sec, query.time_budget.nanosec = seconds, nanoseconds
         future = ReplyFuture(query.id, self._node.executor)
-        pending = _Pending(query, future, on_chunk, deadline_s)
+        pending = PendingQuestion(query, future, on_chunk, deadline_s)
         with self._changed:
             if self._is_closed:
                 raise RuntimeError('the client is closed')
@@ -122,6 +98,26 @@ class TimeBillClient:
             self._send()
             self._changed.notify()
         return future
+
+    def cancel(self, future: ReplyFuture) -> None:
+        """Withdraw a question; return at once. One that has its reply is left as it is.
+
+        The future still resolves: with the CANCELLED that the node publishes, or with the reply
+        that was faster. If the question was not sent, or the node has no service to cancel it, it
+        resolves here, with a CANCELLED that is local.
+
+        Arguments:
+            future: as ask() returned it.
+        """
+        with self._changed:
+            pending = self._pending.get(future.query_id)
+            if pending is None:
+                return
+            is_given_up = not self._withdraw(pending)
+            if is_given_up:
+                del self._pending[future.query_id]
+        if is_given_up:
+            self._miss(pending, DeadlineMiss.CANCELLED, _why_cancelled_here(pending))
 
     def close(self) -> None:
         """End open questions as CANCELLED, and take the client off its node."""
@@ -160,13 +156,14 @@ class TimeBillClient:
                 if self._is_closed:
                     return
                 self._send()
+                self._withdraw_again()
                 given_up = self._take_given_up()
                 if not given_up:
                     self._changed.wait(self._wait_s())
             for pending in given_up:
                 self._give_up(pending)
 
-    def _take_given_up(self) -> list[_Pending]:
+    def _take_given_up(self) -> list[PendingQuestion]:
         now_s = time.monotonic() if self._node.context.ok() else math.inf
         given_up = [pending for pending in self._pending.values() if pending.due_s <= now_s]
         for pending in given_up:
@@ -180,7 +177,7 @@ class TimeBillClient:
         due_s = min((pending.due_s for pending in self._pending.values()), default=math.inf)
         return max(0.0, min(_PERIOD_S, due_s - time.monotonic()))
 
-    def _give_up(self, pending: _Pending) -> None:
+    def _give_up(self, pending: PendingQuestion) -> None:
         if not self._node.context.ok():
             self._miss(pending, DeadlineMiss.CANCELLED, 'ROS was shut down')
         elif not pending.is_sent:
@@ -201,7 +198,22 @@ class TimeBillClient:
                 pending.is_sent = True
                 self._connection.publish(pending.query)
 
-    def _miss(self, pending: _Pending, reason: int, detail: str) -> None:
+    def _withdraw(self, pending: PendingQuestion) -> bool:
+        """Request to cancel a question; return whether the node was asked. With the lock held."""
+        if pending.is_sent:
+            pending.withdrawal = self._connection.cancel(self._asker, pending.query.id)
+        return pending.withdrawal is not None
+
+    def _withdraw_again(self) -> None:
+        """Repeat requests that found nothing: they were faster than their question, or too late.
+
+        With the lock held.
+        """
+        for pending in self._pending.values():
+            if pending.is_withdrawal_in_vain:
+                self._withdraw(pending)
+
+    def _miss(self, pending: PendingQuestion, reason: int, detail: str) -> None:
         """Resolve with a miss of our own."""
         query = pending.query
         message = DeadlineMiss(
@@ -216,7 +228,7 @@ class TimeBillClient:
         message.bill.slack = pending.deadline_s - time.monotonic()
         self._resolve(pending, Reply(message, is_local=True))
 
-    def _resolve(self, pending: _Pending, reply: Reply) -> None:
+    def _resolve(self, pending: PendingQuestion, reply: Reply) -> None:
         """Resolve a future. Without the lock: its callbacks may ask again."""
         # Humble's executors raise these once they are shut down; nothing is left to run then.
         with contextlib.suppress(RuntimeError, AttributeError):
@@ -226,21 +238,7 @@ class TimeBillClient:
                 executor.wake()
 
 
-def _check(
-    prompt: str, system_prompt: str, time_budget: float, max_new_tokens: int, overrun_policy: int
-) -> None:
-    if not prompt.strip():
-        raise ValueError(f'prompt must not be empty, got {prompt!r}')
-    for name, text in (('prompt', prompt), ('system_prompt', system_prompt)):
-        try:
-            text.encode()
-        except UnicodeEncodeError as error:
-            raise ValueError(
-                f'{name} must be Unicode text, got {text[error.start]!r} at {error.start}'
-            ) from None
-    if not 0.0 < time_budget <= _LONGEST_BUDGET_S:
-        raise ValueError(f'time_budget must be in (0, {_LONGEST_BUDGET_S}] s, got {time_budget}')
-    if not 0 <= max_new_tokens < 2**32:
-        raise ValueError(f'max_new_tokens must be in [0, {2**32 - 1}], got {max_new_tokens}')
-    if overrun_policy not in _POLICIES:
-        raise ValueError(f'overrun_policy must be one of {_POLICIES}, got {overrun_policy}')
+def _why_cancelled_here(pending: PendingQuestion) -> str:
+    if not pending.is_sent:
+        return 'cancelled before it was sent'
+    return 'cancelled; the node has no service to withdraw it, and may go on with it'
