@@ -22,7 +22,7 @@ from timebill_ros.worker.protocol import Estimate, Ready
 from timebill_ros.worker.worker_client import WorkerState
 
 OK, WARN, ERROR = DiagnosticStatus.OK, DiagnosticStatus.WARN, DiagnosticStatus.ERROR
-READY = Ready('model', 'cpu', 'bfloat16', 8192, 20)
+READY = Ready('model', 'cpu', 'bfloat16', 8192, 20, 'int4', 'native avx2')
 
 
 def values(status: DiagnosticStatus) -> dict[str, str]:

@@ -60,6 +60,8 @@ def inference_status(
         'model': model,
         'device': ready.device if ready else '',
         'dtype': ready.dtype if ready else '',
+        'quantization': ready.quantization if ready else '',
+        'step': ready.step if ready else '',
         'restarts': str(restarts),
         'worker_memory_mb': f'{worker_memory_mb:.1f}',
     }
