@@ -51,6 +51,8 @@ def test_inference_is_ok_only_while_queries_are_served(
         'model': 'model',
         'device': 'cpu',
         'dtype': 'bfloat16',
+        'quantization': 'int4',
+        'step': 'native avx2',
         'restarts': '2',
         'worker_memory_mb': '321.1',
     }

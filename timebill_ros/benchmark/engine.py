@@ -25,7 +25,7 @@ RESULTS = Path(__file__).parent / 'results'
 LENGTHS = (128, 512, 1024, 2048, 4096)
 NEW_TOKENS = 65
 """The first comes from the prefill, so 64 steps."""
-ROUNDS = 4
+ROUNDS = 3
 """The first warms up and is not counted."""
 SHORT_ANSWER = (512, 64)
 MEASURED = (
