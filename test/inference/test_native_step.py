@@ -1,5 +1,7 @@
 """The compiled step, against transformers' modules: every instruction set, format and family."""
 
+from functools import cache
+
 import pytest
 import torch
 
@@ -83,6 +85,11 @@ def prompt_ids(reference):
     return ChatPrompt(reference.tokenizer).token_ids(PROMPT)
 
 
+@cache
+def loaded(dtype, quantization):
+    return load_target(BUILT_IN, device='cpu', dtype=dtype, quantization=quantization)
+
+
 @pytest.mark.parametrize('rank', range(len(INSTRUCTION_SETS)), ids=INSTRUCTION_SETS)
 @pytest.mark.parametrize(
     ('dtype', 'quantization', 'bound'),
@@ -97,7 +104,7 @@ def prompt_ids(reference):
 def test_real_logits_are_near_those_of_fp32(
     reference, prompt_ids, dtype, quantization, bound, rank
 ):
-    target = load_target(BUILT_IN, device='cpu', dtype=dtype, quantization=quantization)
+    target = loaded(dtype, quantization)
     ids = prompt_ids + random_prompt(16)
     expected = step_logits(reference.model, GenericStep(reference.model), ids, len(prompt_ids))
     step = NativeStep(target.model, target.quantized, 2, rank)

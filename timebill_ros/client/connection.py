@@ -12,8 +12,11 @@ from rclpy.task import Future
 from timebill_ros.msg import DeadlineMiss, Query, Response, ResponseChunk
 from timebill_ros.srv import CancelQuery
 
-SETTLE_S = 0.2
-"""Whether the server's publishers have found us cannot be seen from here: they get this time."""
+SETTLE_S = 0.5
+"""Whether the server's publishers have found us cannot be seen from here: they get this time.
+
+At 0.2 s, on two busy cores, a first reply was now and then published before they had.
+"""
 
 
 class Connection:

@@ -56,3 +56,6 @@ def prepack(model: Any, replaced: Container[str]) -> None:
             parent, _, attribute = name.rpartition('.')
             linear = PrepackedLinear(module, keep_weight=name not in replaced)
             setattr(model.get_submodule(parent), attribute, linear)
+    # What is left would hold the whole file of weights in memory, mapped.
+    for parameter in model.parameters():
+        parameter.data = parameter.data.clone()
