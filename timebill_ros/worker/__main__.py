@@ -31,6 +31,7 @@ def main() -> None:
     load = inbox.get()
     assert isinstance(load, Load)
 
+    import timebill_ros.inference  # noqa: F401 (before torch)
     from timebill_ros.worker.query_server import QueryServer  # torch: seconds
 
     try:
