@@ -54,14 +54,21 @@ PROMPT = (
 )
 MAX_NEW_TOKENS = 96
 GENEROUS_BUDGET_S = 60.0
-TIGHT_SHARE, IMPOSSIBLE_SHARE = 0.9, 0.3
-"""Of what the generous query took in total, and of its prefill: the demo suits any machine."""
+TIGHT_MARGIN_S, IMPOSSIBLE_SHARE = 0.5, 0.3
+"""On top of what the generous query took, and of its prefill: the demo suits any machine."""
 
 
 def questions_after(bill: Any) -> list[Question]:
     """Return the tight and the impossible question, given the generous one's bill."""
     return [
-        Question('tight', TIGHT_SHARE * bill.total_time, MAX_NEW_TOKENS, PROMPT),
+        Question(
+            'tight',
+            max(bill.predicted_prefill_time, bill.prefill_time)
+            + bill.decode_time
+            + TIGHT_MARGIN_S,
+            MAX_NEW_TOKENS,
+            PROMPT,
+        ),
         Question('impossible', IMPOSSIBLE_SHARE * bill.prefill_time, MAX_NEW_TOKENS, PROMPT),
     ]
 
