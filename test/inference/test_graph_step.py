@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from timebill_ros.inference import graph_step
+from timebill_ros.inference import decoding_step, graph_step
 from timebill_ros.inference.engine import DecodingSettings, Engine
 from timebill_ros.inference.generic_step import GenericStep
 from timebill_ros.inference.graph_step import GraphStep
@@ -40,6 +40,16 @@ def test_what_does_not_fit_takes_the_generic_step():
 
 def test_only_full_attention_on_a_gpu_is_recorded():
     assert graph_step.why_not(tiny_model('llama')) == 'the model is on cpu'
+
+
+def test_what_cannot_be_recorded_takes_the_generic_step(monkeypatch, caplog):
+    def refuse(model):
+        raise RuntimeError('operation not permitted when stream is capturing')
+
+    monkeypatch.setattr(graph_step, 'why_not', lambda model: '')
+    monkeypatch.setattr(decoding_step, 'GraphStep', refuse)
+    assert isinstance(decoding_step.decoding_step(tiny_target('gemma3')), GenericStep)
+    assert 'not permitted when stream is capturing' in caplog.text
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason='torch sees no GPU')

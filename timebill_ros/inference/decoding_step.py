@@ -1,5 +1,7 @@
 """What runs one token through the target: the fastest that computes it."""
 
+import logging
+
 import torch
 
 from timebill_ros.inference import graph_step, native_step
@@ -19,5 +21,8 @@ def decoding_step(target: TargetModel) -> DecodingStep:
     if not native_step.why_not(target.model):
         return NativeStep(target.model, target.quantized, torch.get_num_threads())
     if not graph_step.why_not(target.model):
-        return GraphStep(target.model)
+        try:
+            return GraphStep(target.model)
+        except RuntimeError as error:  # out of memory, or an operation that cannot be recorded
+            logging.warning('the step is not recorded as CUDA graphs, and slower: %s', error)
     return GenericStep(target.model)

@@ -91,7 +91,7 @@ class NativeStep:
             final_norm=self._floats(model.model.norm.weight),
             head=self._matrix(model.lm_head, 'lm_head'),
         )
-        self._logits = torch.empty(config.vocab_size)
+        self._logits = torch.empty(model.lm_head.out_features)
         self._embedding = model.model.embed_tokens.weight.detach()
         library = decoder_library.library()
         assert library is not None, 'why_not() says so'
