@@ -26,6 +26,7 @@ struct Float16 { uint16_t bits; };
 constexpr int BLOCK = 32;      // rows that are multiplied together
 constexpr int GROUP = 32;      // columns that share a scale
 constexpr int MAX_HEAD = 256;  // elements
+constexpr int SPINS = 2000;    // some 30 microseconds
 constexpr int INT4_GROUP_BYTES = BLOCK * (GROUP / 2 + 4);
 constexpr int INT8_GROUP_BYTES = BLOCK * (GROUP + 2);
 
@@ -122,12 +123,16 @@ struct Step {
     if (waiting.fetch_add(1, std::memory_order_acq_rel) == count - 1) {
       waiting.store(0, std::memory_order_relaxed);
       round.store(current + 1, std::memory_order_release);
+      round.notify_all();
       return;
     }
-    for (int spins = 0; round.load(std::memory_order_acquire) == current; ++spins) {
+    // The others are usually there within microseconds. If not, a neighbour has one's core: a thread that goes on
+    // spinning uses up its share of its own, and is then waited for in its turn.
+    for (int spins = 0; spins < SPINS; ++spins) {
+      if (round.load(std::memory_order_acquire) != current) return;
       relax();
-      if (spins > 4000) std::this_thread::yield();  // a neighbour has the other's core
     }
+    round.wait(current, std::memory_order_acquire);
   }
 };
 
