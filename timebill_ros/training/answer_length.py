@@ -2,6 +2,7 @@
 
 import platform
 import time
+from contextlib import nullcontext
 from dataclasses import dataclass
 
 import numpy
@@ -15,6 +16,7 @@ from timebill_ros.inference.chat_prompt import ChatPrompt
 from timebill_ros.inference.engine import DecodingSettings, Engine
 from timebill_ros.inference.interrupt import Interrupt
 from timebill_ros.inference.model_loader import load_target
+from timebill_ros.inference.prefill_states import PrefillStates
 from timebill_ros.training.length_file import LengthKey, LengthRecord
 from timebill_ros.training.prompt import Prompt
 
@@ -72,19 +74,25 @@ def length_key(engine: Engine, max_new_tokens: int) -> LengthKey:
 
 
 def answered(
-    engine: Engine, chat: ChatPrompt, prompt: Prompt, max_new_tokens: int
+    engine: Engine,
+    chat: ChatPrompt,
+    prompt: Prompt,
+    max_new_tokens: int,
+    states: PrefillStates | None = None,
 ) -> LengthRecord | None:
     """Answer a prompt greedily; None: the longest answer would not fit behind it.
 
     Arguments:
         chat: of the engine's tokenizer.
         max_new_tokens: N_max.
+        states: new; reads what is prefilled.
     """
     token_ids = chat.token_ids(prompt.text)
     if len(token_ids) + max_new_tokens > engine.target.context_length:
         return None
     start_s = time.monotonic()
-    prefilled = engine.prefill(token_ids, max_new_tokens, _NEVER)
+    with states.reading() if states else nullcontext():
+        prefilled = engine.prefill(token_ids, max_new_tokens, _NEVER)
     prefill_end_s = time.monotonic()
     tokens, last = 0, FinishReason.LENGTH
     for _, reason in engine.decode(prefilled, max_new_tokens, _NEVER):

@@ -14,7 +14,8 @@ from pathlib import Path
 from timebill_ros.inference.chat_prompt import ChatPrompt
 from timebill_ros.inference.engine import Engine
 from timebill_ros.inference.gguf_cache import cache_folder
-from timebill_ros.inference.model_loader import BUILT_IN
+from timebill_ros.inference.model_loader import BUILT_IN, TargetModel
+from timebill_ros.inference.prefill_states import PrefillStates
 from timebill_ros.progress import Progress
 from timebill_ros.training.answer_length import Serving, answered, length_key, served_engine
 from timebill_ros.training.length_agreement import length_agreement
@@ -29,10 +30,11 @@ from timebill_ros.training.length_summary import summary
 from timebill_ros.training.prompt import Prompt
 from timebill_ros.training.prompt_packages import PACKAGES, fetched
 from timebill_ros.training.prompt_set import prompt_set
+from timebill_ros.training.state_file import StateFile, state_layers
 
 LEAST_MAX_NEW_TOKENS = 16
 AGAIN_PROMPTS = 200
-FILE, AGAIN_FILE = 'lengths.jsonl', 'lengths-again.jsonl'
+FILE, AGAIN_FILE, STATES_FILE = 'lengths.jsonl', 'lengths-again.jsonl', 'states.f16'
 
 
 def collect(
@@ -41,13 +43,17 @@ def collect(
     lengths: LengthFile,
     max_new_tokens: int,
     may_go_on: Callable[[], bool],
+    states: StateFile | None = None,
 ) -> int:
     """Answer the prompts that a file does not have yet; return how many were too long to be asked.
 
     Arguments:
         lengths: each record is added when its answer is complete.
         may_go_on: asked before each prompt.
+        states: gets what the target's layers make of each prompt.
     """
+    model = engine.target.model
+    layers = state_layers(model.config.get_text_config().num_hidden_layers)
     known = {record.sha256 for record in lengths.records}
     chat = ChatPrompt(engine.target.tokenizer)
     too_long = 0
@@ -56,10 +62,13 @@ def collect(
         for prompt in todo:
             if not may_go_on():
                 break
-            record = answered(engine, chat, prompt, max_new_tokens)
+            read = PrefillStates(model, layers) if states else None
+            record = answered(engine, chat, prompt, max_new_tokens, read)
             if record is None:
                 too_long += 1
             else:
+                if states and read:
+                    states.add(read.values().numpy())
                 lengths.add(record)
             progress.advance(1, _said(prompt, record))
     return too_long
@@ -70,6 +79,12 @@ def other_numerics(key: LengthKey) -> tuple[str, str]:
     if key.quantization != 'none':
         return key.dtype, 'none'
     return ('float32' if key.dtype != 'float32' else 'bfloat16'), 'none'
+
+
+def state_shape(target: TargetModel) -> tuple[int, int, int]:
+    """Return the shape of a prompt's states: (layers, 2, hidden)."""
+    config = target.model.config.get_text_config()
+    return len(state_layers(config.num_hidden_layers)), 2, int(config.hidden_size)
 
 
 def default_folder(key: LengthKey) -> Path:
@@ -108,8 +123,13 @@ def _run(options: argparse.Namespace) -> int:
         del engine
         return _run_again(options, key, serving, folder, prompts)
     some = prompts if options.limit is None else prompts[: options.limit]
-    with LengthFile(folder / FILE, key) as lengths:
-        _collect_until_told(engine, some, lengths, options)
+    with (
+        LengthFile(folder / FILE, key) as lengths,
+        StateFile(
+            folder / STATES_FILE, state_shape(engine.target), len(lengths.records)
+        ) as states,
+    ):
+        _collect_until_told(engine, some, lengths, options, states)
         print(summary(lengths.records, prompts))
     print(folder / FILE)
     return 0
@@ -147,7 +167,11 @@ def _run_again(
 
 
 def _collect_until_told(
-    engine: Engine, prompts: Sequence[Prompt], lengths: LengthFile, options: argparse.Namespace
+    engine: Engine,
+    prompts: Sequence[Prompt],
+    lengths: LengthFile,
+    options: argparse.Namespace,
+    states: StateFile | None = None,
 ) -> None:
     end_s = time.monotonic() + options.time_limit
     with EndsAfterThis() as ends:
@@ -157,6 +181,7 @@ def _collect_until_told(
             lengths,
             options.max_new_tokens,
             lambda: not ends.told and time.monotonic() < end_s,
+            states,
         )
     if too_long:
         print(

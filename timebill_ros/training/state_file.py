@@ -1,0 +1,66 @@
+"""The target's states of the collected prompts on disk: row by row beside the lengths."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from types import TracebackType
+
+import numpy as np
+
+
+def state_layers(depth: int) -> list[int]:
+    """Return the layers whose states are kept: every eighth part of the model's depth."""
+    return sorted({max(1, round(depth * part / 8)) for part in range(1, 8)})
+
+
+class StateFile:
+    """A file that rows are added to, one for each record of the lengths. A context manager.
+
+    Arguments:
+        path: made if absent; rows beyond the given number are dropped.
+        shape: of a row; stored in fp16.
+        rows: how many lengths there are already.
+
+    Errors:
+        ValueError: there are fewer rows than lengths; one sentence.
+    """
+
+    def __init__(self, path: Path, shape: Sequence[int], rows: int) -> None:
+        row_bytes = 2 * int(np.prod(shape))
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._file = path.open('ab')
+        found = self._file.tell() // row_bytes
+        if found < rows:
+            raise ValueError(
+                f'{path} has {found} rows for {rows} lengths: remove both files, or name another '
+                'folder'
+            )
+        self._file.truncate(rows * row_bytes)
+
+    def __enter__(self) -> 'StateFile':
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._file.close()
+
+    def add(self, states: np.ndarray) -> None:
+        """Append a row; the lengths' record is to follow."""
+        self._file.write(states.astype(np.float16).tobytes())
+        self._file.flush()
+
+
+def read_states(path: Path, shape: Sequence[int], rows: int) -> np.ndarray:
+    """Return (rows, *shape), fp32.
+
+    Errors:
+        ValueError: there are fewer rows than lengths; one sentence.
+    """
+    values = np.fromfile(path, np.float16) if path.exists() else np.zeros(0, np.float16)
+    wanted = rows * int(np.prod(shape))
+    if len(values) < wanted:
+        raise ValueError(f'{path} has no states for {rows} lengths: collect them again')
+    return values[:wanted].reshape(rows, *shape).astype(np.float32)
