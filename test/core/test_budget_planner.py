@@ -6,7 +6,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from timebill_ros.core.budget_planner import BudgetPlanner
-from timebill_ros.core.length_predictor import LongestResponse
 from timebill_ros.core.plan import Plan
 from timebill_ros.core.planner_settings import PlannerSettings
 from timebill_ros.core.time_model import TimeModel
@@ -186,8 +185,7 @@ def test_pessimistic_length(factor, expected, limit, longest):
 
 
 def test_want_of_a_prediction_counts_with_the_longest_response():
-    longest = LongestResponse().predict('prompt', 500, 77)
-    assert PLANNER.plan(500, 77) == PLANNER.plan(500, 77, predicted_response_tokens=longest)
+    assert PLANNER.plan(500, 77) == PLANNER.plan(500, 77, predicted_response_tokens=77)
 
 
 @pytest.mark.parametrize('remaining', [0.0, -3.0, -math.inf])

@@ -9,13 +9,13 @@ from tokenizers import Tokenizer
 from timebill_ros.core.bill import Bill
 from timebill_ros.core.budget_planner import BudgetPlanner
 from timebill_ros.core.deadline import Deadline
-from timebill_ros.core.length_predictor import LongestResponse
 from timebill_ros.core.outcome import FinishReason
 from timebill_ros.core.planner_settings import PlannerSettings
 from timebill_ros.core.time_model import TimeModel
 from timebill_ros.inference.chat_prompt import ChatPrompt
 from timebill_ros.inference.engine import DecodingSettings, Engine
 from timebill_ros.inference.interrupt import Interrupt
+from timebill_ros.inference.length_predictor import NoPredictor
 from timebill_ros.inference.model_loader import BUILT_IN, load_target
 from timebill_ros.inference.pipeline import Generation, Listener, Question, answer
 from timebill_ros.inference.text_stream import TextStream
@@ -39,7 +39,7 @@ def run(
     generation = answer(
         engine,
         planner,
-        LongestResponse(),
+        NoPredictor(),
         TextStream(Tokenizer.from_str(tokenizer.backend_tokenizer.to_str())),
         Question(PROMPT, ChatPrompt(tokenizer).token_ids(PROMPT), max_new_tokens),
         Interrupt(Deadline(budget_s, lambda: 0.0)),

@@ -22,7 +22,7 @@ from timebill_ros.worker.protocol import Estimate, Ready
 from timebill_ros.worker.worker_client import WorkerState
 
 OK, WARN, ERROR = DiagnosticStatus.OK, DiagnosticStatus.WARN, DiagnosticStatus.ERROR
-READY = Ready('model', 'cpu', 'bfloat16', 8192, 20, 'int4', 'native avx2')
+READY = Ready('model', 'cpu', 'bfloat16', 8192, 20, 'int4', 'native avx2', 'none')
 
 
 def values(status: DiagnosticStatus) -> dict[str, str]:
@@ -53,6 +53,7 @@ def test_inference_is_ok_only_while_queries_are_served(
         'dtype': 'bfloat16',
         'quantization': 'int4',
         'step': 'native avx2',
+        'length_predictor': 'none',
         'restarts': '2',
         'worker_memory_mb': '321.1',
     }

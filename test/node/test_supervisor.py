@@ -21,7 +21,7 @@ from timebill_ros.node.supervisor import Supervisor
 from timebill_ros.node.timebill_node import TimebillNode
 from timebill_ros.worker.protocol import Estimate, Ready, Recalibrate
 
-READY = Ready('model', 'cpu', 'float32', 100, 16, 'none', 'transformers')
+READY = Ready('model', 'cpu', 'float32', 100, 16, 'none', 'transformers', 'none')
 END = Miss(MissReason.CANCELLED, 'end')
 
 

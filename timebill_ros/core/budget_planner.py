@@ -88,6 +88,10 @@ class BudgetPlanner:
             prefill_time_s + remaining_s,
         )
 
+    def prefill_time_s(self, prompt_tokens: int) -> float:
+        """Return how long a prefill is expected to take; infinite without a time model [s]."""
+        return math.inf if self.time_model is None else self.time_model.t_prefill(prompt_tokens)
+
     def is_feasible(
         self,
         prompt_tokens: int,

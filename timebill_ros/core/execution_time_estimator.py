@@ -95,6 +95,19 @@ def fit(
     return TimeFit(model, prefill, step, eviction, len(generations))
 
 
+def fit_prefill(prefills: Sequence[Sample]) -> TimeModel:
+    """Fit a, b and c alone; all other coefficients are 0.
+
+    Arguments:
+        prefills: at least 3 different lengths.
+
+    Raises:
+        ValueError: too few different lengths.
+    """
+    (a, b, c), _ = _fit_curve('prefills', prefills, (2, 1, 0))
+    return TimeModel(a, b, c, 0.0, 0.0)
+
+
 def _fit_curve(
     name: str,
     samples: Sequence[Sample],

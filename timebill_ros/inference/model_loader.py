@@ -10,7 +10,7 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from timebill_ros.inference import attention, model_quantization
-from timebill_ros.inference.gguf_cache import converted_folder
+from timebill_ros.inference.gguf_cache import converted_folder, file_hash
 from timebill_ros.inference.model_quantization import Quantized
 from timebill_ros.inference.prepacked_linear import prepack
 
@@ -35,7 +35,7 @@ class TargetModel:
         tokenizer: its fast tokenizer, with a chat template.
         stop_token_ids: any of these ends an answer.
         context_length: prompt and response together fit in this many tokens.
-        weights_hash: tells other weights of the same name and shape apart.
+        weights_hash: tells other weights of the same name and shape apart, whatever the dtype.
         repetition_penalty: what suits this model, for those who do not choose one.
         quantized: weights that the decoding step reads in 4 or 8 bits.
     """
@@ -77,10 +77,11 @@ def load_target(
     torch_dtype = _choose_dtype(dtype, torch_device)
     location = _locate(source)
     is_local = isinstance(location, Path)
+    gguf = location if isinstance(location, Path) and location.is_file() else None
     try:
         # Nothing is looked up on a network unless the user names a hub model.
-        if is_local and location.is_file():
-            location = converted_folder(location, torch_dtype)
+        if gguf is not None:
+            location = converted_folder(gguf, torch_dtype)
         tokenizer = AutoTokenizer.from_pretrained(str(location), local_files_only=is_local)
         model = AutoModelForCausalLM.from_pretrained(
             str(location),
@@ -109,7 +110,7 @@ def load_target(
         tokenizer=tokenizer,
         stop_token_ids=_stop_token_ids(model, tokenizer),
         context_length=int(model.config.get_text_config().max_position_embeddings),
-        weights_hash=_weights_hash(model.config),
+        weights_hash=file_hash(gguf) if gguf is not None else _weights_hash(model.config),
         repetition_penalty=_repetition_penalty(source, model),
         device=torch_device,
         dtype=torch_dtype,

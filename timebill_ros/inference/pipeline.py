@@ -6,10 +6,10 @@ from dataclasses import dataclass, replace
 
 from timebill_ros.core.bill import Bill
 from timebill_ros.core.budget_planner import BudgetPlanner
-from timebill_ros.core.length_predictor import LengthPredictor
 from timebill_ros.core.outcome import FinishReason
 from timebill_ros.inference.engine import Engine
 from timebill_ros.inference.interrupt import Interrupt, InterruptedGenerationError
+from timebill_ros.inference.length_predictor import LengthPredictor
 from timebill_ros.inference.text_stream import TextStream
 
 
@@ -57,6 +57,7 @@ def answer(
 
     Arguments:
         planner: with the time model as it stands now.
+        predictor: reads beside the prefill; what it takes longer is billed, and planned without.
         stream: new for each answer.
         interrupt: cuts the generation off, at the deadline less the reserve or before.
         listener: told of progress.
@@ -66,15 +67,18 @@ def answer(
     bill, reason, tokens = Bill(prompt_tokens=prompt_tokens), None, 0
     watch = _Stopwatch()
     try:
-        predicted = predictor.predict(question.prompt, prompt_tokens, max_new_tokens)
-        prefilled = engine.prefill(question.token_ids, max_new_tokens, interrupt)
+        expected_s = planner.prefill_time_s(prompt_tokens)
+        with predictor.beside_prefill(question.prompt, question.token_ids, expected_s) as reading:
+            prefilled = engine.prefill(question.token_ids, max_new_tokens, interrupt)
         bill = replace(bill, prefill_time=watch.lap_s())
+        length = reading.distribution()
+        bill = replace(bill, predictor_time=watch.lap_s())
 
         plan = planner.plan_after_prefill(
             prompt_tokens,
             max_new_tokens,
             prefill_time_s=bill.prefill_time,
-            predicted_response_tokens=predicted,
+            predicted_response_tokens=length and length.predicted_tokens(max_new_tokens),
             remaining_s=interrupt.deadline.remaining_s(),
         )
         bill = bill.with_plan(plan)

@@ -1,6 +1,6 @@
 """What some of the target's layers make of a prompt, read while the prompt is prefilled."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -13,18 +13,29 @@ class PrefillStates:
     Arguments:
         model: a decoder-only transformers model.
         layers: behind which layers, counted from 1, rising.
+        prompt_tokens: how many tokens there are to be read, in chunks or at once.
+        read: called with (layers, 2, hidden), fp32, on the model's device, as soon as the last of
+            the layers has read the last of the tokens: before the layers above it have.
     """
 
-    def __init__(self, model: Any, layers: Sequence[int]) -> None:
+    def __init__(
+        self,
+        model: Any,
+        layers: Sequence[int],
+        prompt_tokens: int,
+        read: Callable[[torch.Tensor], None],
+    ) -> None:
         self._modules = [model.get_decoder().layers[layer - 1] for layer in layers]
         self._size = int(model.config.get_text_config().hidden_size)
+        self._prompt_tokens = prompt_tokens
+        self._read = read
         self._tokens = [0] * len(layers)
-        self._sums = torch.zeros(len(layers), self._size)
-        self._last = torch.zeros(len(layers), self._size)
+        self._sums: list[torch.Tensor | float] = [0.0] * len(layers)
+        self._last: list[torch.Tensor | float] = [0.0] * len(layers)
 
     @contextmanager
     def reading(self) -> Iterator[None]:
-        """Read what the model is fed inside; a prompt may come in chunks, the last one last."""
+        """Read what the model is fed inside."""
         hooks = [
             module.register_forward_hook(self._hook(index))
             for index, module in enumerate(self._modules)
@@ -35,21 +46,21 @@ class PrefillStates:
             for hook in hooks:
                 hook.remove()
 
-    def tokens_read(self) -> int:
-        """Return how many tokens have passed the last of the layers."""
-        return self._tokens[-1]
-
-    def values(self) -> torch.Tensor:
-        """Return (layers, 2, hidden), fp32: of the last token, and the mean over all tokens."""
-        tokens = torch.tensor(self._tokens).clamp(min=1)[:, None]
-        return torch.stack([self._last, self._sums / tokens], dim=1)
-
     def _hook(self, index: int) -> Any:
         def read(_module: Any, _arguments: Any, output: Any) -> None:
             states = output[0] if isinstance(output, tuple) else output
             states = states.reshape(-1, self._size)
             self._tokens[index] += len(states)
-            self._sums[index] += states.sum(dim=0, dtype=torch.float32).cpu()
-            self._last[index] = states[-1].float().cpu()
+            self._sums[index] = self._sums[index] + states.sum(dim=0, dtype=torch.float32)
+            self._last[index] = states[-1].float()
+            if index == len(self._modules) - 1 and self._tokens[index] == self._prompt_tokens:
+                self._read(self._values())
 
         return read
+
+    def _values(self) -> torch.Tensor:
+        rows = [
+            torch.stack([torch.as_tensor(last), torch.as_tensor(total) / self._prompt_tokens])
+            for last, total in zip(self._last, self._sums, strict=True)
+        ]
+        return torch.stack(rows)

@@ -12,11 +12,11 @@ from tokenizers import Tokenizer
 from timebill_ros.core.budget_planner import BudgetPlanner
 from timebill_ros.core.deadline import Deadline
 from timebill_ros.core.execution_time_estimator import Sample, TimeFit, fit
-from timebill_ros.core.length_predictor import LongestResponse
 from timebill_ros.core.planner_settings import PlannerSettings
 from timebill_ros.core.worst_case_margin import Generation
 from timebill_ros.inference.engine import Engine
 from timebill_ros.inference.interrupt import Interrupt
+from timebill_ros.inference.length_predictor import NoPredictor
 from timebill_ros.inference.pipeline import Listener, Question, answer
 from timebill_ros.inference.text_stream import TextStream
 
@@ -104,7 +104,7 @@ class Profiler:
         bill = answer(
             self._engine,
             BudgetPlanner(settings),
-            LongestResponse(),
+            NoPredictor(),
             TextStream(self._detokenizer),
             Question('', self._tokens(length), self._chance.randint(4, longest_response)),
             self._interrupt,

@@ -43,6 +43,7 @@ def load_of(settings: NodeSettings) -> Load:
         settings.quantization,
         settings.threads,
         settings.repetition_penalty,
+        settings.length_predictor,
         settings.profile_time,
         EvictionSettings(
             window=settings.eviction_window,

@@ -62,6 +62,7 @@ def inference_status(
         'dtype': ready.dtype if ready else '',
         'quantization': ready.quantization if ready else '',
         'step': ready.step if ready else '',
+        'length_predictor': ready.length_predictor if ready else '',
         'restarts': str(restarts),
         'worker_memory_mb': f'{worker_memory_mb:.1f}',
     }

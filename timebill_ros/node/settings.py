@@ -55,6 +55,14 @@ class NodeSettings:
         bounds=(0.0, 2.0),
         change='unconfigured',
     )
+    length_predictor: str = parameter(
+        'auto',
+        "What predicts the length of answers: 'auto' (what comes with this package, if the model "
+        "is the one that it was trained for), 'none' (every answer is planned as long as "
+        'max_new_tokens allows), a .safetensors file of make train-predictor, or a sequence '
+        'classification model of 512 labels: a folder in Hugging Face format, or a hub id.',
+        change='unconfigured',
+    )
     profile_time: float = parameter(
         60.0,
         'How long the model is measured when it runs for the first time in this way on this '

@@ -128,7 +128,8 @@ class Supervisor:
             self._open()
         self._logger.info(
             f'ready: {ready.model!r} on {ready.device} in {ready.dtype}, quantization '
-            f'{ready.quantization}, step {ready.step}, context of {ready.context_length} tokens'
+            f'{ready.quantization}, step {ready.step}, length predictor '
+            f'{ready.length_predictor!r}, context of {ready.context_length} tokens'
         )
         self._on_ready()
 

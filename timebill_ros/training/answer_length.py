@@ -2,7 +2,7 @@
 
 import platform
 import time
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
 import numpy
@@ -19,6 +19,7 @@ from timebill_ros.inference.model_loader import load_target
 from timebill_ros.inference.prefill_states import PrefillStates
 from timebill_ros.training.length_file import LengthKey, LengthRecord
 from timebill_ros.training.prompt import Prompt
+from timebill_ros.training.state_file import StateFile, state_layers
 
 _NEVER = Interrupt(Deadline(float('inf')))
 
@@ -78,20 +79,20 @@ def answered(
     chat: ChatPrompt,
     prompt: Prompt,
     max_new_tokens: int,
-    states: PrefillStates | None = None,
+    states: StateFile | None = None,
 ) -> LengthRecord | None:
     """Answer a prompt greedily; None: the longest answer would not fit behind it.
 
     Arguments:
         chat: of the engine's tokenizer.
         max_new_tokens: N_max.
-        states: new; reads what is prefilled.
+        states: gets what the target's layers make of the prompt.
     """
     token_ids = chat.token_ids(prompt.text)
     if len(token_ids) + max_new_tokens > engine.target.context_length:
         return None
     start_s = time.monotonic()
-    with states.reading() if states else nullcontext():
+    with _reading(engine, len(token_ids), states) if states else nullcontext():
         prefilled = engine.prefill(token_ids, max_new_tokens, _NEVER)
     prefill_end_s = time.monotonic()
     tokens, last = 0, FinishReason.LENGTH
@@ -108,3 +109,14 @@ def answered(
         prefill_s=round(prefill_end_s - start_s, 4),
         decode_s=round(time.monotonic() - prefill_end_s, 4),
     )
+
+
+def _reading(
+    engine: Engine, prompt_tokens: int, states: StateFile
+) -> AbstractContextManager[None]:
+    model = engine.target.model
+    layers = state_layers(model.config.get_text_config().num_hidden_layers)
+    reader = PrefillStates(
+        model, layers, prompt_tokens, lambda values: states.add(values.cpu().numpy())
+    )
+    return reader.reading()

@@ -15,7 +15,6 @@ from timebill_ros.inference.chat_prompt import ChatPrompt
 from timebill_ros.inference.engine import Engine
 from timebill_ros.inference.gguf_cache import cache_folder
 from timebill_ros.inference.model_loader import BUILT_IN, TargetModel
-from timebill_ros.inference.prefill_states import PrefillStates
 from timebill_ros.progress import Progress
 from timebill_ros.training.answer_length import Serving, answered, length_key, served_engine
 from timebill_ros.training.length_agreement import length_agreement
@@ -52,8 +51,6 @@ def collect(
         may_go_on: asked before each prompt.
         states: gets what the target's layers make of each prompt.
     """
-    model = engine.target.model
-    layers = state_layers(model.config.get_text_config().num_hidden_layers)
     known = {record.sha256 for record in lengths.records}
     chat = ChatPrompt(engine.target.tokenizer)
     too_long = 0
@@ -62,13 +59,10 @@ def collect(
         for prompt in todo:
             if not may_go_on():
                 break
-            read = PrefillStates(model, layers) if states else None
-            record = answered(engine, chat, prompt, max_new_tokens, read)
+            record = answered(engine, chat, prompt, max_new_tokens, states)
             if record is None:
                 too_long += 1
             else:
-                if states and read:
-                    states.add(read.values().numpy())
                 lengths.add(record)
             progress.advance(1, _said(prompt, record))
     return too_long

@@ -27,6 +27,7 @@ class Load:
     quantization: str
     threads: int
     repetition_penalty: float
+    length_predictor: str
     profile_time: float
     eviction: EvictionSettings
 
@@ -75,6 +76,7 @@ class Ready:
     Arguments:
         quantization: of the decoding step's weights: 'none', 'int8' or 'int4'.
         step: what computes it: 'native' and an instruction set, or 'transformers'.
+        length_predictor: what predicts the length of answers; 'none': nothing.
     """
 
     model: str
@@ -84,6 +86,7 @@ class Ready:
     min_kept_tokens: int
     quantization: str
     step: str
+    length_predictor: str
 
 
 @dataclass(frozen=True)

@@ -15,12 +15,12 @@ from timebill_ros.core.bill import Bill
 from timebill_ros.core.budget_planner import BudgetPlanner
 from timebill_ros.core.deadline import Deadline
 from timebill_ros.core.drift import Drift
-from timebill_ros.core.length_predictor import LongestResponse
 from timebill_ros.inference.chat_prompt import ChatPrompt
 from timebill_ros.inference.engine import DecodingSettings, Engine
 from timebill_ros.inference.interrupt import Interrupt
 from timebill_ros.inference.model_loader import load_target
 from timebill_ros.inference.pipeline import Generation, Listener, Question, answer
+from timebill_ros.inference.predictor_loader import load_predictor
 from timebill_ros.inference.profile import LogProgress, time_model
 from timebill_ros.inference.text_stream import TextStream
 from timebill_ros.worker.protocol import (
@@ -62,7 +62,7 @@ class QueryServer:
         target = load_target(load.model, load.device, load.dtype, load.quantization)
         penalty = load.repetition_penalty or target.repetition_penalty
         self._engine = Engine(target, DecodingSettings(penalty), load.eviction)
-        self._predictor = LongestResponse()
+        self._predictor = load_predictor(load.length_predictor, target, penalty)
         self._prompts = ChatPrompt(target.tokenizer)
         # The intake thread's tokenizer must not be touched from the thread that decodes.
         self._detokenizer = Tokenizer.from_str(target.tokenizer.backend_tokenizer.to_str())
@@ -86,6 +86,7 @@ class QueryServer:
                 self._load.eviction.min_kept_tokens,
                 target.quantization,
                 self._engine.step.name,
+                self._predictor.name,
             )
         )
         while True:

@@ -1,0 +1,53 @@
+"""From the parameter `length_predictor` to a predictor for the loaded target."""
+
+import logging
+from pathlib import Path
+
+from timebill_ros.inference.classifier_predictor import ClassifierPredictor
+from timebill_ros.inference.length_predictor import LengthPredictor, NoPredictor
+from timebill_ros.inference.model_loader import TargetModel
+from timebill_ros.inference.state_predictor import load_state_predictor
+
+CHECKPOINTS = Path(__file__).parent / 'checkpoints'
+
+
+def load_predictor(source: str, target: TargetModel, repetition_penalty: float) -> LengthPredictor:
+    """Load a length predictor.
+
+    Arguments:
+        source: 'auto' (one that comes with this package, if there is one for the target), 'none',
+            a .safetensors file that training has written, or a sequence classification model: a
+            folder in Hugging Face format or a hub id.
+        repetition_penalty: with which the target will answer.
+
+    Errors:
+        ValueError: what was named cannot be loaded, or is another target's; one sentence.
+    """
+    if source == 'none':
+        return NoPredictor()
+    if source == 'auto':
+        return _packaged(target, repetition_penalty)
+    path = Path(source).expanduser()
+    if path.suffix == '.safetensors':
+        return load_state_predictor(path, target, repetition_penalty)
+    if not path.is_dir() and (source.startswith(('.', '/', '~')) or source.count('/') != 1):
+        raise ValueError(
+            f"length_predictor {source!r} does not exist: it must be 'auto', 'none', a "
+            ".safetensors file, a folder in Hugging Face format, or a hub id 'owner/name'"
+        )
+    return ClassifierPredictor(str(path) if path.is_dir() else source, target.device, target.dtype)
+
+
+def _packaged(target: TargetModel, repetition_penalty: float) -> LengthPredictor:
+    reasons = []
+    for path in sorted(CHECKPOINTS.glob('*.safetensors')):
+        try:
+            return load_state_predictor(path, target, repetition_penalty)
+        except ValueError as error:
+            reasons.append(str(error))
+    logging.warning(
+        'no length predictor for this target: every answer is planned as long as max_new_tokens '
+        'allows (%s)',
+        '; '.join(reasons) or 'none comes with this package',
+    )
+    return NoPredictor()
