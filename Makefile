@@ -9,7 +9,7 @@ RUN := env -u PYTHONPATH -u LD_LIBRARY_PATH PATH="$(BIN):$$PATH" \
 	CMAKE_PREFIX_PATH="$(CURDIR)/$(VENV)" AMENT_PREFIX_PATH="$(CURDIR)/$(VENV)"
 SOURCES := $(shell find msg srv launch config src timebill_ros -type f -not -path '*/__pycache__/*' -not -path '*/results/*')
 
-.PHONY: demo test lint run collect-lengths build clean
+.PHONY: demo test lint run collect-lengths train-predictor build clean
 
 build: $(VENV)/.built
 
@@ -33,6 +33,10 @@ bench-%: $(VENV)/.built
 # make collect-lengths ARGS="--limit 100"
 collect-lengths: $(VENV)/.built
 	@$(RUN) python -m timebill_ros.training.collect_lengths $(ARGS)
+
+# make train-predictor ARGS="--output robot.safetensors"
+train-predictor: $(VENV)/.built
+	@$(RUN) python -m timebill_ros.training.train_predictor $(ARGS)
 
 clean:
 	rm -rf $(VENV) build install log .mypy_cache .pytest_cache .ruff_cache .hypothesis *.egg-info

@@ -83,7 +83,11 @@ class StateHead(torch.nn.Module):
 
 def save(head: StateHead, key: PredictorKey, path: Path) -> None:
     """Write a head, its weights in fp16, and the key of its target."""
-    tensors = {name: value.half().contiguous() for name, value in head.state_dict().items()}
+    exact = {'centre', 'scale'}  # of states whose range fp16 does not hold
+    tensors = {
+        name: (value.float() if name in exact else value.half()).contiguous()
+        for name, value in head.state_dict().items()
+    }
     metadata = {
         'format': FORMAT,
         'layers': json.dumps(head.layers),

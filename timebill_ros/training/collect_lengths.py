@@ -14,10 +14,11 @@ from pathlib import Path
 from timebill_ros.inference.chat_prompt import ChatPrompt
 from timebill_ros.inference.engine import Engine
 from timebill_ros.inference.gguf_cache import cache_folder
-from timebill_ros.inference.model_loader import BUILT_IN, TargetModel
+from timebill_ros.inference.model_loader import BUILT_IN
 from timebill_ros.progress import Progress
 from timebill_ros.training.answer_length import Serving, answered, length_key, served_engine
 from timebill_ros.training.length_agreement import length_agreement
+from timebill_ros.training.length_data import AGAIN_FILE, FILE, STATES_FILE
 from timebill_ros.training.length_file import (
     LengthFile,
     LengthKey,
@@ -29,11 +30,10 @@ from timebill_ros.training.length_summary import summary
 from timebill_ros.training.prompt import Prompt
 from timebill_ros.training.prompt_packages import PACKAGES, fetched
 from timebill_ros.training.prompt_set import prompt_set
-from timebill_ros.training.state_file import StateFile, state_layers
+from timebill_ros.training.state_file import StateFile, state_shape
 
 LEAST_MAX_NEW_TOKENS = 16
 AGAIN_PROMPTS = 200
-FILE, AGAIN_FILE, STATES_FILE = 'lengths.jsonl', 'lengths-again.jsonl', 'states.f16'
 
 
 def collect(
@@ -75,12 +75,6 @@ def other_numerics(key: LengthKey) -> tuple[str, str]:
     return ('float32' if key.dtype != 'float32' else 'bfloat16'), 'none'
 
 
-def state_shape(target: TargetModel) -> tuple[int, int, int]:
-    """Return the shape of a prompt's states: (layers, 2, hidden)."""
-    config = target.model.config.get_text_config()
-    return len(state_layers(config.num_hidden_layers)), 2, int(config.hidden_size)
-
-
 def default_folder(key: LengthKey) -> Path:
     """Return where a target's lengths are kept if the user names no folder."""
     name = f'{Path(key.target).name}-{key.weights_hash[:12]}-{key.dtype}-{key.quantization}'
@@ -120,7 +114,7 @@ def _run(options: argparse.Namespace) -> int:
     with (
         LengthFile(folder / FILE, key) as lengths,
         StateFile(
-            folder / STATES_FILE, state_shape(engine.target), len(lengths.records)
+            folder / STATES_FILE, state_shape(engine.target.model), len(lengths.records)
         ) as states,
     ):
         _collect_until_told(engine, some, lengths, options, states)

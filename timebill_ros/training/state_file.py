@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 import numpy as np
 
@@ -10,6 +11,12 @@ import numpy as np
 def state_layers(depth: int) -> list[int]:
     """Return the layers whose states are kept: every eighth part of the model's depth."""
     return sorted({max(1, round(depth * part / 8)) for part in range(1, 8)})
+
+
+def state_shape(model: Any) -> tuple[int, int, int]:
+    """Return the shape of a prompt's states in a transformers model: (layers, 2, hidden)."""
+    config = model.config.get_text_config()
+    return len(state_layers(config.num_hidden_layers)), 2, int(config.hidden_size)
 
 
 class StateFile:

@@ -1,0 +1,77 @@
+"""The command: from collected lengths to a predictor that the node loads."""
+
+import dataclasses
+from pathlib import Path
+
+import pytest
+from planted_lengths import planted
+
+from timebill_ros.inference.model_loader import BUILT_IN, load_target
+from timebill_ros.inference.state_predictor import StatePredictor, load_state_predictor
+from timebill_ros.training import train_predictor
+from timebill_ros.training.head_training import HeadSettings
+from timebill_ros.training.length_data import FILE, STATES_FILE
+from timebill_ros.training.length_file import LengthFile
+from timebill_ros.training.state_file import StateFile
+
+
+def written(folder: Path, records: int, weights_hash: str) -> Path:
+    data = planted(records, hidden=576, weights_hash=weights_hash)
+    with (
+        LengthFile(folder / FILE, data.key) as lengths,
+        StateFile(folder / STATES_FILE, data.states.shape[1:], 0) as states,
+    ):
+        for record, row in zip(data.records, data.states, strict=True):
+            states.add(row)
+            lengths.add(record)
+    return folder
+
+
+def run(monkeypatch: pytest.MonkeyPatch, *options: str) -> int:
+    monkeypatch.setattr('sys.argv', ['train_predictor', *options])
+    return train_predictor.main()
+
+
+def test_a_predictor_and_its_card_come_of_lengths(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    target = load_target(BUILT_IN, device='cpu')
+    folder = written(tmp_path, 150, target.weights_hash)
+    quick = dataclasses.replace(HeadSettings(), most_epochs=2, members=1)
+    monkeypatch.setattr(train_predictor, 'HeadSettings', lambda: quick)
+    assert run(monkeypatch, '--folder', str(folder), '--model', BUILT_IN) == 0
+    path = folder / train_predictor.NAME
+    assert str(path) in capsys.readouterr().out
+    card = path.with_suffix('.md').read_text()
+    assert '| test |' in card
+    assert target.weights_hash in card
+    with pytest.raises(ValueError, match="quantization 'none', not 'int4'"):
+        load_state_predictor(path, target, 1.0)
+    plain = dataclasses.replace(target, quantized={})
+    assert isinstance(load_state_predictor(path, plain, 1.0), StatePredictor)
+
+
+@pytest.mark.parametrize(
+    ('records', 'is_same', 'sentence'),
+    [(150, False, 'holds the answers of'), (20, True, 'at least 100 are needed')],
+)
+def test_what_cannot_be_trained_on_is_refused(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    records: int,
+    is_same: bool,
+    sentence: str,
+) -> None:
+    target = load_target(BUILT_IN, device='cpu')
+    written(tmp_path, records, target.weights_hash if is_same else 'other')
+    assert run(monkeypatch, '--folder', str(tmp_path)) == 1
+    assert sentence in capsys.readouterr().err
+
+
+def test_without_lengths_it_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv('XDG_CACHE_HOME', str(tmp_path))
+    assert run(monkeypatch) == 1
+    assert 'name the folder of the lengths' in capsys.readouterr().err

@@ -1,0 +1,113 @@
+"""Collected lengths with the target's states, and how they are split."""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from timebill_ros.inference.gguf_cache import cache_folder
+from timebill_ros.training.length_file import LengthKey, LengthRecord, read_lengths
+from timebill_ros.training.state_file import read_states
+
+FILE, AGAIN_FILE, STATES_FILE = 'lengths.jsonl', 'lengths-again.jsonl', 'states.f16'
+
+HELD_OUT_SOURCES = frozenset(
+    {'bfcl-calls', 'bfcl-requests', 'how-to', 'libero', 'math', 'mt-bench', 'squad'}
+)
+"""Of the held-out-source split: some of each kind, with all that is made of the same texts."""
+
+Index = NDArray[np.intp]
+
+
+@dataclass(frozen=True)
+class Split:
+    """Which records are for what.
+
+    Arguments:
+        train, validation, test: their positions.
+    """
+
+    train: Index
+    validation: Index
+    test: Index
+
+
+@dataclass(frozen=True)
+class LengthData:
+    """What a predictor is trained on and judged by.
+
+    Arguments:
+        key: of the target that has answered.
+        records: a prompt's each.
+        states: (records, layers, 2, hidden), fp32: see PrefillStates.
+    """
+
+    key: LengthKey
+    records: Sequence[LengthRecord]
+    states: NDArray[np.float32]
+
+    @property
+    def response_tokens(self) -> NDArray[np.int64]:
+        """Lengths of the answers, (records,) [tokens]."""
+        return np.array([record.response_tokens for record in self.records])
+
+    @property
+    def prompt_tokens(self) -> NDArray[np.int64]:
+        """Lengths of the prompts, (records,) [tokens]."""
+        return np.array([record.prompt_tokens for record in self.records])
+
+    def random_split(self) -> Split:
+        """Return 70, 15 and 15 % of the records.
+
+        By each prompt's hash: it stays in its part when more are collected.
+        """
+        share = np.array([_share(record.sha256) for record in self.records])
+        return _split(share < 0.7, share < 0.85)
+
+    def held_out_split(self) -> Split:
+        """Return a split whose test records are of sources that the others are not of."""
+        share = np.array([_share(record.sha256) for record in self.records])
+        known = np.array([record.source not in HELD_OUT_SOURCES for record in self.records])
+        return _split(known & (share < 0.85), known)
+
+
+def read_data(folder: Path, state_shape: tuple[int, int, int]) -> LengthData:
+    """Read what has been collected.
+
+    Arguments:
+        state_shape: (layers, 2, hidden), of the target's states of a prompt.
+
+    Errors:
+        ValueError: nothing has been, or the files do not fit; one sentence.
+    """
+    key, records = read_lengths(folder / FILE)
+    return LengthData(key, records, read_states(folder / STATES_FILE, state_shape, len(records)))
+
+
+def only_folder() -> Path:
+    """Return the folder in the cache where lengths have been collected.
+
+    Errors:
+        ValueError: there is none, or more than one; one sentence.
+    """
+    folders = sorted(path.parent for path in (cache_folder() / 'lengths').glob(f'*/{FILE}'))
+    if len(folders) != 1:
+        names = ', '.join(str(folder) for folder in folders) or 'none'
+        raise ValueError(f'name the folder of the lengths by --folder; there are: {names}')
+    return folders[0]
+
+
+def _split(train: NDArray[np.bool_], train_or_validation: NDArray[np.bool_]) -> Split:
+    return Split(
+        np.flatnonzero(train),
+        np.flatnonzero(train_or_validation & ~train),
+        np.flatnonzero(~train_or_validation),
+    )
+
+
+def _share(sha256: str) -> float:
+    """Return where in [0, 1) a prompt falls."""
+    return int(hashlib.sha256(sha256.encode()).hexdigest()[:8], 16) / 2**32
