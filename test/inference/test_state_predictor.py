@@ -14,9 +14,10 @@ from timebill_ros.inference.engine import DecodingSettings, Engine
 from timebill_ros.inference.interrupt import Interrupt, InterruptedGenerationError
 from timebill_ros.inference.length_predictor import NoPredictor
 from timebill_ros.inference.model_loader import BUILT_IN, TargetModel, load_target
+from timebill_ros.inference.predictor_key import PredictorKey
 from timebill_ros.inference.predictor_loader import load_predictor
 from timebill_ros.inference.prefill_states import PrefillStates
-from timebill_ros.inference.state_head import PredictorKey, StateHead
+from timebill_ros.inference.state_head import StateHead
 from timebill_ros.inference.state_predictor import StatePredictor, load_state_predictor
 from tiny_models import NEVER, random_prompt, tiny_target
 

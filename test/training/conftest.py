@@ -11,7 +11,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 @pytest.fixture(autouse=True, scope='session')
 def one_thread():
-    """Train tiny models on one thread: with two, a busy neighbour makes each small product wait."""
+    """Train on one thread: with two, a busy neighbour makes each small product wait."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     yield

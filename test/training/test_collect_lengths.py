@@ -97,7 +97,7 @@ def test_the_key_names_how_the_target_is_served(engine: Engine, key: LengthKey) 
 
 
 def test_other_numerics_are_of_the_same_weights_and_differ(key: LengthKey) -> None:
-    assert other_numerics(key) == (key.dtype, 'none')
+    assert other_numerics(key)[1] == key.quantization == 'int4'
     for dtype in ('float32', 'bfloat16'):
         plain = dataclasses.replace(key, dtype=dtype, quantization='none')
         assert other_numerics(plain)[0] != dtype
@@ -124,7 +124,7 @@ def test_the_command_collects_goes_on_and_compares(
     assert run('--max-new-tokens', '16', '--again') == 0
     assert 'quantization int4, against' in capsys.readouterr().out
     key, records = read_lengths(tmp_path / 'lengths-again.jsonl')
-    assert (key.quantization, len(records)) == ('none', 2)
+    assert (key.quantization, len(records)) == ('int4', 2)
     assert run('--max-new-tokens', '3') == 1
     assert 'max-new-tokens must be at least 16, got 3' in capsys.readouterr().err
 

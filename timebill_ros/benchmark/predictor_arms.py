@@ -12,6 +12,7 @@ from timebill_ros.inference.chat_prompt import ChatPrompt
 from timebill_ros.inference.model_loader import TargetModel
 from timebill_ros.progress import Progress
 from timebill_ros.training.backbones import Encoder, FirstLayers
+from timebill_ros.training.fine_tuning import FineTuning, fine_tuned
 from timebill_ros.training.head_training import HeadSettings, head_lengths, train_head
 from timebill_ros.training.length_data import LengthData, Split
 from timebill_ros.training.length_objectives import (
@@ -20,7 +21,7 @@ from timebill_ros.training.length_objectives import (
     RegressionObjective,
     medians,
 )
-from timebill_ros.training.text_classifier import FineTuning, TextClassifier, fine_tuned
+from timebill_ros.training.text_classifier import TextClassifier
 
 FIRST_LAYERS = 2
 Lengths = NDArray[np.float64]
@@ -162,6 +163,7 @@ def _fine_tuned(
     with Progress(settings.epochs * len(split.train), 'prompts') as progress:
         return fine_tuned(
             model,
+            [model.head, model.normal],
             token_ids,
             labels,
             split,

@@ -15,6 +15,8 @@ from timebill_ros.core.execution_time_estimator import Sample, fit_prefill
 from timebill_ros.core.length_distribution import BUCKETS, LengthDistribution
 from timebill_ros.core.prompt_compression import compressed, hidden_tokens
 
+KEY_FILE = 'timebill_predictor.json'
+"""In the folder of a classifier: whose answers' lengths it has learned (PredictorKey)."""
 FEWEST_TOKENS = 16
 """So many are read of any prompt, even if the prefill does not hide it."""
 PROFILED_TOKENS = (16, 64, 256, 512)

@@ -1,11 +1,13 @@
 """From the parameter `length_predictor` to a predictor for the loaded target."""
 
+import json
 import logging
 from pathlib import Path
 
-from timebill_ros.inference.classifier_predictor import ClassifierPredictor
+from timebill_ros.inference.classifier_predictor import KEY_FILE, ClassifierPredictor
 from timebill_ros.inference.length_predictor import LengthPredictor, NoPredictor
 from timebill_ros.inference.model_loader import TargetModel
+from timebill_ros.inference.predictor_key import PredictorKey, refuse_another_target
 from timebill_ros.inference.state_predictor import load_state_predictor
 
 CHECKPOINTS = Path(__file__).parent / 'checkpoints'
@@ -35,7 +37,21 @@ def load_predictor(source: str, target: TargetModel, repetition_penalty: float) 
             f"length_predictor {source!r} does not exist: it must be 'auto', 'none', a "
             ".safetensors file, a folder in Hugging Face format, or a hub id 'owner/name'"
         )
+    if path.is_dir():
+        _check_folder(path, target, repetition_penalty)
     return ClassifierPredictor(str(path) if path.is_dir() else source, target.device, target.dtype)
+
+
+def _check_folder(folder: Path, target: TargetModel, repetition_penalty: float) -> None:
+    path = folder / KEY_FILE
+    if not path.exists():
+        logging.warning("%s has no %s: it may be another target's", folder, KEY_FILE)
+        return
+    try:
+        key = PredictorKey(**json.loads(path.read_text(encoding='utf-8')))
+    except (OSError, ValueError, TypeError) as error:
+        raise ValueError(f'{path} is damaged: {error}') from error
+    refuse_another_target(str(folder), key, target, repetition_penalty)
 
 
 def _packaged(target: TargetModel, repetition_penalty: float) -> LengthPredictor:

@@ -1,7 +1,7 @@
 """A small network from the target's states of a prompt to the answer's length."""
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 
 import torch
@@ -9,28 +9,10 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
 from timebill_ros.core.length_distribution import BUCKETS
+from timebill_ros.inference.predictor_key import PredictorKey
 
 FORMAT = 'timebill_ros.state_head.1'
 WIDTH = 256
-
-
-@dataclass(frozen=True)
-class PredictorKey:
-    """The target whose answers' lengths a predictor has learned.
-
-    Arguments:
-        target: its name, for people.
-        weights_hash: of its weights; other weights give other answers.
-        quantization: of the decoding step, which gives other answers too.
-        repetition_penalty: of the decoding.
-        max_new_tokens: N_max of the answers that were learned from.
-    """
-
-    target: str
-    weights_hash: str
-    quantization: str
-    repetition_penalty: float
-    max_new_tokens: int
 
 
 class StateHead(torch.nn.Module):

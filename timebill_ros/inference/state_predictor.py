@@ -10,8 +10,9 @@ import torch
 from timebill_ros.core.length_distribution import LengthDistribution
 from timebill_ros.inference import state_head
 from timebill_ros.inference.model_loader import TargetModel
+from timebill_ros.inference.predictor_key import refuse_another_target
 from timebill_ros.inference.prefill_states import PrefillStates
-from timebill_ros.inference.state_head import PredictorKey, StateHead
+from timebill_ros.inference.state_head import StateHead
 
 
 class StatePredictor:
@@ -72,21 +73,5 @@ def load_state_predictor(
         ValueError: it is no such file, or was trained for another target; one sentence.
     """
     head, key = state_head.load(path)
-    found = PredictorKey(
-        target.name,
-        target.weights_hash,
-        target.quantization,
-        repetition_penalty,
-        key.max_new_tokens,
-    )
-    differing = [
-        f'{name} {getattr(key, name)!r}, not {getattr(found, name)!r}'
-        for name in ('weights_hash', 'quantization', 'repetition_penalty')
-        if getattr(key, name) != getattr(found, name)
-    ]
-    if differing:
-        raise ValueError(
-            f'length predictor {path.name} was trained for target {key.target!r} with '
-            f'{"; ".join(differing)} (target {found.target!r}): train one for this target'
-        )
+    refuse_another_target(path.name, key, target, repetition_penalty)
     return StatePredictor(target, head)

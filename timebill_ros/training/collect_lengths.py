@@ -69,10 +69,12 @@ def collect(
 
 
 def other_numerics(key: LengthKey) -> tuple[str, str]:
-    """Return dtype and quantization that compute the same weights' answers differently."""
-    if key.quantization != 'none':
-        return key.dtype, 'none'
-    return ('float32' if key.dtype != 'float32' else 'bfloat16'), 'none'
+    """Return dtype and quantization by which the same weights are computed with other rounding.
+
+    The weights of a quantized step stay as they are: activations and cache are rounded otherwise,
+    in the prefill too.
+    """
+    return ('float32' if key.dtype != 'float32' else 'bfloat16'), key.quantization
 
 
 def default_folder(key: LengthKey) -> Path:

@@ -19,6 +19,8 @@ HELD_OUT_SOURCES = frozenset(
 )
 """Of the held-out-source split: some of each kind, with all that is made of the same texts."""
 
+_TRAIN, _NOT_TEST = 0.7, 0.85
+
 Index = NDArray[np.intp]
 
 
@@ -65,13 +67,13 @@ class LengthData:
         By each prompt's hash: it stays in its part when more are collected.
         """
         share = np.array([_share(record.sha256) for record in self.records])
-        return _split(share < 0.7, share < 0.85)
+        return _split(share < _TRAIN, share < _NOT_TEST)
 
     def held_out_split(self) -> Split:
         """Return a split whose test records are of sources that the others are not of."""
         share = np.array([_share(record.sha256) for record in self.records])
         known = np.array([record.source not in HELD_OUT_SOURCES for record in self.records])
-        return _split(known & (share < 0.85), known)
+        return _split(known & (share < _NOT_TEST), known)
 
 
 def read_data(folder: Path, state_shape: tuple[int, int, int]) -> LengthData:
@@ -85,6 +87,11 @@ def read_data(folder: Path, state_shape: tuple[int, int, int]) -> LengthData:
     """
     key, records = read_lengths(folder / FILE)
     return LengthData(key, records, read_states(folder / STATES_FILE, state_shape, len(records)))
+
+
+def test_hashes(records: Sequence[LengthRecord]) -> set[str]:
+    """Return the hashes of the prompts that are test records of the random split."""
+    return {record.sha256 for record in records if _share(record.sha256) >= _NOT_TEST}
 
 
 def only_folder() -> Path:

@@ -1,29 +1,34 @@
 """Trains a length predictor for a target on the lengths that collect_lengths has collected.
 
 It learns from 70 % of the prompts, ends when 15 % get no better, and is judged by the other 15 %.
+By default it is a head on the target's own states; --backbone fine-tunes a small language model.
 """
 
 import argparse
 import sys
-from collections import Counter
-from dataclasses import asdict
 from pathlib import Path
 
+import numpy as np
 import transformers
+from numpy.typing import NDArray
 
 from timebill_ros.core.length_distribution import BUCKET_TOKENS, BUCKETS
 from timebill_ros.inference import state_head
 from timebill_ros.inference.model_loader import BUILT_IN, load_target
-from timebill_ros.inference.state_head import PredictorKey
+from timebill_ros.inference.predictor_key import PredictorKey
 from timebill_ros.progress import Progress
+from timebill_ros.training.classifier_training import train_classifier
+from timebill_ros.training.collected_texts import collected_texts
+from timebill_ros.training.fine_tuning import FineTuning
 from timebill_ros.training.head_training import HeadSettings, head_lengths, train_head
 from timebill_ros.training.length_data import LengthData, Split, only_folder, read_data
-from timebill_ros.training.length_errors import LengthErrors, length_errors
+from timebill_ros.training.length_errors import length_errors
 from timebill_ros.training.length_objectives import BucketObjective
+from timebill_ros.training.predictor_card import predictor_card
 from timebill_ros.training.state_file import state_shape
 
 FEWEST_PROMPTS = 100
-NAME = 'length_predictor.safetensors'
+HEAD_NAME, CLASSIFIER_NAME = 'length_predictor.safetensors', 'length_predictor'
 
 
 def main() -> int:
@@ -40,10 +45,33 @@ def main() -> int:
 
 def _run(options: argparse.Namespace) -> int:
     folder = options.folder or only_folder()
+    data, depth = _data(options.model, folder)
+    split = data.random_split()
+    if options.backbone:
+        output = options.output or folder / CLASSIFIER_NAME
+        card_path = output / 'README.md'
+        what = f'{options.backbone}, fine-tuned to classify prompts into {_buckets()}.'
+        predicted = _train_classifier(options, data, split, output)
+    else:
+        output = options.output or folder / HEAD_NAME
+        card_path = output.with_suffix('.md')
+        what, predicted = _train_head(data, split, depth, options.seed, output)
+    errors = {
+        part: length_errors(predicted[rows], data.response_tokens[rows])
+        for part, rows in (('validation', split.validation), ('test', split.test))
+    }
+    card = predictor_card(data, split, what, errors, options.seed)
+    card_path.write_text(card, encoding='utf-8')
+    print(card)
+    print(f'{output}: give it to the node as the parameter length_predictor')
+    return 0
+
+
+def _data(model: str, folder: Path) -> tuple[LengthData, int]:
+    """Return the collected lengths, and the number of the target's layers."""
     transformers.utils.logging.set_verbosity_error()
     transformers.utils.logging.disable_progress_bar()
-    target = load_target(options.model)
-    depth = target.model.config.get_text_config().num_hidden_layers
+    target = load_target(model)
     data = read_data(folder, state_shape(target.model))
     if data.key.weights_hash != target.weights_hash:
         raise ValueError(
@@ -55,8 +83,13 @@ def _run(options: argparse.Namespace) -> int:
             f'{folder} has {len(data.records)} answers, at least {FEWEST_PROMPTS} are needed: '
             'collect more lengths'
         )
-    settings, split = HeadSettings(), data.random_split()
-    objective = BucketObjective(data.response_tokens)
+    return data, int(target.model.config.get_text_config().num_hidden_layers)
+
+
+def _train_head(
+    data: LengthData, split: Split, depth: int, seed: int, output: Path
+) -> tuple[str, NDArray[np.float64]]:
+    settings, objective = HeadSettings(), BucketObjective(data.response_tokens)
     with Progress(settings.most_epochs, 'epochs') as progress:
         head = train_head(
             data,
@@ -64,82 +97,64 @@ def _run(options: argparse.Namespace) -> int:
             depth,
             objective,
             settings,
-            options.seed,
+            seed,
             lambda error: progress.advance(1, f'validation error {error:.1f} tokens'),
         )
-    predicted = head_lengths(head, data, objective, settings)
-    errors = {
-        part: length_errors(predicted[rows], data.response_tokens[rows])
-        for part, rows in (('validation', split.validation), ('test', split.test))
-    }
-    output = options.output or folder / NAME
-    key = PredictorKey(
-        data.key.target,
-        data.key.weights_hash,
-        data.key.quantization,
-        data.key.repetition_penalty,
-        data.key.max_new_tokens,
+    state_head.save(head, _key(data), output)
+    what = (
+        'Reads the hidden states of the target during its prefill (behind layer '
+        f'{", ".join(map(str, head.layers))} of {depth}: of the last token, and the mean over the '
+        f'prompt), and gives a distribution over {_buckets()}: the mean of {settings.members} '
+        'small networks.'
     )
-    state_head.save(head, key, output)
-    text = card(data, split, settings, errors, head.layers, options.seed)
-    output.with_suffix('.md').write_text(text, encoding='utf-8')
-    print(text)
-    print(f'{output}: give it to the node as the parameter length_predictor')
-    return 0
+    return what, head_lengths(head, data, objective, settings)
 
 
-def card(
-    data: LengthData,
-    split: Split,
-    settings: HeadSettings,
-    errors: dict[str, LengthErrors],
-    layers: tuple[int, ...],
-    seed: int,
-) -> str:
-    """Return what is to be known of a predictor, in Markdown."""
-    kinds = Counter(record.kind.value for record in data.records)
-    ends = Counter(record.finish_reason for record in data.records)
-    rows = [
-        f'| {part} | {e.n} | {e.mae:.1f} | {e.rmse:.1f} | {e.r2:.3f} |'
-        for part, e in errors.items()
-    ]
-    return '\n'.join(
-        [
-            f'# Length predictor for {data.key.target}',
-            '',
-            'Reads the hidden states of the target during its prefill (behind the layers '
-            f'{", ".join(map(str, layers))}: of the last token, and the mean over the prompt), '
-            f'and gives a distribution over {BUCKETS} buckets of {BUCKET_TOKENS} tokens: the mean '
-            f'of {settings.members} small networks.',
-            '',
-            f'Trained on {len(split.train)} prompts, ended by {len(split.validation)}, seed '
-            f"{seed}; figures are of the distribution's median.",
-            '',
-            '| part | prompts | MAE | RMSE | R2 |',
-            '| --- | --- | --- | --- | --- |',
-            *rows,
-            '',
-            'Prompts by kind: ' + ', '.join(f'{kind} {n}' for kind, n in sorted(kinds.items())),
-            '',
-            'Answers ended by: ' + ', '.join(f'{end} {n}' for end, n in sorted(ends.items())),
-            '',
-            'The target, as it answered: '
-            + ', '.join(f'{name} {value}' for name, value in asdict(data.key).items()),
-            '',
-        ]
+def _train_classifier(
+    options: argparse.Namespace, data: LengthData, split: Split, output: Path
+) -> NDArray[np.float64]:
+    texts = collected_texts(data, options.seed)
+    with Progress(FineTuning().epochs * len(split.train), 'prompts') as progress:
+        return train_classifier(
+            options.backbone,
+            texts,
+            data,
+            split,
+            _key(data),
+            output,
+            options.seed,
+            progress.advance,
+        )
+
+
+def _key(data: LengthData) -> PredictorKey:
+    key = data.key
+    return PredictorKey(
+        key.target, key.weights_hash, key.quantization, key.repetition_penalty, key.max_new_tokens
     )
+
+
+def _buckets() -> str:
+    return f'{BUCKETS} buckets of {BUCKET_TOKENS} tokens'
 
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument('--model', default=BUILT_IN, help="as the node's parameter")
+    parser.add_argument('--model', default=BUILT_IN, help="the target: as the node's parameter")
+    parser.add_argument(
+        '--backbone',
+        help='a small language model to fine-tune: a folder in Hugging Face format, or a hub id',
+    )
     parser.add_argument(
         '--folder', type=Path, help='of the lengths; default: the one in the cache'
     )
     parser.add_argument(
-        '--output', type=Path, help=f'the predictor; default: {NAME} beside the lengths'
+        '--output',
+        type=Path,
+        help=f'{HEAD_NAME}, or with --backbone the folder {CLASSIFIER_NAME}; default: beside the '
+        'lengths',
     )
-    parser.add_argument('--seed', type=int, default=0, help='default: 0')
+    parser.add_argument('--seed', type=int, default=0, help='of prompts and training; default: 0')
     return parser.parse_args()
 
 

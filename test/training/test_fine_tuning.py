@@ -5,8 +5,9 @@ import random
 import numpy as np
 import torch
 
+from timebill_ros.training.fine_tuning import FineTuning, fine_tuned
 from timebill_ros.training.length_data import Split
-from timebill_ros.training.text_classifier import FineTuning, TextClassifier, fine_tuned
+from timebill_ros.training.text_classifier import TextClassifier
 
 
 class FakeBackbone(torch.nn.Module):
@@ -37,7 +38,14 @@ def test_what_the_prompt_holds_is_learned_whatever_its_length() -> None:
     told: list[int] = []
     settings = FineTuning(epochs=6, batch_tokens=128, learning_rate=0.02, head_learning_rate=0.02)
     found = fine_tuned(
-        model, prompts, labels, split, settings, 0, lambda prompts, _: told.append(prompts)
+        model,
+        [model.head, model.normal],
+        prompts,
+        labels,
+        split,
+        settings,
+        0,
+        lambda prompts, _: told.append(prompts),
     )
     right = found.argmax(1) == np.array(classes)
     assert right[split.test].mean() > 0.9
