@@ -159,7 +159,7 @@ def _fine_tuned(
     study: Study,
     split: Split,
 ) -> NDArray[np.float64]:
-    settings = FineTuning()
+    settings = FineTuning(bfloat16=study.target.dtype == torch.bfloat16)
     with Progress(settings.epochs * len(split.train), 'prompts') as progress:
         return fine_tuned(
             model,

@@ -24,6 +24,7 @@ class FineTuning:
         learning_rate, head_learning_rate: of what was trained before, and of what is new.
         pad_token_id: stands where a shorter prompt has no token.
         device: where the model is.
+        bfloat16: multiply in bfloat16, for devices that do; weights stay in fp32.
     """
 
     most_tokens: int = 256
@@ -34,6 +35,7 @@ class FineTuning:
     weight_decay: float = 0.01
     pad_token_id: int = 0
     device: str = 'cpu'
+    bfloat16: bool = False
 
 
 def fine_tuned(
@@ -106,7 +108,7 @@ def predicted(
     found: NDArray[np.float64] | None = None
     with torch.inference_mode():
         for batch in _batches(token_ids, rows, settings.batch_tokens):
-            logits = model(*_padded([token_ids[row] for row in batch], settings))
+            logits = _logits(model, [token_ids[row] for row in batch], settings)
             values = logits.double().softmax(-1).cpu().numpy()
             if found is None:
                 found = np.zeros((len(rows), values.shape[1]))
@@ -122,9 +124,17 @@ def _loss(
     rows: NDArray[np.intp],
     settings: FineTuning,
 ) -> torch.Tensor:
-    logits = model(*_padded([token_ids[row] for row in rows], settings))
+    logits = _logits(model, [token_ids[row] for row in rows], settings)
     wanted = labels[torch.as_tensor(rows)].to(logits.device)
     return -(wanted * logits.log_softmax(-1)).sum(1).mean()
+
+
+def _logits(
+    model: torch.nn.Module, token_ids: Sequence[Sequence[int]], settings: FineTuning
+) -> torch.Tensor:
+    with torch.autocast(settings.device, torch.bfloat16, enabled=settings.bfloat16):
+        logits: torch.Tensor = model(*_padded(token_ids, settings))
+    return logits.float()
 
 
 def _batches(
