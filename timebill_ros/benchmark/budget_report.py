@@ -15,7 +15,7 @@ from timebill_ros.benchmark.budget_arms import (
     all_arms,
     timebill,
 )
-from timebill_ros.benchmark.budget_replay import STRATEGIES, Outcome, replay
+from timebill_ros.benchmark.budget_replay import PARTIAL, STRATEGIES, Outcome, replay
 from timebill_ros.benchmark.recorded_item import RecordedItem
 
 LEAST_SCORE, LEAST_DECODE_SHARE = 0.15, 0.3
@@ -93,10 +93,11 @@ def results(
     items: Sequence[RecordedItem], budgets_s: Iterable[float], planning: Planning, seed: int
 ) -> dict[str, Any]:
     """Return the figures by strategy, budget and arm."""
-    arms = all_arms(planning)
     return {
         strategy: {
-            f'{budget_s:g}': at_budget(items, arms, budget_s, strategy, seed)
+            f'{budget_s:g}': at_budget(
+                items, all_arms(planning, strategy == PARTIAL), budget_s, strategy, seed
+            )
             for budget_s in budgets_s
         }
         for strategy in STRATEGIES

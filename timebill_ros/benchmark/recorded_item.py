@@ -45,6 +45,11 @@ class RecordedItem:
             self._grades[alpha, tokens] = known
         return known
 
+    def graded_within(self, alpha: float, budget_s: float) -> tuple[float, float]:
+        """Return score and fidelity of what is there at the deadline."""
+        tokens = self.answers[alpha].tokens_within(budget_s - self.prefill_s)
+        return self.graded(alpha, tokens)
+
     @cached_property
     def _grades(self) -> dict[tuple[float, int], tuple[float, float]]:
         return {}

@@ -53,10 +53,11 @@ def _compared(
 ) -> dict[str, Any]:
     alpha = timebill(run.planning)(recorded, budget_s)
     generation = _answered(run, item, budget_s)
+    was_planned = generation.bill.kept_tokens > 0
     return {
         'task': item.task,
         'budget_s': budget_s,
-        'alpha': generation.bill.eviction_ratio,
+        'alpha': generation.bill.eviction_ratio if was_planned else None,
         'replay_alpha': alpha,
         'completed': generation.finish_reason is not None,
         'replay_completed': recorded.total_s(alpha) <= budget_s,

@@ -10,7 +10,7 @@ from random import Random
 from timebill_ros.training.archive import Archive
 
 SHORTEST_PROMPT = 512
-"""Of the lengths that prompts are made for [tokens]."""
+"""Shorter prompts are left out; some texts do not give more [tokens]."""
 
 Score = Callable[[str], float]
 """From an answer's text, perhaps cut off, to [0, 1]; an empty one scores 0."""
@@ -90,8 +90,12 @@ class Task:
             seed: of the lengths.
         """
         lengths = _lengths(Random(f'{seed} {self.name} lengths'), self.longest_prompt)
-        made = islice(self.make(material, lengths), count)
-        return [Item(self.name, prompt, self.max_new_tokens, score) for prompt, score in made]
+        long_enough = (
+            Item(self.name, prompt, self.max_new_tokens, score)
+            for prompt, score in self.make(material, lengths)
+            if material.count_tokens(prompt) >= SHORTEST_PROMPT
+        )
+        return list(islice(long_enough, count))
 
 
 def _lengths(random: Random, longest: int) -> Iterator[int]:
