@@ -1,15 +1,14 @@
 """How sure a difference of means is, when both were measured on the same items."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
 RESAMPLES = 2000
 
 
-def paired_difference(
-    ours: Sequence[float], theirs: Sequence[float], seed: int
-) -> dict[str, object]:
+def paired_difference(ours: Sequence[float], theirs: Sequence[float], seed: int) -> dict[str, Any]:
     """Return the mean of ours - theirs with its 95 % bootstrap interval.
 
     Arguments:

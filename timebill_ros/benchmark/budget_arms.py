@@ -12,6 +12,7 @@ from timebill_ros.core.time_model import TimeModel
 
 TIMEBILL, VANILLA = 'timebill', 'vanilla'
 FIXED = {'alpha_25': 0.25, 'alpha_50': 0.5, 'alpha_75': 0.75, 'alpha_95': 0.95}
+NO_MARGIN = 'timebill_no_margin'
 ORACLE_LENGTH, ORACLE_TIME, ORACLE_SCORE = 'oracle_length', 'oracle_time', 'oracle_score'
 Choose = Callable[[RecordedItem, float], float]
 """From an item and its budget [s] to alpha, one of those recorded."""
@@ -60,6 +61,12 @@ def timebill(planning: Planning) -> Choose:
     return lambda item, budget_s: planning.alpha(item, budget_s, item.unevicted.predicted_tokens)
 
 
+def no_margin(planning: Planning) -> Choose:
+    """Return TimeBill that takes mean times for worst ones, as the paper does: delta = 0."""
+    model = replace(planning.time_model, delta=0.0)
+    return timebill(replace(planning, time_model=model))
+
+
 def oracle_length(planning: Planning) -> Choose:
     """Return TimeBill that knows the unevicted answer's length, and takes it as it is."""
     exact = planning.with_factor(1.0)
@@ -92,7 +99,11 @@ def oracle_partial_score(item: RecordedItem, budget_s: float) -> float:
 
 def planned_arms(planning: Planning) -> dict[str, Choose]:
     """Return the arms that compute a ratio: what they ask for has to be recorded."""
-    return {TIMEBILL: timebill(planning), ORACLE_LENGTH: oracle_length(planning)}
+    return {
+        TIMEBILL: timebill(planning),
+        NO_MARGIN: no_margin(planning),
+        ORACLE_LENGTH: oracle_length(planning),
+    }
 
 
 def all_arms(planning: Planning, is_partial: bool = False) -> Mapping[str, Choose]:

@@ -8,6 +8,7 @@ import numpy as np
 
 from timebill_ros.benchmark.budget_arms import (
     FIXED,
+    NO_MARGIN,
     ORACLE_LENGTH,
     ORACLE_SCORE,
     TIMEBILL,
@@ -24,7 +25,11 @@ _NAMES = {
     **{name: f'alpha = {alpha:.0%}' for name, alpha in FIXED.items()},
     TIMEBILL: 'TimeBill',
 }
-_ORACLES = {ORACLE_LENGTH: 'TimeBill, length known', ORACLE_SCORE: 'best alpha in hindsight'}
+_ORACLES = {
+    NO_MARGIN: 'TimeBill, no margin',
+    ORACLE_LENGTH: 'TimeBill, length known',
+    ORACLE_SCORE: 'best alpha in hindsight',
+}
 _TITLES = {'kill': 'Kill', 'skip_next': 'Skip-Next', 'partial': 'Partial'}
 
 
@@ -76,7 +81,7 @@ def _draw_arms(axes: Axes, budgets: dict[str, Any], measure: str) -> None:
         colour = 'tab:orange' if arm == TIMEBILL else colours[index]
         left = places + (index - (len(_NAMES) - 1) / 2) * width
         axes.bar(left, heights, width, label=label, color=colour)
-    for (arm, label), marker in zip(_ORACLES.items(), ('_', 'x'), strict=True):
+    for (arm, label), marker in zip(_ORACLES.items(), ('+', '_', 'x'), strict=True):
         heights = [scale * arms[arm][measure] for arms in budgets.values()]
         axes.plot(places, heights, marker, color='black', label=label)
     axes.set_xticks(places, list(budgets))

@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from timebill_ros.benchmark import budget_report
+from timebill_ros.benchmark import budget_diagnosis, budget_report, budget_tasks
 from timebill_ros.benchmark.budget_arms import planned_arms
 from timebill_ros.benchmark.budget_plot import draw_budgets
 from timebill_ros.benchmark.budget_run import BudgetRun, budget_run, parser
@@ -41,7 +41,7 @@ def run_budgets(options: argparse.Namespace, folder: Path) -> None:
     """Measure, and write budgets.json and budgets.png into a folder."""
     start_s, machine = time.monotonic(), describe_machine()
     with budget_run(options) as run:
-        budgets_s = budget_report.placed_budgets(budget_report.claimed(run.recorded()))
+        budgets_s = budget_tasks.placed_budgets(budget_tasks.claimed(run.recorded()))
         run.record_chosen(list(planned_arms(run.planning).values()), budgets_s)
         report = {
             **replayed(run, budgets_s),
@@ -60,22 +60,22 @@ def run_budgets(options: argparse.Namespace, folder: Path) -> None:
 def replayed(run: BudgetRun, budgets_s: list[float]) -> dict[str, Any]:
     """Return everything that follows from the recording."""
     items = run.recorded()
-    claimed = budget_report.claimed(items)
-    tasks = budget_report.by_task(items)
+    claimed = budget_tasks.claimed(items)
+    tasks = budget_tasks.by_task(items)
     found = budget_report.results(claimed, budgets_s, run.planning, run.seed)
     counted = {item.task for item in claimed}
     return {
         'results': found,
         'aims': budget_report.aims(found),
-        'tasks': {name: budget_report.task_statistics(group) for name, group in tasks.items()},
+        'tasks': {name: budget_tasks.task_statistics(group) for name, group in tasks.items()},
         'controls': {
             name: budget_report.results(group, budgets_s, run.planning, run.seed)
             for name, group in tasks.items()
             if name not in counted
         },
-        'diagnosis': budget_report.diagnosis(claimed, budgets_s, run.planning),
-        'length_ratios': budget_report.length_ratios(claimed),
-        'leverage': budget_report.leverage(claimed, run.planning),
+        'diagnosis': budget_diagnosis.diagnosis(claimed, budgets_s, run.planning),
+        'length_ratios': budget_diagnosis.length_ratios(claimed),
+        'leverage': budget_diagnosis.leverage(claimed, run.planning),
         'n': len(claimed),
         'budgets_s': budgets_s,
         'time_model': dataclasses.asdict(run.planning.time_model),

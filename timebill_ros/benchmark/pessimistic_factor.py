@@ -6,7 +6,7 @@ import sys
 import time
 from pathlib import Path
 
-from timebill_ros.benchmark import budget_report
+from timebill_ros.benchmark import budget_report, budget_tasks
 from timebill_ros.benchmark.budget_arms import timebill
 from timebill_ros.benchmark.budget_plot import draw_factors
 from timebill_ros.benchmark.budget_replay import KILL
@@ -35,12 +35,12 @@ def run_factors(options: argparse.Namespace, folder: Path) -> None:
     """Measure, and write k.json and k.png into a folder."""
     start_s, machine = time.monotonic(), describe_machine()
     with budget_run(options) as run:
-        budget_s = min(budget_report.placed_budgets(budget_report.claimed(run.recorded())))
+        budget_s = min(budget_tasks.placed_budgets(budget_tasks.claimed(run.recorded())))
         arms = {
             f'{factor}': timebill(run.planning.with_factor(float(factor))) for factor in FACTORS
         }
         run.record_chosen(arms.values(), [budget_s])
-        items = budget_report.claimed(run.recorded())
+        items = budget_tasks.claimed(run.recorded())
         default = f'{run.planning.settings.pessimistic_factor:g}'
         report = {
             'factors': budget_report.at_budget(
