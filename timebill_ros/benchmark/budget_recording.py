@@ -1,7 +1,7 @@
 """Record once: one prefill an item, and a timed greedy answer from each evicted copy of its cache.
 
-A copy is made before its clock starts, so it costs nothing in the times. The ratios of an item
-come in a random order, and items one after the other, so that no ratio has a quieter machine.
+A copy is made before its clock starts, so it costs nothing in the times. Items, and the ratios
+of each, come in a random order, so that none has a quieter machine.
 """
 
 import time
@@ -36,7 +36,7 @@ def record(
 
     Arguments:
         wanted: ratios of GRID by the item's key.
-        seed: of the ratios' order.
+        seed: of the order.
     """
     todo = [
         (item, missing)
@@ -44,6 +44,7 @@ def record(
         if (missing := set(wanted[item.key]) - set(recording.answers.get(item.key, {})))
     ]
     random = Random(seed)
+    random.shuffle(todo)
     with Progress(sum(len(missing) for _, missing in todo), 'answers') as progress:
         for item, missing in todo:
             recorder = _Recorder(engine, item)

@@ -27,6 +27,8 @@ def main() -> int:
     except ValueError as error:
         print(error, file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        return 130
     write_results_page(RESULTS)
     return 0
 
