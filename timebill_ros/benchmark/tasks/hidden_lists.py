@@ -1,7 +1,7 @@
 """Several values hidden in filler, or a list marked in it, all of which are asked for.
 
-The wording was chosen by looking at four answers of the built-in target to each of nine tasks,
-from seeds of their own.
+Tasks and wording were chosen by looking at four or five answers of the built-in target to each of
+sixteen variants, from seeds of their own.
 """
 
 from collections.abc import Callable, Iterator
@@ -54,24 +54,22 @@ def _names(random: Random) -> Hidden:
     return [f'{name} works in the {place}. ' for name in names], question, names
 
 
-def _waypoints(random: Random) -> Hidden:
-    def metres() -> float:
-        return random.randrange(100) / 10
-
-    lines = [
-        f'Waypoint {number}: x = {metres()}, y = {metres()}'
-        for number in range(1, random.randint(6, 10) + 1)
-    ]
-    question = 'Write down all waypoints of the route above, one a line.'
-    return ['\n' + '\n'.join(lines) + '\n'], question, lines
-
-
 def _inventory(random: Random) -> Hidden:
     tools = random.sample(_TOOLS, random.randint(8, 14))
     lines = [f'{random.randrange(2, 99)} {random.choice(_COLOURS)} {tool}' for tool in tools]
     listed = ''.join(f'- {line}\n' for line in lines)
     question = 'Copy the inventory above, word for word, one item a line.'
     return [f'\nINVENTORY\n{listed}END OF INVENTORY\n'], question, lines
+
+
+def _staff(random: Random) -> Hidden:
+    lines = [
+        f'{name}: {random.choice(PLACES)}, badge {random.randrange(100, 1000)}'
+        for name in random.sample(_NAMES, random.randint(8, 12))
+    ]
+    listed = ''.join(f'- {line}\n' for line in lines)
+    question = 'Copy the staff list above, word for word, one person a line.'
+    return [f'\nSTAFF\n{listed}END OF STAFF\n'], question, lines
 
 
 def _made(
@@ -104,7 +102,7 @@ codes: Make = partial(_made, _codes)
 """Multi-value needles: 6 to 12 codes of eight digits."""
 names: Make = partial(_made, _names)
 """Multi-value needles: 6 to 12 people who work in a place."""
-waypoints: Make = partial(_made, _waypoints)
-"""A route of 6 to 10 waypoints, in one piece, to be copied."""
 inventory: Make = partial(_made, _inventory)
 """An inventory of 8 to 14 items, in one piece, to be copied."""
+staff: Make = partial(_made, _staff)
+"""A list of 8 to 12 people, in one piece, to be copied."""
