@@ -10,14 +10,16 @@ import torch
 from transformers import Qwen2Config, Qwen2ForCausalLM
 
 from timebill_ros.benchmark import budget_run, budgets
-from timebill_ros.benchmark.alpha_grid import GRID
+from timebill_ros.benchmark.alpha_grid import GRID, kept_tokens
 from timebill_ros.benchmark.budget_arms import FIXED, TIMEBILL, VANILLA
 from timebill_ros.benchmark.budget_run import parser
+from timebill_ros.benchmark.evicted_answers import NEVER
 from timebill_ros.benchmark.pessimistic_factor import FACTORS, run_factors
 from timebill_ros.benchmark.results_page import results_page
 from timebill_ros.benchmark.tasks import hidden_lists
 from timebill_ros.benchmark.tasks.task import Task
 from timebill_ros.core.time_model import TimeModel
+from timebill_ros.inference.chat_prompt import ChatPrompt
 from timebill_ros.inference.model_loader import BUILT_IN, load_target
 
 TASKS = (
@@ -79,6 +81,7 @@ def test_the_whole_way_from_a_model_to_the_page(folder: Path, tmp_path: Path) ->
                 assert 0.0 <= arm['completion'] <= 1.0
     assert (results / 'budgets.png').stat().st_size > 0
     assert report['tasks']['codes']['n'] == 3
+    assert set(report['by_task']) == {'codes', 'needle'}
     assert report['unrounded_sample']['n'] == 6
 
     (recording,) = (tmp_path / 'cache' / 'timebill_ros' / 'budgets').iterdir()
@@ -99,6 +102,26 @@ def test_the_whole_way_from_a_model_to_the_page(folder: Path, tmp_path: Path) ->
     assert 'not measured' in page  # predictor.json and estimator.json are not there
     for heading in ('Kill', 'Skip-Next', 'What alpha alone buys', 'pessimistic factor'):
         assert heading in page
+
+
+def test_every_copy_of_a_prefill_is_a_whole_one(folder: Path) -> None:
+    options = parser(None).parse_args(['--model', str(folder), '--device', 'cpu', '--items', '2'])
+    with budget_run.budget_run(options) as run:
+        for item, recorded in zip(run.items, run.recorded(), strict=True):
+            ids = ChatPrompt(run.engine.target.tokenizer).token_ids(item.prompt)
+            longest = item.max_new_tokens
+            prefilled = run.engine.prefill(ids, longest, NEVER)
+            tokens = [token for token, _ in run.engine.decode(prefilled, longest, NEVER)]
+            whole = recorded.unevicted
+            assert whole.text() == run.engine.target.tokenizer.decode(
+                tokens, skip_special_tokens=True
+            )
+            assert (whole.tokens, whole.kept_tokens) == (len(tokens), len(ids))
+            assert whole.eviction_s == 0.0
+            for alpha, answer in recorded.answers.items():
+                assert answer.kept_tokens == kept_tokens(
+                    len(ids), alpha, run.engine.eviction.min_kept_tokens
+                )
 
 
 def test_a_page_without_results_says_so(tmp_path: Path) -> None:

@@ -91,6 +91,7 @@ def scores(budgets: dict[str, Any] | None) -> list[str]:
             f'### {_STRATEGIES[strategy]}\n\n{_arms(found)}\n\n{_aims(budgets["aims"][strategy])}'
             for strategy, found in budgets['results'].items()
         ),
+        _by_task(budgets),
         _diagnosis(budgets),
     ]
 
@@ -130,6 +131,16 @@ def _aims(aims: dict[str, Any]) -> str:
             ),
         )
     )
+
+
+def _by_task(budgets: dict[str, Any]) -> str:
+    rows: list[tuple[str, ...]] = [('Kill', *_ARMS.values())]
+    for name, task in budgets['tasks'].items():
+        found = budgets['by_task'][name]['kill'].values()
+        means = (sum(arms[arm]['score'] for arms in found) / len(found) for arm in _ARMS)
+        counts = '' if task['counts_for_the_claim'] else ' (control)'
+        rows.append((f'{name}{counts}', *(f'{mean:.3f}' for mean in means)))
+    return f'### By task\n\nMean score over the six budgets.\n\n{table(rows)}'
 
 
 def _diagnosis(budgets: dict[str, Any]) -> str:

@@ -35,6 +35,22 @@ def results(
     }
 
 
+def results_in_short(
+    items: Sequence[RecordedItem], budgets_s: Iterable[float], planning: Planning, seed: int
+) -> dict[str, Any]:
+    """Return score and completion only, for a single task."""
+    return {
+        strategy: {
+            budget: {
+                name: {measure: round(arm[measure], 4) for measure in ('score', 'completion')}
+                for name, arm in arms.items()
+            }
+            for budget, arms in budgets.items()
+        }
+        for strategy, budgets in results(items, budgets_s, planning, seed).items()
+    }
+
+
 def at_budget(
     items: Sequence[RecordedItem],
     arms: Mapping[str, Choose],

@@ -65,15 +65,13 @@ def replayed(run: BudgetRun, budgets_s: list[float]) -> dict[str, Any]:
     claimed = budget_tasks.claimed(items)
     tasks = budget_tasks.by_task(items)
     found = budget_report.results(claimed, budgets_s, run.planning, run.seed)
-    counted = {item.task for item in claimed}
     return {
         'results': found,
         'aims': budget_report.aims(found),
         'tasks': {name: budget_tasks.task_statistics(group) for name, group in tasks.items()},
-        'controls': {
-            name: budget_report.results(group, budgets_s, run.planning, run.seed)
+        'by_task': {
+            name: budget_report.results_in_short(group, budgets_s, run.planning, run.seed)
             for name, group in tasks.items()
-            if name not in counted
         },
         'diagnosis': budget_diagnosis.diagnosis(claimed, budgets_s, run.planning),
         'length_ratios': budget_diagnosis.length_ratios(claimed),
