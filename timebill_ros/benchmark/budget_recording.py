@@ -25,47 +25,59 @@ ALWAYS = (0.0, 0.25, 0.5, 0.75, 0.95)
 """Recorded for every item: no eviction, and the fixed arms."""
 
 
-def record(
-    engine: Engine,
-    items: Sequence[Item],
-    wanted: Mapping[str, Iterable[float]],
-    recording: RecordingFile,
-    seed: int,
-) -> None:
-    """Record what is wanted and not there yet.
+class Recorder:
+    """Records answers of one engine.
 
     Arguments:
-        wanted: ratios of GRID by the item's key.
-        seed: of the order.
+        engine: used by no one else meanwhile.
     """
-    todo = [
-        (item, missing)
-        for item in items
-        if (missing := set(wanted[item.key]) - set(recording.answers.get(item.key, {})))
-    ]
-    random = Random(seed)
-    random.shuffle(todo)
-    with Progress(sum(len(missing) for _, missing in todo), 'answers') as progress:
-        for item, missing in todo:
-            recorder = _Recorder(engine, item)
-            for alpha in random.sample(sorted(missing), len(missing)):
-                recording.add(recorder.answer(alpha))
-                progress.advance(1, f'{item.task}, {recorder.prompt_tokens} tokens')
+
+    def __init__(self, engine: Engine) -> None:
+        self.engine = engine
+        self.chat = ChatPrompt(engine.target.tokenizer)
+        self.detokenizer = Tokenizer.from_str(engine.target.tokenizer.backend_tokenizer.to_str())
+
+    def record(
+        self,
+        items: Sequence[Item],
+        wanted: Mapping[str, Iterable[float]],
+        recording: RecordingFile,
+        seed: int,
+    ) -> None:
+        """Record what is wanted and not there yet.
+
+        Arguments:
+            wanted: ratios of GRID by the item's key.
+            seed: of the order.
+        """
+        todo = [
+            (item, missing)
+            for item in items
+            if (missing := set(wanted[item.key]) - set(recording.answers.get(item.key, {})))
+        ]
+        random = Random(seed)
+        random.shuffle(todo)
+        with Progress(sum(len(missing) for _, missing in todo), 'answers') as progress:
+            for item, missing in todo:
+                prefilled = _PrefilledItem(self, item)
+                for alpha in random.sample(sorted(missing), len(missing)):
+                    recording.add(prefilled.answer(alpha))
+                    progress.advance(1, f'{item.task}, {prefilled.prompt_tokens} tokens')
+
+    def warm_up(self, item: Item) -> None:
+        """Answer an item and forget it: the first of all runs is the slowest."""
+        prefilled = _PrefilledItem(self, item)
+        for alpha in (0.0, 0.5):
+            prefilled.answer(alpha)
 
 
-def warm_up(engine: Engine, item: Item) -> None:
-    """Answer an item and forget it: the first of all runs is the slowest."""
-    recorder = _Recorder(engine, item)
-    for alpha in (0.0, 0.5):
-        recorder.answer(alpha)
-
-
-class _Recorder:
+class _PrefilledItem:
     """Answers one item from differently evicted copies of its cache."""
 
-    def __init__(self, engine: Engine, item: Item) -> None:
-        self._engine, self._item = engine, item
-        token_ids = ChatPrompt(engine.target.tokenizer).token_ids(item.prompt)
+    def __init__(self, recorder: Recorder, item: Item) -> None:
+        engine = recorder.engine
+        self._engine, self._detokenizer, self._item = engine, recorder.detokenizer, item
+        token_ids = recorder.chat.token_ids(item.prompt)
         self.prompt_tokens = len(token_ids)
         self._longest = min(item.max_new_tokens, engine.target.context_length - self.prompt_tokens)
         if self._longest < 1:
@@ -77,8 +89,6 @@ class _Recorder:
         start_s = time.monotonic()
         self._prefilled = engine.prefill(token_ids, self._longest, NEVER)
         self._prefill_s = time.monotonic() - start_s
-        layout = engine.target.tokenizer.backend_tokenizer.to_str()
-        self._detokenizer = Tokenizer.from_str(layout)
 
     def answer(self, alpha: float) -> RecordedAnswer:
         engine = self._engine

@@ -12,7 +12,7 @@ from typing import Any
 
 from timebill_ros.benchmark.alpha_grid import GRID
 from timebill_ros.benchmark.budget_arms import Choose, Planning
-from timebill_ros.benchmark.budget_recording import ALWAYS, record, warm_up
+from timebill_ros.benchmark.budget_recording import ALWAYS, Recorder
 from timebill_ros.benchmark.loaded_engine import loaded_engine
 from timebill_ros.benchmark.predicted_length import PREDICTOR
 from timebill_ros.benchmark.recorded_item import RecordedItem
@@ -40,16 +40,21 @@ class BudgetRun:
         seed: of items, orders and intervals.
     """
 
-    engine: Engine
+    recorder: Recorder
     items: Sequence[Item]
     recording: RecordingFile
     planning: Planning
     seed: int
 
+    @property
+    def engine(self) -> Engine:
+        """The target's."""
+        return self.recorder.engine
+
     def record(self, alphas: Iterable[float]) -> None:
         """Record these ratios for every item."""
         wanted = {item.key: alphas for item in self.items}
-        record(self.engine, self.items, wanted, self.recording, self.seed)
+        self.recorder.record(self.items, wanted, self.recording, self.seed)
 
     def record_chosen(self, arms: Iterable[Choose], budgets_s: Iterable[float]) -> None:
         """Record the ratios that arms choose at budgets, by what is recorded already."""
@@ -57,7 +62,7 @@ class BudgetRun:
             item.key: {choose(known, budget_s) for choose in arms for budget_s in budgets_s}
             for item, known in zip(self.items, self.recorded(), strict=True)
         }
-        record(self.engine, self.items, wanted, self.recording, self.seed)
+        self.recorder.record(self.items, wanted, self.recording, self.seed)
 
     def recorded(self) -> list[RecordedItem]:
         """Return the items with all their answers."""
@@ -98,8 +103,8 @@ def budget_run(options: argparse.Namespace) -> Iterator[BudgetRun]:
         PlannerSettings(min_kept_tokens=engine.eviction.min_kept_tokens),
     )
     with RecordingFile(*_file(engine, options.seed)) as recording:
-        run = BudgetRun(engine, items, recording, planning, options.seed)
-        warm_up(engine, items[0])
+        run = BudgetRun(Recorder(engine), items, recording, planning, options.seed)
+        run.recorder.warm_up(items[0])
         run.record(GRID if options.full else ALWAYS)
         yield run
 

@@ -4,8 +4,6 @@ import time
 from random import Random
 from typing import Any
 
-from tokenizers import Tokenizer
-
 from timebill_ros.benchmark.budget_arms import timebill
 from timebill_ros.benchmark.budget_run import BudgetRun
 from timebill_ros.benchmark.predicted_length import predicted_tokens
@@ -13,7 +11,6 @@ from timebill_ros.benchmark.recorded_item import RecordedItem
 from timebill_ros.benchmark.tasks.task import Item
 from timebill_ros.core.budget_planner import BudgetPlanner
 from timebill_ros.core.deadline import Deadline
-from timebill_ros.inference.chat_prompt import ChatPrompt
 from timebill_ros.inference.engine import Engine
 from timebill_ros.inference.interrupt import Interrupt
 from timebill_ros.inference.pipeline import Generation, Listener, Question, answer
@@ -67,16 +64,13 @@ def _compared(
 
 
 def _answered(run: BudgetRun, item: Item, budget_s: float) -> Generation:
-    engine = run.engine
-    tokenizer = engine.target.tokenizer
-    question = Question(
-        item.prompt, ChatPrompt(tokenizer).token_ids(item.prompt), item.max_new_tokens
-    )
+    engine, recorder = run.engine, run.recorder
+    question = Question(item.prompt, recorder.chat.token_ids(item.prompt), item.max_new_tokens)
     return answer(
         engine,
         BudgetPlanner(run.planning.settings, run.planning.time_model),
         _Predicted(engine),
-        TextStream(Tokenizer.from_str(tokenizer.backend_tokenizer.to_str())),
+        TextStream(recorder.detokenizer),
         question,
         Interrupt(Deadline(time.monotonic() + budget_s)),
         Listener(planned=lambda _: None, text=lambda _, __: None),
