@@ -39,7 +39,11 @@ def setting(budgets: dict[str, Any] | None) -> str:
     rows += [
         ('hardware', 'NVIDIA A40', where),
         ('target', 'Qwen2.5-7B-Instruct', f'{budgets["target"]}, {budgets["quantization"]}'),
-        ('data', 'LongBench', f'{", ".join(tasks) or "no task counts"}: {budgets["n"]} items'),
+        (
+            'data',
+            'LongBench',
+            f'{", ".join(tasks) or "no task counts, so all"}: {budgets["n"]} items',
+        ),
         ('budgets T [s]', '5 to 10', budgets_s),
         ('predicted length', 'Qwen2.5-0.5B, 512 buckets; k = 5', predictor),
         ('4-bit rival', 'AWQ', rival),

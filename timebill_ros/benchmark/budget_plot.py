@@ -48,7 +48,9 @@ def draw_budgets(report: dict[str, Any], path: Path) -> None:
     rows[1][0].set_ylabel('completed in time [%]')
     handles, labels = rows[0][0].get_legend_handles_labels()
     figure.legend(handles, labels, loc='outside lower center', ncols=len(labels))
-    figure.suptitle(f'{report["target"]}: {report["n"]} items of the tasks that count')
+    counted = [name for name, task in report['tasks'].items() if task['counts_for_the_claim']]
+    what = ', '.join(counted) or 'no task counts, so all of them'
+    figure.suptitle(f'{report["target"]}, {report["n"]} items: {what}')
     figure.savefig(path, dpi=120)
     plt.close(figure)
 

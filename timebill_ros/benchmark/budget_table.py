@@ -19,6 +19,8 @@ def task_table(report: dict[str, Any]) -> str:
             f'{task["prompt_tokens"]["mean"]:6.0f} {task["response_tokens"]["mean"]:5.0f}  '
             f'{scores}'
         )
+    if not any(task['counts_for_the_claim'] for task in report['tasks'].values()):
+        lines.append('No task counts for the claim: what follows is of all items, and no proof.')
     return '\n'.join(lines)
 
 

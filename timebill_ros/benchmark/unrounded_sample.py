@@ -56,7 +56,8 @@ def _compared(
         'budget_s': budget_s,
         'alpha': generation.bill.eviction_ratio if was_planned else None,
         'replay_alpha': alpha,
-        'completed': generation.finish_reason is not None,
+        'completed': generation.finish_reason is not None
+        and generation.bill.total_time <= budget_s,
         'replay_completed': recorded.total_s(alpha) <= budget_s,
         'total_s': generation.bill.total_time,
         'replay_total_s': recorded.total_s(alpha),
