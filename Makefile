@@ -30,6 +30,9 @@ run: $(VENV)/.built
 bench-%: $(VENV)/.built
 	@$(RUN) python -m timebill_ros.benchmark.$* $(ARGS)
 
+bench-k: $(VENV)/.built
+	@$(RUN) python -m timebill_ros.benchmark.pessimistic_factor $(ARGS)
+
 # make collect-lengths ARGS="--limit 100"
 collect-lengths: $(VENV)/.built
 	@$(RUN) python -m timebill_ros.training.collect_lengths $(ARGS)

@@ -44,7 +44,7 @@ class EvictedAnswers:
 
     def evicted(self, settings: EvictionSettings, ratio: float) -> Prefilled:
         """Return a copy of the prefilled state, evicted; ratio 0 is a plain copy."""
-        copy = self._copied(settings.window)
+        copy = copied(self._engine, self._prefilled, self._longest, settings.window)
         kept = max(settings.min_kept_tokens, math.floor((1 - ratio) * self.prompt_tokens))
         engine = Engine(self._engine.target, self._engine.settings, settings, self._engine.step)
         engine.evict(copy, min(kept, self.prompt_tokens))
@@ -76,15 +76,20 @@ class EvictedAnswers:
         rest = logits.float().log_softmax(-1).gather(1, ids[1:, None])
         return float((first + rest.sum()) / len(answer))
 
-    def _copied(self, window: int) -> Prefilled:
-        source = self._prefilled
-        cache = KVCache(
-            self._engine.target.model.config, self.prompt_tokens + self._longest, NEVER.check
-        )
-        for old, new in zip(source.cache.layers, cache.layers, strict=True):
-            new.update(old.keys[:, :, : old.length], old.values[:, :, : old.length])
-        observed = ObservationWindow(window)
-        for layer in range(len(cache.layers)):
-            seen = source.observed[layer]
-            observed.see(layer, seen.queries[None], seen.scaling, seen.softcap)
-        return Prefilled(cache, source.logits.clone(), source.prompt_ids, observed)
+
+def copied(engine: Engine, source: Prefilled, longest: int, window: int) -> Prefilled:
+    """Return a copy of a prefilled state, to be evicted and decoded.
+
+    Arguments:
+        longest: the copy gets room for so many new tokens.
+        window: how many of the prompt's last tokens are to vote, at most as many as recorded.
+    """
+    prompt_tokens = len(source.prompt_ids)
+    cache = KVCache(engine.target.model.config, prompt_tokens + longest, NEVER.check)
+    for old, new in zip(source.cache.layers, cache.layers, strict=True):
+        new.update(old.keys[:, :, : old.length], old.values[:, :, : old.length])
+    observed = ObservationWindow(window)
+    for layer in range(len(cache.layers)):
+        seen = source.observed[layer]
+        observed.see(layer, seen.queries[None], seen.scaling, seen.softcap)
+    return Prefilled(cache, source.logits.clone(), source.prompt_ids, observed)

@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
-_PLACES = (
+PLACES = (
     *('kitchen', 'workshop', 'lobby', 'loading dock', 'storage room', 'charging station'),
     *('corridor', 'laboratory', 'garage', 'office', 'assembly line', 'cold store'),
 )
@@ -52,7 +52,7 @@ def needle_prompt(
         values: how many five-digit values are hidden and asked for.
     """
     chance = random.Random(f'{seed} {values}')
-    place = chance.choice(_PLACES)
+    place = chance.choice(PLACES)
     codes = tuple(str(chance.randrange(10000, 100000)) for _ in range(values))
     hidden = [f'An access code of the {place} is {code}. ' for code in codes]
     question = (
@@ -63,15 +63,16 @@ def needle_prompt(
     filler: list[str] = []
     length = count_tokens(''.join(hidden) + question)
     while length < tokens:
-        filler.append(_sentence(chance))
+        filler.append(filler_sentence(chance))
         length += count_tokens(filler[-1])
     for needle in hidden:
         filler.insert(chance.randrange(len(filler) + 1), needle)
     return NeedlePrompt(''.join(filler) + question, codes)
 
 
-def _sentence(chance: random.Random) -> str:
-    place, other = chance.sample(_PLACES, 2)
+def filler_sentence(chance: random.Random) -> str:
+    """Return a sentence about nothing that is asked for."""
+    place, other = chance.sample(PLACES, 2)
     thing, thing2 = chance.sample(_THINGS, 2)
     colour, colour2 = chance.sample(_COLOURS, 2)
     return chance.choice(_SENTENCES).format(

@@ -1,0 +1,150 @@
+"""The budget benchmark from the model to the page, on a tiny model of random weights."""
+
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import torch
+from transformers import Qwen2Config, Qwen2ForCausalLM
+
+from timebill_ros.benchmark import budget_run, budgets
+from timebill_ros.benchmark.alpha_grid import GRID, kept_tokens
+from timebill_ros.benchmark.budget_arms import FIXED, TIMEBILL, VANILLA
+from timebill_ros.benchmark.budget_run import parser
+from timebill_ros.benchmark.evicted_answers import NEVER
+from timebill_ros.benchmark.pessimistic_factor import FACTORS, run_factors
+from timebill_ros.benchmark.results_page import results_page
+from timebill_ros.benchmark.tasks import hidden_lists
+from timebill_ros.benchmark.tasks.task import Task
+from timebill_ros.core.time_model import TimeModel
+from timebill_ros.inference.chat_prompt import ChatPrompt
+from timebill_ros.inference.model_loader import BUILT_IN, load_target
+
+TASKS = (
+    Task('codes', True, 640, 12, hidden_lists.codes),
+    Task('needle', False, 640, 8, hidden_lists.single_needles),
+)
+MODEL = TimeModel(a=1e-9, b=1e-6, c=1e-4, p=1e-6, q=1e-3, delta=0.1)
+
+
+@pytest.fixture(scope='module')
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A Qwen2 of random weights with the built-in model's tokenizer."""
+    folder = tmp_path_factory.mktemp('model')
+    tokenizer = load_target(BUILT_IN, device='cpu').tokenizer
+    config = Qwen2Config(
+        vocab_size=len(tokenizer),
+        hidden_size=32,
+        intermediate_size=64,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        max_position_embeddings=1024,
+        eos_token_id=2,
+    )
+    torch.manual_seed(0)
+    Qwen2ForCausalLM(config).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(autouse=True, scope='module')
+def one_thread() -> Iterator[None]:
+    """Run on one thread: with two, a busy neighbour makes each small product wait."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv('XDG_CACHE_HOME', str(tmp_path / 'cache'))
+    monkeypatch.setattr(budget_run, 'TASKS', TASKS)
+    monkeypatch.setattr(budget_run, 'time_model', lambda *_: MODEL)
+
+
+def test_the_whole_way_from_a_model_to_the_page(folder: Path, tmp_path: Path) -> None:
+    options = parser(None).parse_args(['--model', str(folder), '--device', 'cpu', '--items', '3'])
+    results = tmp_path / 'results'
+    budgets.run_budgets(options, results)
+    report = json.loads((results / 'budgets.json').read_text())
+    assert set(report['results']) == {'kill', 'skip_next', 'partial'}
+    for by_budget in report['results'].values():
+        assert set(by_budget) == {f'{budget_s:g}' for budget_s in report['budgets_s']}
+        for arms in by_budget.values():
+            assert {VANILLA, *FIXED, TIMEBILL} < set(arms)
+            for arm in arms.values():
+                assert {'score', 'fidelity', 'completion', 'n', 'less_timebill'} <= set(arm)
+                assert 0.0 <= arm['completion'] <= 1.0
+    assert (results / 'budgets.png').stat().st_size > 0
+    assert report['tasks']['codes']['n'] == 3
+    assert set(report['by_task']) == {'codes', 'needle'}
+    assert report['unrounded_sample']['n'] == 6
+
+    (recording,) = (tmp_path / 'cache' / 'timebill_ros' / 'budgets').iterdir()
+    answers = [json.loads(line) for line in recording.read_text().splitlines()[1:]]
+    assert {answer['alpha'] for answer in answers} <= set(GRID)
+    for answer in answers:
+        assert answer['kept_tokens'] <= answer['prompt_tokens']
+        assert list(answer['times_s']) == sorted(answer['times_s'])
+        assert len(answer['times_s']) == len(answer['pieces']) <= 12
+
+    before = recording.stat().st_size
+    run_factors(options, results)
+    factors = json.loads((results / 'k.json').read_text())['factors']
+    assert list(factors) == [str(factor) for factor in FACTORS]
+    assert recording.stat().st_size >= before
+
+    page = results_page(results)
+    assert 'not measured' in page  # predictor.json and estimator.json are not there
+    for heading in ('Kill', 'Skip-Next', 'What alpha alone buys', 'pessimistic factor'):
+        assert heading in page
+
+
+def test_every_copy_of_a_prefill_is_a_whole_one(folder: Path) -> None:
+    options = parser(None).parse_args(['--model', str(folder), '--device', 'cpu', '--items', '2'])
+    with budget_run.budget_run(options) as run:
+        for item, recorded in zip(run.items, run.recorded(), strict=True):
+            ids = ChatPrompt(run.engine.target.tokenizer).token_ids(item.prompt)
+            longest = item.max_new_tokens
+            prefilled = run.engine.prefill(ids, longest, NEVER)
+            tokens = [token for token, _ in run.engine.decode(prefilled, longest, NEVER)]
+            whole = recorded.unevicted
+            assert whole.text() == run.engine.target.tokenizer.decode(
+                tokens, skip_special_tokens=True
+            )
+            assert (whole.tokens, whole.kept_tokens) == (len(tokens), len(ids))
+            assert whole.eviction_s == 0.0
+            for alpha, answer in recorded.answers.items():
+                assert answer.kept_tokens == kept_tokens(
+                    len(ids), alpha, run.engine.eviction.min_kept_tokens
+                )
+
+
+def test_a_page_without_results_says_so(tmp_path: Path) -> None:
+    assert results_page(tmp_path).count('ot measured') >= 5
+
+
+def test_what_is_recorded_is_not_answered_again(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    options = parser(None).parse_args(['--model', str(folder), '--device', 'cpu', '--items', '2'])
+    with budget_run.budget_run(options) as run:
+        assert all(len(item.answers) == 5 for item in run.recorded())
+    monkeypatch.setattr(
+        'timebill_ros.benchmark.recording_file.RecordingFile.add',
+        lambda *_: pytest.fail('recorded again'),
+    )
+    with budget_run.budget_run(options) as run:
+        assert all(len(item.answers) == 5 for item in run.recorded())
+
+
+def test_a_mistake_is_one_sentence(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, 'argv', ['budgets', '--items', '1'])
+    assert budgets.main() == 1
+    assert capsys.readouterr().err == 'items must be at least 2, got 1\n'

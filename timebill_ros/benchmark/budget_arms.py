@@ -1,0 +1,126 @@
+"""The arms: each chooses, for an item and a budget, the ratio at which its answer is taken."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+
+from timebill_ros.benchmark.alpha_grid import rounded_up
+from timebill_ros.benchmark.recorded_item import RecordedItem
+from timebill_ros.core.budget_planner import BudgetPlanner
+from timebill_ros.core.plan import Plan
+from timebill_ros.core.planner_settings import PlannerSettings
+from timebill_ros.core.time_model import TimeModel
+
+TIMEBILL, VANILLA = 'timebill', 'vanilla'
+FIXED = {'alpha_25': 0.25, 'alpha_50': 0.5, 'alpha_75': 0.75, 'alpha_95': 0.95}
+NO_MARGIN = 'timebill_no_margin'
+ORACLE_LENGTH, ORACLE_TIME, ORACLE_SCORE = 'oracle_length', 'oracle_time', 'oracle_score'
+Choose = Callable[[RecordedItem, float], float]
+"""From an item and its budget [s] to alpha, one of those recorded."""
+
+
+@dataclass(frozen=True)
+class Planning:
+    """What TimeBill plans with.
+
+    Arguments:
+        time_model: of the engine that was recorded.
+        settings: the node's.
+    """
+
+    time_model: TimeModel
+    settings: PlannerSettings
+
+    def with_factor(self, pessimistic_factor: float) -> 'Planning':
+        """Return the same with another k."""
+        return replace(
+            self, settings=replace(self.settings, pessimistic_factor=pessimistic_factor)
+        )
+
+    def plan(self, item: RecordedItem, budget_s: float, predicted_tokens: int) -> Plan:
+        """Return the plan that the node makes when the prefill is over."""
+        asked = item.unevicted
+        return BudgetPlanner(self.settings, self.time_model).plan_after_prefill(
+            asked.prompt_tokens,
+            asked.max_new_tokens,
+            prefill_time_s=item.prefill_s,
+            predicted_response_tokens=predicted_tokens,
+            remaining_s=budget_s - item.prefill_s,
+        )
+
+    def alpha(self, item: RecordedItem, budget_s: float, predicted_tokens: int) -> float:
+        """Return the plan's ratio, rounded up to the grid."""
+        return rounded_up(
+            self.plan(item, budget_s, predicted_tokens).kept_tokens,
+            item.unevicted.prompt_tokens,
+            self.settings.min_kept_tokens,
+        )
+
+
+def timebill(planning: Planning) -> Choose:
+    """Return the arm of the paper: alpha* for k times the predicted length."""
+    return lambda item, budget_s: planning.alpha(item, budget_s, item.unevicted.predicted_tokens)
+
+
+def no_margin(planning: Planning) -> Choose:
+    """Return TimeBill that takes mean times for worst ones, as the paper does: delta = 0."""
+    model = replace(planning.time_model, delta=0.0)
+    return timebill(replace(planning, time_model=model))
+
+
+def oracle_length(planning: Planning) -> Choose:
+    """Return TimeBill that knows the unevicted answer's length, and takes it as it is."""
+    exact = planning.with_factor(1.0)
+    return lambda item, budget_s: exact.alpha(item, budget_s, item.unevicted.tokens)
+
+
+def oracle_time(item: RecordedItem, budget_s: float) -> float:
+    """Return the smallest recorded ratio whose answer is in fact in time, else the quickest."""
+    fitting = [alpha for alpha in item.answers if item.total_s(alpha) <= budget_s]
+    return min(fitting) if fitting else min(item.answers, key=item.total_s)
+
+
+def oracle_score(item: RecordedItem, budget_s: float) -> float:
+    """Return the ratio of the best answer that is in time: more than any choice can have."""
+    fitting = [alpha for alpha in item.answers if item.total_s(alpha) <= budget_s]
+    if not fitting:
+        return oracle_time(item, budget_s)
+    return max(
+        fitting, key=lambda alpha: (item.graded(alpha, item.answers[alpha].tokens)[0], -alpha)
+    )
+
+
+def oracle_partial_score(item: RecordedItem, budget_s: float) -> float:
+    """Return the ratio of which the best answer, perhaps cut off, is there in time."""
+    return max(
+        item.answers,
+        key=lambda alpha: (item.graded_within(alpha, budget_s)[0], -alpha),
+    )
+
+
+def planned_arms(planning: Planning) -> dict[str, Choose]:
+    """Return the arms that compute a ratio: what they ask for has to be recorded."""
+    return {
+        TIMEBILL: timebill(planning),
+        NO_MARGIN: no_margin(planning),
+        ORACLE_LENGTH: oracle_length(planning),
+    }
+
+
+def all_arms(planning: Planning, is_partial: bool = False) -> Mapping[str, Choose]:
+    """Return every arm by name.
+
+    Arguments:
+        is_partial: a late answer is delivered as far as it is.
+    """
+    return {
+        VANILLA: fixed(0.0),
+        **{name: fixed(alpha) for name, alpha in FIXED.items()},
+        **planned_arms(planning),
+        ORACLE_TIME: oracle_time,
+        ORACLE_SCORE: oracle_partial_score if is_partial else oracle_score,
+    }
+
+
+def fixed(alpha: float) -> Choose:
+    """Return the arm that always takes one ratio."""
+    return lambda item, budget_s: alpha

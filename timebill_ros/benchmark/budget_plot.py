@@ -1,0 +1,90 @@
+"""Draws the paper's figures 7 and 8 with this machine's figures."""
+
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+import numpy as np
+
+from timebill_ros.benchmark.budget_arms import (
+    FIXED,
+    NO_MARGIN,
+    ORACLE_LENGTH,
+    ORACLE_SCORE,
+    TIMEBILL,
+    VANILLA,
+)
+
+matplotlib.use('Agg')
+
+from matplotlib import pyplot as plt
+from matplotlib.axes import Axes
+
+_NAMES = {
+    VANILLA: 'no eviction',
+    **{name: f'alpha = {alpha:.0%}' for name, alpha in FIXED.items()},
+    TIMEBILL: 'TimeBill',
+}
+_ORACLES = {
+    NO_MARGIN: 'TimeBill, no margin',
+    ORACLE_LENGTH: 'TimeBill, length known',
+    ORACLE_SCORE: 'best alpha in hindsight',
+}
+_TITLES = {'kill': 'Kill', 'skip_next': 'Skip-Next', 'partial': 'Partial'}
+
+
+def draw_budgets(report: dict[str, Any], path: Path) -> None:
+    """Write the figure: score and completion by budget and arm, a column a strategy."""
+    strategies = report['results']
+    figure, rows = plt.subplots(
+        2, len(strategies), figsize=(6 * len(strategies), 8), layout='constrained', squeeze=False
+    )
+    for column, (strategy, budgets) in enumerate(strategies.items()):
+        for axes, measure in zip(rows[:, column], ('score', 'completion'), strict=True):
+            _draw_arms(axes, budgets, measure)
+            axes.set_xlabel('time budget T [s]')
+        rows[0][column].set_title(_TITLES[strategy])
+    rows[0][0].set_ylabel('mean score')
+    rows[1][0].set_ylabel('completed in time [%]')
+    handles, labels = rows[0][0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc='outside lower center', ncols=len(labels))
+    counted = [name for name, task in report['tasks'].items() if task['counts_for_the_claim']]
+    what = ', '.join(counted) or 'no task counts, so all of them'
+    figure.suptitle(f'{report["target"]}, {report["n"]} items: {what}')
+    figure.savefig(path, dpi=120)
+    plt.close(figure)
+
+
+def draw_factors(report: dict[str, Any], path: Path) -> None:
+    """Write the figure: score and completion against k."""
+    factors = [float(factor) for factor in report['factors']]
+    figure, score = plt.subplots(figsize=(6.5, 4.5), layout='constrained')
+    completion = score.twinx()
+    for axes, measure, colour, scale in (
+        (score, 'score', 'tab:blue', 1),
+        (completion, 'completion', 'tab:orange', 100),
+    ):
+        values = [scale * row[measure] for row in report['factors'].values()]
+        axes.plot(factors, values, 'o-', color=colour)
+    score.set_xlabel('pessimistic factor k')
+    score.set_ylabel('mean score', color='tab:blue')
+    completion.set_ylabel('completed in time [%]', color='tab:orange')
+    score.set_title(f'Kill, T = {report["budget_s"]:g} s, {report["n"]} items')
+    figure.savefig(path, dpi=120)
+    plt.close(figure)
+
+
+def _draw_arms(axes: Axes, budgets: dict[str, Any], measure: str) -> None:
+    places, width = np.arange(len(budgets)), 0.8 / len(_NAMES)
+    scale = 100 if measure == 'completion' else 1
+    colours = plt.get_cmap('Blues')(np.linspace(0.25, 0.85, len(_NAMES) - 1))
+    for index, (arm, label) in enumerate(_NAMES.items()):
+        heights = [scale * arms[arm][measure] for arms in budgets.values()]
+        colour = 'tab:orange' if arm == TIMEBILL else colours[index]
+        left = places + (index - (len(_NAMES) - 1) / 2) * width
+        axes.bar(left, heights, width, label=label, color=colour)
+    for (arm, label), marker in zip(_ORACLES.items(), ('+', '_', 'x'), strict=True):
+        heights = [scale * arms[arm][measure] for arms in budgets.values()]
+        axes.plot(places, heights, marker, color='black', label=label)
+    axes.set_xticks(places, list(budgets))
+    axes.grid(axis='y', alpha=0.3)

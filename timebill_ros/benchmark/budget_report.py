@@ -1,0 +1,119 @@
+"""From recorded items to the figures: scores, completion, intervals and aims."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from timebill_ros.benchmark.bootstrap import paired_difference
+from timebill_ros.benchmark.budget_arms import (
+    FIXED,
+    TIMEBILL,
+    VANILLA,
+    Choose,
+    Planning,
+    all_arms,
+)
+from timebill_ros.benchmark.budget_replay import PARTIAL, STRATEGIES, Outcome, replay
+from timebill_ros.benchmark.recorded_item import RecordedItem
+
+COMPLETION_TOLERANCE = 0.02
+
+
+def results(
+    items: Sequence[RecordedItem], budgets_s: Iterable[float], planning: Planning, seed: int
+) -> dict[str, Any]:
+    """Return the figures by strategy, budget and arm."""
+    return {
+        strategy: {
+            f'{budget_s:g}': at_budget(
+                items, all_arms(planning, strategy == PARTIAL), budget_s, strategy, seed
+            )
+            for budget_s in budgets_s
+        }
+        for strategy in STRATEGIES
+    }
+
+
+def results_in_short(
+    items: Sequence[RecordedItem], budgets_s: Iterable[float], planning: Planning, seed: int
+) -> dict[str, Any]:
+    """Return score and completion only, for a single task."""
+    return {
+        strategy: {
+            budget: {
+                name: {measure: round(arm[measure], 4) for measure in ('score', 'completion')}
+                for name, arm in arms.items()
+            }
+            for budget, arms in budgets.items()
+        }
+        for strategy, budgets in results(items, budgets_s, planning, seed).items()
+    }
+
+
+def at_budget(
+    items: Sequence[RecordedItem],
+    arms: Mapping[str, Choose],
+    budget_s: float,
+    strategy: str,
+    seed: int,
+    reference: str = TIMEBILL,
+) -> dict[str, Any]:
+    """Return each arm's figures, and its score's difference to a reference's with an interval.
+
+    Arguments:
+        reference: the arm that the others are held against.
+    """
+    outcomes = {
+        name: replay(items, choose, budget_s, strategy, seed) for name, choose in arms.items()
+    }
+    ours = [outcome.score for outcome in outcomes[reference]]
+    return {
+        name: {
+            **_means(found),
+            'n': len(found),
+            f'less_{reference}': paired_difference(
+                [outcome.score for outcome in found], ours, seed
+            ),
+        }
+        for name, found in outcomes.items()
+    }
+
+
+def aims(found: Mapping[str, Any]) -> dict[str, Any]:
+    """Return, by strategy, whether what the paper claims holds, and where it does not."""
+    rivals = (VANILLA, *FIXED)
+    report: dict[str, Any] = {}
+    for strategy, budgets in found.items():
+        below = [
+            f'{arm} at {budget} s'
+            for budget, arms in budgets.items()
+            for arm in rivals
+            if arms[arm]['less_timebill']['interval'][0] > 0.0
+        ]
+        never_above = [
+            arm
+            for arm in rivals
+            if all(arms[arm]['less_timebill']['mean'] >= 0.0 for arms in budgets.values())
+        ]
+        fewer = [
+            f'{budget} s'
+            for budget, arms in budgets.items()
+            if arms[TIMEBILL]['completion'] < arms['alpha_95']['completion'] - COMPLETION_TOLERANCE
+        ]
+        report[strategy] = {
+            'never_below_a_fixed_arm': not below,
+            'below': below,
+            'above_each_fixed_arm_somewhere': not never_above,
+            'never_above': never_above,
+            'completes_as_often_as_alpha_95': not fewer,
+            'completes_less_often': fewer,
+        }
+    return report
+
+
+def _means(outcomes: Sequence[Outcome]) -> dict[str, float]:
+    return {
+        name: float(np.mean([getattr(outcome, name) for outcome in outcomes]))
+        for name in ('score', 'fidelity', 'completion', 'late_score')
+    }

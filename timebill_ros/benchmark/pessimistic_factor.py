@@ -1,0 +1,68 @@
+"""How pessimistic should TimeBill be? The paper's figure 8: k = 1..8 at the tightest budget."""
+
+import argparse
+import json
+import sys
+import time
+from pathlib import Path
+
+from timebill_ros.benchmark import budget_report, budget_tasks
+from timebill_ros.benchmark.budget_arms import timebill
+from timebill_ros.benchmark.budget_plot import draw_factors
+from timebill_ros.benchmark.budget_replay import KILL
+from timebill_ros.benchmark.budget_run import budget_run, parser
+from timebill_ros.benchmark.budgets import RESULTS
+from timebill_ros.benchmark.machine import describe_machine
+from timebill_ros.benchmark.predicted_length import PREDICTOR
+from timebill_ros.benchmark.results_page import write_results_page
+
+FACTORS = range(1, 9)
+
+
+def main() -> int:
+    """Record what is missing, replay, report and draw; return the exit status."""
+    options = parser(__doc__).parse_args()
+    try:
+        run_factors(options, RESULTS)
+    except ValueError as error:
+        print(error, file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+    write_results_page(RESULTS)
+    return 0
+
+
+def run_factors(options: argparse.Namespace, folder: Path) -> None:
+    """Measure, and write k.json and k.png into a folder."""
+    start_s, machine = time.monotonic(), describe_machine()
+    with budget_run(options) as run:
+        budget_s = min(budget_tasks.placed_budgets(budget_tasks.claimed(run.recorded())))
+        arms = {
+            f'{factor}': timebill(run.planning.with_factor(float(factor))) for factor in FACTORS
+        }
+        run.record_chosen(arms.values(), [budget_s])
+        items = budget_tasks.claimed(run.recorded())
+        default = f'{run.planning.settings.pessimistic_factor:g}'
+        report = {
+            'factors': budget_report.at_budget(
+                items, arms, budget_s, KILL, run.seed, reference=default
+            ),
+            'budget_s': budget_s,
+            'n': len(items),
+            'predictor': PREDICTOR,
+            'target': run.engine.target.name,
+            'seed': run.seed,
+            'machine': machine,
+            'run_time_s': round(time.monotonic() - start_s, 1),
+        }
+    folder.mkdir(exist_ok=True)
+    (folder / 'k.json').write_text(json.dumps(report, indent=2) + '\n')
+    draw_factors(report, folder / 'k.png')
+    print(f'T = {budget_s:g} s, {len(items)} items\n{"k":>3} {"score":>7} {"completed":>10}')
+    for factor, row in report['factors'].items():
+        print(f'{factor:>3} {row["score"]:7.3f} {100 * row["completion"]:9.0f}%')
+
+
+if __name__ == '__main__':
+    sys.exit(main())

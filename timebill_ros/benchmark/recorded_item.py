@@ -1,0 +1,55 @@
+"""One item with all its recorded answers: what any configuration would have made of it."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+from timebill_ros.benchmark.recorded_answer import RecordedAnswer
+from timebill_ros.benchmark.tasks.scores import rouge_l
+
+
+@dataclass(frozen=True)
+class RecordedItem:
+    """An item as the replay sees it.
+
+    Arguments:
+        task: its task's name.
+        answers: by alpha; that of alpha 0, the unevicted one, is among them.
+        score: grades a text.
+    """
+
+    task: str
+    answers: Mapping[float, RecordedAnswer]
+    score: Callable[[str], float]
+
+    @property
+    def unevicted(self) -> RecordedAnswer:
+        """The answer of alpha 0."""
+        return self.answers[0.0]
+
+    @property
+    def prefill_s(self) -> float:
+        """The prefill's time: the unevicted answer's run counts for all ratios [s]."""
+        return self.unevicted.prefill_s
+
+    def total_s(self, alpha: float) -> float:
+        """Return how long the whole answer takes [s]."""
+        return self.prefill_s + self.answers[alpha].after_prefill_s
+
+    def graded(self, alpha: float, tokens: int) -> tuple[float, float]:
+        """Return score and fidelity, ROUGE-L to the unevicted answer, of the first tokens."""
+        known = self._grades.get((alpha, tokens))
+        if known is None:
+            text = self.answers[alpha].text(tokens)
+            known = self.score(text), rouge_l(self.unevicted.text(), text)
+            self._grades[alpha, tokens] = known
+        return known
+
+    def graded_within(self, alpha: float, budget_s: float) -> tuple[float, float]:
+        """Return score and fidelity of what is there at the deadline."""
+        tokens = self.answers[alpha].tokens_within(budget_s - self.prefill_s)
+        return self.graded(alpha, tokens)
+
+    @cached_property
+    def _grades(self) -> dict[tuple[float, int], tuple[float, float]]:
+        return {}

@@ -1,0 +1,65 @@
+"""Recorded answers on disk: a line of JSON each, added to until all that is needed is there."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from timebill_ros.benchmark.recorded_answer import RecordedAnswer
+
+
+class RecordingFile:
+    """A file of answers by item and alpha. A context manager.
+
+    Arguments:
+        path: made if absent. A last line that was cut off is dropped.
+        key: everything that the answers and their times depend on besides the items.
+
+    Errors:
+        ValueError: the file is another key's; one sentence.
+    """
+
+    def __init__(self, path: Path, key: Mapping[str, Any]) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self.answers: dict[str, dict[float, RecordedAnswer]] = {}
+        content = path.read_bytes() if path.exists() else b''
+        whole = content[: content.rfind(b'\n') + 1]
+        header, *rows = [json.loads(line) for line in whole.splitlines()] or [dict(key)]
+        if header != dict(key):
+            other = sorted(name for name in key if header.get(name) != key[name])
+            raise ValueError(f'{path} was recorded with another {", ".join(other)}: remove it')
+        for row in rows:
+            self._remember(
+                RecordedAnswer(
+                    **{**row, 'times_s': tuple(row['times_s']), 'pieces': tuple(row['pieces'])}
+                )
+            )
+        self._file = path.open('ab')
+        self._file.truncate(len(whole))
+        if not whole:
+            self._write(dict(key))
+
+    def __enter__(self) -> 'RecordingFile':
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._file.close()
+
+    def add(self, answer: RecordedAnswer) -> None:
+        """Append an answer; it is handed to the system when this returns."""
+        self._write(asdict(answer))
+        self._remember(answer)
+
+    def _remember(self, answer: RecordedAnswer) -> None:
+        self.answers.setdefault(answer.item, {})[answer.alpha] = answer
+
+    def _write(self, content: dict[str, Any]) -> None:
+        self._file.write(json.dumps(content).encode() + b'\n')
+        self._file.flush()

@@ -1,0 +1,99 @@
+"""Writes docs/results.md from the JSON of the benchmarks: the paper's figures beside ours."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from timebill_ros.benchmark.budget_page import leverage, scores, setting
+from timebill_ros.benchmark.markdown_table import table
+
+PAGE = Path(__file__).parents[2] / 'docs' / 'results.md'
+NOT_MEASURED = 'not measured'
+_PAPER_PREDICTORS = {
+    'TimeBill, 512 buckets': '42.71 / 78.13 / 0.723',
+    'TimeBill, 256 buckets': '44.15',
+    'TimeBill, 128 buckets': '48.95',
+    'TimeBill, regression': '64.21',
+    'ProxyModel (BERT, 5 classes)': '105.72',
+    'S3 (DistilBERT, 10 classes)': '108.96',
+}
+
+
+def write_results_page(results: Path, page: Path = PAGE) -> None:
+    """Write the page.
+
+    Arguments:
+        results: the folder of the JSON files; what is absent is said to be not measured.
+        page: the file; its folder is made if absent.
+    """
+    page.parent.mkdir(exist_ok=True)
+    page.write_text(results_page(results))
+
+
+def results_page(results: Path) -> str:
+    """Return the page as Markdown."""
+    budgets, factors = _read(results / 'budgets.json'), _read(results / 'k.json')
+    sections = [
+        "# The paper's tables, and ours\n\nWritten by `make bench-budgets` and `make bench-k` "
+        'from `timebill_ros/benchmark/results/*.json`; not to be edited by hand.',
+        setting(budgets),
+        _predictor(_read(results / 'predictor.json')),
+        _estimator(_read(results / 'estimator.json')),
+        *scores(budgets),
+        _factors(factors),
+        leverage(budgets),
+    ]
+    return '\n\n'.join(sections) + '\n'
+
+
+def _read(path: Path) -> dict[str, Any] | None:
+    return json.loads(path.read_text()) if path.is_file() else None
+
+
+def _predictor(found: dict[str, Any] | None) -> str:
+    rows = [('MAE / RMSE / R2 [tokens]', 'paper', 'ours')]
+    ours = _lengths(found['ours']) if found else NOT_MEASURED
+    first, *others = _PAPER_PREDICTORS
+    rows.append((first, _PAPER_PREDICTORS[first], ours))
+    rows += [(name, _PAPER_PREDICTORS[name], '') for name in others]
+    for name, values in (found or {}).get('baselines', {}).items():
+        rows.append((f'our baseline: {name}', '', _lengths(values)))
+    if found and 'ceiling' in found:
+        rows.append(('other numerics of the same target', '', _lengths(found['ceiling'])))
+    return f'## Response length predictor\n\n{table(rows)}'
+
+
+def _lengths(values: dict[str, float]) -> str:
+    return ' / '.join(
+        f'{values[name]:.{digits}f}'
+        for name, digits in (('mae', 2), ('rmse', 2), ('r2', 3))
+        if name in values
+    )
+
+
+def _estimator(found: dict[str, Any] | None) -> str:
+    rows = [
+        ('MAPE', 'paper', 'ours'),
+        ('prefill', '1.22 %', f'{found["prefill_mape"]:.2f} %' if found else NOT_MEASURED),
+        ('decoding step', '1.69 %', f'{found["step_mape"]:.2f} %' if found else NOT_MEASURED),
+        (
+            'whole generations within t_wcet',
+            'yes (figure)',
+            f'{found["wcet_coverage"]:.1%} of {found["n"]}' if found else NOT_MEASURED,
+        ),
+    ]
+    return f'## Execution time estimator\n\n{table(rows)}'
+
+
+def _factors(found: dict[str, Any] | None) -> str:
+    heading = '## The pessimistic factor k, at the tightest budget, Kill'
+    paper = 'Paper (T = 5 s): score and completion rise to k = 5, then the score falls.'
+    if found is None:
+        return f'{heading}\n\n{paper} Ours: {NOT_MEASURED}.'
+    rows = [('k', *found['factors'])]
+    rows.append(('score', *(f'{row["score"]:.3f}' for row in found['factors'].values())))
+    rows.append(('completion', *(f'{row["completion"]:.0%}' for row in found['factors'].values())))
+    return (
+        f'{heading}\n\n{paper} Ours, T = {found["budget_s"]:g} s:\n\n{table(rows)}\n\n'
+        '![against k](../timebill_ros/benchmark/results/k.png)'
+    )

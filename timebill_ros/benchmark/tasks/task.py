@@ -1,0 +1,103 @@
+"""What is asked in the budget benchmark, and how an answer is graded."""
+
+import hashlib
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from itertools import islice
+from random import Random
+
+from timebill_ros.training.archive import Archive
+
+SHORTEST_PROMPT = 512
+"""Shorter prompts are left out; some texts do not give more [tokens]."""
+
+Score = Callable[[str], float]
+"""From an answer's text, perhaps cut off, to [0, 1]; an empty one scores 0."""
+CountTokens = Callable[[str], int]
+
+
+@dataclass(frozen=True)
+class Material:
+    """What a task makes its prompts of.
+
+    Arguments:
+        archive: of the task's package; None: the task needs none.
+        random: of all choices.
+        count_tokens: tokens of a text, for the target.
+    """
+
+    archive: Archive | None
+    random: Random
+    count_tokens: CountTokens
+
+    def texts(self) -> Archive:
+        """Return the archive of a task that has one."""
+        assert self.archive is not None
+        return self.archive
+
+
+Make = Callable[[Material, Iterator[int]], Iterator[tuple[str, Score]]]
+"""Yields a prompt of about each length asked for [tokens], and how its answers are graded."""
+
+
+@dataclass(frozen=True)
+class Item:
+    """One question.
+
+    Arguments:
+        task: the task's name.
+        prompt: with the question at its end.
+        max_new_tokens: N_max.
+        score: grades an answer.
+    """
+
+    task: str
+    prompt: str
+    max_new_tokens: int
+    score: Score
+
+    @property
+    def key(self) -> str:
+        """Tells items apart, also between runs."""
+        return f'{self.task} {hashlib.sha256(self.prompt.encode()).hexdigest()[:16]}'
+
+
+@dataclass(frozen=True)
+class Task:
+    """A kind of question.
+
+    Arguments:
+        name: such as 'squad'.
+        is_candidate: a claim may rest on it, if the target can do it; else it is a control.
+        longest_prompt: lengths are spread evenly over the logarithm up to here [tokens].
+        max_new_tokens: N_max.
+        make: its prompts.
+        package: the archive's name in prompt_packages; '': the prompts are made up.
+    """
+
+    name: str
+    is_candidate: bool
+    longest_prompt: int
+    max_new_tokens: int
+    make: Make
+    package: str = ''
+
+    def items(self, count: int, seed: int, material: Material) -> list[Item]:
+        """Return some questions; a larger count adds to the same ones.
+
+        Arguments:
+            seed: of the lengths.
+        """
+        lengths = _lengths(Random(f'{seed} {self.name} lengths'), self.longest_prompt)
+        long_enough = (
+            Item(self.name, prompt, self.max_new_tokens, score)
+            for prompt, score in self.make(material, lengths)
+            if material.count_tokens(prompt) >= SHORTEST_PROMPT
+        )
+        return list(islice(long_enough, count))
+
+
+def _lengths(random: Random, longest: int) -> Iterator[int]:
+    while True:
+        yield round(math.exp(random.uniform(math.log(SHORTEST_PROMPT), math.log(longest))))
