@@ -4,6 +4,7 @@ A copy is made before its clock starts, so it costs nothing in the times. Items,
 of each, come in a random order, so that none has a quieter machine.
 """
 
+import math
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from random import Random
@@ -12,12 +13,12 @@ from tokenizers import Tokenizer
 
 from timebill_ros.benchmark.alpha_grid import kept_tokens
 from timebill_ros.benchmark.evicted_answers import NEVER, copied
-from timebill_ros.benchmark.predicted_length import predicted_tokens
 from timebill_ros.benchmark.recorded_answer import RecordedAnswer
 from timebill_ros.benchmark.recording_file import RecordingFile
 from timebill_ros.benchmark.tasks.task import Item
 from timebill_ros.inference.chat_prompt import ChatPrompt
 from timebill_ros.inference.engine import Engine, Prefilled
+from timebill_ros.inference.length_predictor import LengthPredictor
 from timebill_ros.inference.text_stream import TextStream
 from timebill_ros.progress import Progress
 
@@ -32,8 +33,9 @@ class Recorder:
         engine: used by no one else meanwhile.
     """
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, predictor: LengthPredictor) -> None:
         self.engine = engine
+        self.predictor = predictor
         self.chat = ChatPrompt(engine.target.tokenizer)
         self.detokenizer = Tokenizer.from_str(engine.target.tokenizer.backend_tokenizer.to_str())
 
@@ -85,10 +87,13 @@ class _PrefilledItem:
                 f'prompts must be shorter than the context of {engine.target.context_length} '
                 f'tokens, got one of {self.prompt_tokens} in {item.task}'
             )
-        self._predicted = predicted_tokens(engine, item.prompt, self.prompt_tokens, self._longest)
+        predictor = recorder.predictor
         start_s = time.monotonic()
-        self._prefilled = engine.prefill(token_ids, self._longest, NEVER)
+        with predictor.beside_prefill(item.prompt, token_ids, math.inf) as reading:
+            self._prefilled = engine.prefill(token_ids, self._longest, NEVER)
+        length = reading.distribution()
         self._prefill_s = time.monotonic() - start_s
+        self._predicted = length.predicted_tokens(self._longest) if length else self._longest
 
     def answer(self, alpha: float) -> RecordedAnswer:
         engine = self._engine

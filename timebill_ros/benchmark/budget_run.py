@@ -14,7 +14,6 @@ from timebill_ros.benchmark.alpha_grid import GRID
 from timebill_ros.benchmark.budget_arms import Choose, Planning
 from timebill_ros.benchmark.budget_recording import ALWAYS, Recorder
 from timebill_ros.benchmark.loaded_engine import loaded_engine
-from timebill_ros.benchmark.predicted_length import PREDICTOR
 from timebill_ros.benchmark.recorded_item import RecordedItem
 from timebill_ros.benchmark.recording_file import RecordingFile
 from timebill_ros.benchmark.tasks import TASKS, task_items
@@ -23,6 +22,7 @@ from timebill_ros.core.planner_settings import PlannerSettings
 from timebill_ros.inference.engine import Engine
 from timebill_ros.inference.gguf_cache import cache_folder
 from timebill_ros.inference.model_loader import BUILT_IN
+from timebill_ros.inference.predictor_loader import load_predictor
 from timebill_ros.inference.profile import LogProgress, profile_key, time_model
 from timebill_ros.training.prompt_packages import PACKAGES, fetched
 
@@ -97,13 +97,14 @@ def budget_run(options: argparse.Namespace) -> Iterator[BudgetRun]:
     if options.items is not None and options.items < 2:
         raise ValueError(f'items must be at least 2, got {options.items}')
     engine = loaded_engine(options.model, options.device)
+    predictor = load_predictor('auto', engine.target, engine.settings.repetition_penalty)
     items = _items(engine, options)
     planning = Planning(
         time_model(engine, PROFILE_TIME_S, LogProgress('measuring the time model')),
         PlannerSettings(min_kept_tokens=engine.eviction.min_kept_tokens),
     )
-    with RecordingFile(*_file(engine, options.seed)) as recording:
-        run = BudgetRun(Recorder(engine), items, recording, planning, options.seed)
+    with RecordingFile(*_file(engine, predictor.name, options.seed)) as recording:
+        run = BudgetRun(Recorder(engine, predictor), items, recording, planning, options.seed)
         run.recorder.warm_up(items[0])
         run.record(GRID if options.full else ALWAYS)
         yield run
@@ -133,10 +134,10 @@ def _count(task: Task, options: argparse.Namespace) -> int:
     return candidates if task.is_candidate else controls
 
 
-def _file(engine: Engine, seed: int) -> tuple[Path, Mapping[str, Any]]:
+def _file(engine: Engine, predictor: str, seed: int) -> tuple[Path, Mapping[str, Any]]:
     key = {
         **dataclasses.asdict(profile_key(engine)),
-        'predictor': PREDICTOR,
+        'predictor': predictor,
         'seed': seed,
     }
     digest = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()

@@ -18,7 +18,6 @@ from timebill_ros.benchmark.budget_plot import draw_budgets
 from timebill_ros.benchmark.budget_run import BudgetRun, budget_run, parser
 from timebill_ros.benchmark.budget_table import budget_table, task_table
 from timebill_ros.benchmark.machine import describe_machine
-from timebill_ros.benchmark.predicted_length import PREDICTOR
 from timebill_ros.benchmark.results_page import write_results_page
 from timebill_ros.benchmark.unrounded_sample import unrounded_sample
 
@@ -80,7 +79,7 @@ def replayed(run: BudgetRun, budgets_s: list[float]) -> dict[str, Any]:
         'budgets_s': budgets_s,
         'time_model': dataclasses.asdict(run.planning.time_model),
         'pessimistic_factor': run.planning.settings.pessimistic_factor,
-        'predictor': PREDICTOR,
+        'predictor': run.recorder.predictor.name,
         'target': run.engine.target.name,
         'quantization': run.engine.target.quantization,
         'eviction': dataclasses.asdict(run.engine.eviction),

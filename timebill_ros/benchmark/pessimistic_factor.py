@@ -13,7 +13,6 @@ from timebill_ros.benchmark.budget_replay import KILL
 from timebill_ros.benchmark.budget_run import budget_run, parser
 from timebill_ros.benchmark.budgets import RESULTS
 from timebill_ros.benchmark.machine import describe_machine
-from timebill_ros.benchmark.predicted_length import PREDICTOR
 from timebill_ros.benchmark.results_page import write_results_page
 
 FACTORS = range(1, 9)
@@ -50,7 +49,7 @@ def run_factors(options: argparse.Namespace, folder: Path) -> None:
             ),
             'budget_s': budget_s,
             'n': len(items),
-            'predictor': PREDICTOR,
+            'predictor': run.recorder.predictor.name,
             'target': run.engine.target.name,
             'seed': run.seed,
             'machine': machine,

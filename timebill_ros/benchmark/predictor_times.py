@@ -17,7 +17,7 @@ from timebill_ros.inference.state_predictor import StateReading
 from timebill_ros.progress import Progress
 
 LENGTHS = (64, 128, 256, 512, 1024, 2048, 4096)
-ROUNDS = 15
+ROUNDS = 10
 _NEVER = Interrupt(Deadline(math.inf))
 
 

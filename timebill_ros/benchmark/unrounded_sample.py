@@ -6,12 +6,10 @@ from typing import Any
 
 from timebill_ros.benchmark.budget_arms import timebill
 from timebill_ros.benchmark.budget_run import BudgetRun
-from timebill_ros.benchmark.predicted_length import predicted_tokens
 from timebill_ros.benchmark.recorded_item import RecordedItem
 from timebill_ros.benchmark.tasks.task import Item
 from timebill_ros.core.budget_planner import BudgetPlanner
 from timebill_ros.core.deadline import Deadline
-from timebill_ros.inference.engine import Engine
 from timebill_ros.inference.interrupt import Interrupt
 from timebill_ros.inference.pipeline import Generation, Listener, Question, answer
 from timebill_ros.inference.text_stream import TextStream
@@ -70,19 +68,9 @@ def _answered(run: BudgetRun, item: Item, budget_s: float) -> Generation:
     return answer(
         engine,
         BudgetPlanner(run.planning.settings, run.planning.time_model),
-        _Predicted(engine),
+        recorder.predictor,
         TextStream(recorder.detokenizer),
         question,
         Interrupt(Deadline(time.monotonic() + budget_s)),
         Listener(planned=lambda _: None, text=lambda _, __: None),
     )
-
-
-class _Predicted:
-    """The recording's predictor, as the pipeline takes it."""
-
-    def __init__(self, engine: Engine) -> None:
-        self._engine = engine
-
-    def predict(self, prompt: str, prompt_tokens: int, max_new_tokens: int) -> int:
-        return predicted_tokens(self._engine, prompt, prompt_tokens, max_new_tokens)

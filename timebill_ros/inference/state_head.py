@@ -1,5 +1,6 @@
 """A small network from the target's states of a prompt to the answer's length."""
 
+import hashlib
 import json
 from dataclasses import asdict
 from pathlib import Path
@@ -38,6 +39,13 @@ class StateHead(torch.nn.Module):
         self.inner_bias = torch.nn.Parameter(torch.zeros(members, 1, WIDTH))
         self.outer = torch.nn.Parameter(torch.zeros(members, WIDTH, buckets))
         self.outer_bias = torch.nn.Parameter(torch.zeros(members, 1, buckets))
+
+    def fingerprint(self) -> str:
+        """Return what tells this head from others, 8 hexadecimal digits."""
+        digest = hashlib.sha256()
+        for value in self.state_dict().values():
+            digest.update(value.cpu().numpy().tobytes())
+        return digest.hexdigest()[:8]
 
     def features(self, states: torch.Tensor, prompt_tokens: torch.Tensor) -> torch.Tensor:
         """Return (batch, features).

@@ -24,7 +24,8 @@ class StatePredictor:
     """
 
     def __init__(self, target: TargetModel, head: StateHead) -> None:
-        self.name = f'states of layers {", ".join(map(str, head.layers))}'
+        layers = ', '.join(map(str, head.layers))
+        self.name = f'states of layer {layers}, {head.fingerprint()}'
         self._model = target.model
         self._head = head.to(target.device).eval()
 
