@@ -27,7 +27,7 @@ from timebill_ros.inference.profile import LogProgress, profile_key, time_model
 from timebill_ros.training.prompt_packages import PACKAGES, fetched
 
 PROFILE_TIME_S = 60.0
-QUICK, FULL = (10, 4), (100, 40)
+QUICK, FULL = (20, 4), (100, 40)
 """Items of each candidate and of each control."""
 
 
