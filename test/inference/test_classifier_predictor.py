@@ -23,7 +23,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return saved_classifier(tmp_path_factory.mktemp('classifier'), BUCKETS)
 
 
-def saved_classifier(folder: Path, labels: int) -> Path:
+def saved_classifier(folder: Path, labels: int, context: int = 1024) -> Path:
     tokenizer = load_target(BUILT_IN, device='cpu').tokenizer
     torch.manual_seed(0)
     config = LlamaConfig(
@@ -32,7 +32,7 @@ def saved_classifier(folder: Path, labels: int) -> Path:
         intermediate_size=32,
         num_hidden_layers=1,
         num_attention_heads=2,
-        max_position_embeddings=1024,
+        max_position_embeddings=context,
         num_labels=labels,
         pad_token_id=0,
     )
@@ -78,6 +78,43 @@ def test_the_prompt_is_as_long_as_the_prefill_hides(folder: Path) -> None:
     assert read[1] == pytest.approx(180, abs=1)
     assert read[2] == FEWEST_TOKENS
     assert read[3] > 200
+
+
+def test_a_prediction_that_fails_is_none_and_the_next_is_made(
+    folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    predictor = ClassifierPredictor(str(folder), torch.device('cpu'), torch.float32)
+    classified = predictor._classified
+
+    def broken(ids: list[int]) -> object:
+        raise RuntimeError('out of memory')
+
+    predictor._classified = broken  # type: ignore[method-assign, assignment]
+    with predictor.beside_prefill(PROMPT, [], math.inf) as reading:
+        pass
+    assert reading.distribution() is None
+    assert 'out of memory' in caplog.text
+    predictor._classified = classified  # type: ignore[method-assign]
+    with predictor.beside_prefill(PROMPT, [], math.inf) as reading:
+        pass
+    assert reading.distribution() is not None
+
+
+def test_a_model_with_a_short_context_reads_no_more_than_that(tmp_path: Path) -> None:
+    saved_classifier(tmp_path, BUCKETS, context=100)
+    predictor = ClassifierPredictor(str(tmp_path), torch.device('cpu'), torch.float32)
+    read: list[int] = []
+    classified = predictor._classified
+
+    def spy(ids: list[int]) -> object:
+        read.append(len(ids))
+        return classified(ids)
+
+    predictor._classified = spy  # type: ignore[method-assign, assignment]
+    with predictor.beside_prefill(PROMPT, [], math.inf) as reading:
+        pass
+    assert reading.distribution() is not None
+    assert read == [100]
 
 
 def test_other_labels_are_refused(tmp_path: Path) -> None:

@@ -2,25 +2,31 @@
 
 import dataclasses
 import math
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 
+import numpy as np
 import pytest
 from tokenizers import Tokenizer
 
 from timebill_ros.core.bill import Bill
 from timebill_ros.core.budget_planner import BudgetPlanner
 from timebill_ros.core.deadline import Deadline
+from timebill_ros.core.length_distribution import LengthDistribution
 from timebill_ros.core.outcome import FinishReason
 from timebill_ros.core.planner_settings import PlannerSettings
 from timebill_ros.core.time_model import TimeModel
 from timebill_ros.inference.chat_prompt import ChatPrompt
 from timebill_ros.inference.engine import DecodingSettings, Engine
 from timebill_ros.inference.interrupt import Interrupt
-from timebill_ros.inference.length_predictor import NoPredictor
+from timebill_ros.inference.length_predictor import LengthPredictor, NoPredictor
 from timebill_ros.inference.model_loader import BUILT_IN, load_target
 from timebill_ros.inference.pipeline import Generation, Listener, Question, answer
 from timebill_ros.inference.text_stream import TextStream
 
 CACHE_MATTERS = TimeModel(a=0.0, b=1e-3, c=0.0, p=1e-3, q=0.01, e1=1e-4, e0=0.0, delta=0.1)
+NO_PREDICTOR = NoPredictor()
 PROMPT = 'The red box is in the hall. ' * 50 + 'Where is the red box?'
 
 
@@ -29,8 +35,35 @@ def engine() -> Engine:
     return Engine(load_target(BUILT_IN, device='cpu'), DecodingSettings(1.05))
 
 
+class FakePredictor:
+    """Says always the same bucket, once the prefill is over."""
+
+    name = 'fake'
+
+    def __init__(self, bucket: int) -> None:
+        self._bucket = bucket
+        self.expected_s: list[float] = []
+
+    @contextmanager
+    def beside_prefill(
+        self, prompt: str, token_ids: list[int], prefill_s: float
+    ) -> Iterator['FakePredictor']:
+        self.expected_s.append(prefill_s)
+        yield self
+
+    def distribution(self) -> LengthDistribution:
+        time.sleep(0.02)
+        probabilities = np.zeros(512)
+        probabilities[self._bucket] = 1.0
+        return LengthDistribution(probabilities)
+
+
 def run(
-    engine: Engine, planner: BudgetPlanner, budget_s: float, max_new_tokens: int = 12
+    engine: Engine,
+    planner: BudgetPlanner,
+    budget_s: float,
+    max_new_tokens: int = 12,
+    predictor: LengthPredictor = NO_PREDICTOR,
 ) -> tuple[Generation, str, list[Bill]]:
     """Answer PROMPT on a clock that stands still, so that the plan does not depend on speed."""
     tokenizer = engine.target.tokenizer
@@ -39,7 +72,7 @@ def run(
     generation = answer(
         engine,
         planner,
-        NoPredictor(),
+        predictor,
         TextStream(Tokenizer.from_str(tokenizer.backend_tokenizer.to_str())),
         Question(PROMPT, ChatPrompt(tokenizer).token_ids(PROMPT), max_new_tokens),
         Interrupt(Deadline(budget_s, lambda: 0.0)),
@@ -71,6 +104,28 @@ def test_a_generous_budget_evicts_nothing_a_tight_one_as_little_as_fits(engine: 
     assert ratios[0] == 0.0 < ratios[1]
     assert ratios == sorted(ratios)
     assert bill.kept_tokens >= engine.eviction.min_kept_tokens
+
+
+def test_the_plan_is_made_for_the_predicted_length_and_the_wait_for_it_is_billed(
+    engine: Engine,
+) -> None:
+    planner = BudgetPlanner(time_model=CACHE_MATTERS)
+    bills = {}
+    for bucket in (0, 60):
+        predictor = FakePredictor(bucket)
+        bills[bucket] = run(engine, planner, 20.0, 64, predictor)[0].bill
+        assert predictor.expected_s == [planner.prefill_time_s(bills[bucket].prompt_tokens)]
+    unknown = run(engine, planner, 20.0, 64)[0].bill
+    assert [bill.predicted_response_tokens for bill in (*bills.values(), unknown)] == [16, 64, 64]
+    assert bills[0].worst_case_response_tokens == 64
+    assert bills[0].predicted_decode_time < bills[60].predicted_decode_time
+    assert bills[0].predictor_time > 0.015 > unknown.predictor_time
+    short = BudgetPlanner(PlannerSettings(pessimistic_factor=1.0), CACHE_MATTERS)
+    ratios = [
+        run(engine, short, 10.0, 64, FakePredictor(bucket))[0].bill.eviction_ratio
+        for bucket in (0, 60)
+    ]
+    assert ratios[0] < ratios[1]
 
 
 def test_a_fixed_ratio_of_zero_is_token_for_token_no_eviction(engine: Engine) -> None:

@@ -11,8 +11,9 @@ from timebill_ros.core.deadline import Deadline
 from timebill_ros.inference.chat_prompt import ChatPrompt
 from timebill_ros.inference.engine import Engine
 from timebill_ros.inference.interrupt import Interrupt
+from timebill_ros.inference.loaded_engine import loaded_engine
 from timebill_ros.inference.model_loader import BUILT_IN
-from timebill_ros.training.answer_length import Serving, answered, length_key, served_engine
+from timebill_ros.training.answer_length import answered, length_key
 from timebill_ros.training.collect_lengths import EndsAfterThis, collect, main, other_numerics
 from timebill_ros.training.length_file import LengthFile, LengthKey, read_lengths
 from timebill_ros.training.prompt import Kind, Prompt
@@ -26,7 +27,7 @@ PROMPTS = [
 
 @pytest.fixture(scope='module')
 def engine() -> Engine:
-    return served_engine(Serving(BUILT_IN, device='cpu'))
+    return loaded_engine(device='cpu')
 
 
 @pytest.fixture

@@ -18,25 +18,25 @@ def run(**lengths: int) -> list[LengthRecord]:
 
 def test_equal_runs_agree_wholly() -> None:
     agreement = length_agreement(run(a=1, b=5, c=9), run(c=9, a=1, b=5))
-    assert (agreement.prompts, agreement.r2, agreement.mae) == (3, 1.0, 0.0)
+    assert (agreement.errors.n, agreement.errors.r2, agreement.errors.mae) == (3, 1.0, 0.0)
     assert agreement.identical == 1.0
 
 
 def test_a_run_that_gives_the_mean_explains_nothing() -> None:
     agreement = length_agreement(run(a=10, b=20, c=30), run(a=20, b=20, c=20))
-    assert agreement.r2 == pytest.approx(0.0)
-    assert agreement.mae == pytest.approx(20 / 3)
+    assert agreement.errors.r2 == pytest.approx(0.0)
+    assert agreement.errors.mae == pytest.approx(20 / 3)
     assert agreement.identical == pytest.approx(1 / 3)
 
 
 def test_only_prompts_of_both_runs_count() -> None:
     agreement = length_agreement(run(a=10, b=20, c=99), run(a=10, b=24, d=1))
-    assert (agreement.prompts, agreement.mae) == (2, 2.0)
-    assert agreement.r2 == pytest.approx(1 - 16 / 50)
+    assert (agreement.errors.n, agreement.errors.mae) == (2, 2.0)
+    assert agreement.errors.r2 == pytest.approx(1 - 16 / 50)
 
 
 def test_without_spread_there_is_no_r2() -> None:
-    assert math.isnan(length_agreement(run(a=10, b=10), run(a=10, b=12)).r2)
+    assert math.isnan(length_agreement(run(a=10, b=10), run(a=10, b=12)).errors.r2)
 
 
 def test_runs_without_a_common_prompt_are_refused() -> None:

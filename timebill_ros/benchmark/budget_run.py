@@ -13,7 +13,6 @@ from typing import Any
 from timebill_ros.benchmark.alpha_grid import GRID
 from timebill_ros.benchmark.budget_arms import Choose, Planning
 from timebill_ros.benchmark.budget_recording import ALWAYS, Recorder
-from timebill_ros.benchmark.loaded_engine import loaded_engine
 from timebill_ros.benchmark.recorded_item import RecordedItem
 from timebill_ros.benchmark.recording_file import RecordingFile
 from timebill_ros.benchmark.tasks import TASKS, task_items
@@ -21,6 +20,7 @@ from timebill_ros.benchmark.tasks.task import Item, Task
 from timebill_ros.core.planner_settings import PlannerSettings
 from timebill_ros.inference.engine import Engine
 from timebill_ros.inference.gguf_cache import cache_folder
+from timebill_ros.inference.loaded_engine import loaded_engine
 from timebill_ros.inference.model_loader import BUILT_IN
 from timebill_ros.inference.predictor_loader import load_predictor
 from timebill_ros.inference.profile import LogProgress, profile_key, time_model

@@ -16,7 +16,6 @@ import matplotlib
 import numpy as np
 from numpy.typing import NDArray
 
-from timebill_ros.benchmark.loaded_engine import loaded_engine
 from timebill_ros.benchmark.machine import describe_machine
 from timebill_ros.benchmark.profile import draw, profiled
 from timebill_ros.core.bill import Bill
@@ -24,6 +23,7 @@ from timebill_ros.core.drift import Drift
 from timebill_ros.core.execution_time_estimator import Sample
 from timebill_ros.core.time_model import TimeModel
 from timebill_ros.core.worst_case_margin import Generation
+from timebill_ros.inference.loaded_engine import loaded_engine
 from timebill_ros.inference.profiler import SHORTEST_PROMPT, Profiler
 from timebill_ros.progress import Progress
 

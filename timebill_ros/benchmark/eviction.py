@@ -20,11 +20,11 @@ from rouge_score.rouge_scorer import RougeScorer
 
 from timebill_ros.benchmark.evicted_answers import EvictedAnswers
 from timebill_ros.benchmark.eviction_costs import PROMPT_LENGTHS, RATIOS, costs
-from timebill_ros.benchmark.loaded_engine import loaded_engine
 from timebill_ros.benchmark.machine import describe_machine
 from timebill_ros.benchmark.needles import NeedlePrompt, needle_prompt
 from timebill_ros.inference.chat_prompt import ChatPrompt
 from timebill_ros.inference.engine import Engine
+from timebill_ros.inference.loaded_engine import loaded_engine
 from timebill_ros.progress import Progress
 
 matplotlib.use('Agg')

@@ -13,11 +13,11 @@ from pathlib import Path
 import numpy as np
 
 from timebill_ros.benchmark.evicted_answers import EvictedAnswers
-from timebill_ros.benchmark.loaded_engine import loaded_engine
 from timebill_ros.benchmark.machine import describe_machine
 from timebill_ros.benchmark.needles import needle_prompt
 from timebill_ros.core.eviction_settings import EvictionSettings
 from timebill_ros.inference.chat_prompt import ChatPrompt
+from timebill_ros.inference.loaded_engine import loaded_engine
 from timebill_ros.progress import Progress
 
 SEED = 100

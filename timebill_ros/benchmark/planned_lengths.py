@@ -23,15 +23,15 @@ import rclpy
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 
+from timebill_ros.benchmark.bootstrap import paired_difference
 from timebill_ros.benchmark.machine import describe_machine
 from timebill_ros.benchmark.node_process import private_domain, running_node
 from timebill_ros.client import Reply, TimeBillClient
 from timebill_ros.core.outcome import FinishReason
-from timebill_ros.inference.gguf_cache import cache_folder
 from timebill_ros.progress import Progress
 from timebill_ros.training.length_data import FILE, only_folder, test_hashes
 from timebill_ros.training.length_file import read_lengths
-from timebill_ros.training.prompt_packages import PACKAGES, fetched
+from timebill_ros.training.prompt_packages import all_fetched
 from timebill_ros.training.prompt_set import prompt_set
 
 RESULTS = Path(__file__).parent / 'results'
@@ -41,7 +41,6 @@ MAX_NEW_TOKENS = 1024
 GENEROUS_S = 55.0
 SHORTEST_FACTOR, LONGEST_FACTOR = 0.8, 2.0
 """Budgets: so many times what the unbudgeted answer has taken, evenly on a logarithmic scale."""
-RESAMPLES = 2000
 
 
 @dataclass(frozen=True)
@@ -170,25 +169,20 @@ def _figures(asked: list[list[Asked]], arm: str) -> dict[str, Any]:
 
 def _differences(asked: list[list[Asked]], arm: str) -> dict[str, Any]:
     """Return by how much more is completed by the predicted length, with its 95 % interval."""
-    pairs = []
-    for query in asked:
-        completed = {row.arm: row.completed for row in query}
-        pairs.append(float(completed['predicted']) - float(completed[arm]))
-    drawn = np.random.default_rng(SEED).integers(len(pairs), size=(RESAMPLES, len(pairs)))
-    means = np.array(pairs)[drawn].mean(axis=1)
-    return {
-        'completion': float(np.mean(pairs)),
-        'interval': [float(np.quantile(means, q)) for q in (0.025, 0.975)],
+    completed = {
+        name: [float(row.completed) for query in asked for row in query if row.arm == name]
+        for name in ('predicted', arm)
     }
+    difference = paired_difference(completed['predicted'], completed[arm], SEED)
+    return {'completion': difference['mean'], 'interval': difference['interval']}
 
 
 def _prompts() -> list[str]:
     """Return test prompts, in the order of the set, any beginning of which is a fair sample."""
     _, records = read_lengths(only_folder() / FILE)
     chosen = test_hashes(records)
-    folder = cache_folder() / 'prompt_packages'
-    archives = {name: fetched(package, folder) for name, package in PACKAGES.items()}
-    texts = [prompt.text for prompt in prompt_set(archives, SEED) if prompt.sha256 in chosen]
+    prompts = prompt_set(all_fetched(), SEED)
+    texts = [prompt.text for prompt in prompts if prompt.sha256 in chosen]
     return texts[:PROMPTS]
 
 

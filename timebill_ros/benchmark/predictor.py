@@ -16,15 +16,17 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from timebill_ros.benchmark.loaded_engine import loaded_engine
+from timebill_ros.benchmark.bootstrap import paired_difference
 from timebill_ros.benchmark.machine import describe_machine
 from timebill_ros.benchmark.predictor_arms import BASELINES, Study, ours
 from timebill_ros.benchmark.predictor_plot import plot
 from timebill_ros.benchmark.predictor_times import predictor_times
 from timebill_ros.core.length_distribution import BUCKET_TOKENS
+from timebill_ros.inference.loaded_engine import loaded_engine
 from timebill_ros.inference.state_head import StateHead
 from timebill_ros.training.collected_texts import collected_texts
 from timebill_ros.training.head_training import HeadSettings, head_features, train_head
+from timebill_ros.training.length_agreement import length_agreement
 from timebill_ros.training.length_data import (
     AGAIN_FILE,
     HELD_OUT_SOURCES,
@@ -41,7 +43,6 @@ from timebill_ros.training.state_file import state_shape
 RESULTS = Path(__file__).parent / 'results'
 FACTORS = tuple(range(1, 9))
 QUANTILES = (0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.99)
-RESAMPLES = 2000
 
 
 def main() -> int:
@@ -104,16 +105,18 @@ def _errors(
 ) -> dict[str, Any]:
     """Return each arm's errors on the test records, and how much worse than ours it is."""
     actual = data.response_tokens[split.test]
-    own = np.abs(predicted['ours'][split.test] - actual)
-    chance = np.random.default_rng(0)
-    resamples = chance.integers(0, len(actual), (RESAMPLES, len(actual)))
-    found = {}
-    for name, lengths in predicted.items():
-        more = (np.abs(lengths[split.test] - actual) - own)[resamples].mean(axis=1)
-        found[name] = {
+    errors = {
+        name: np.abs(lengths[split.test] - actual).tolist() for name, lengths in predicted.items()
+    }
+    found: dict[str, dict[str, Any]] = {
+        name: {
             **asdict(length_errors(lengths[split.test], actual)),
-            'mae_over_ours_interval': [float(np.quantile(more, q)) for q in (0.025, 0.975)],
+            'mae_over_ours_interval': paired_difference(errors[name], errors['ours'], seed=0)[
+                'interval'
+            ],
         }
+        for name, lengths in predicted.items()
+    }
     own_errors = found.pop('ours')
     own_errors.pop('mae_over_ours_interval')
     return {'ours': own_errors, 'baselines': found}
@@ -132,16 +135,10 @@ def _head(study: Study, split: Split) -> tuple[StateHead, NDArray[np.float64]]:
 def _ceiling(data: LengthData, folder: Path) -> dict[str, Any]:
     """Return how well another run of the target tells these lengths, over all it has answered."""
     key, again = read_lengths(folder / AGAIN_FILE)
-    other = {record.sha256: record.response_tokens for record in again}
-    pairs = [
-        (other[record.sha256], record.response_tokens)
-        for record in data.records
-        if record.sha256 in other
-    ]
-    second, first = np.array(pairs).T
+    agreement = length_agreement(data.records, again)
     return {
-        **asdict(length_errors(second, first)),
-        'identical': float((first == second).mean()),
+        **asdict(agreement.errors),
+        'identical': agreement.identical,
         'numerics': f'{key.dtype}, quantization {key.quantization}, {key.step}',
     }
 

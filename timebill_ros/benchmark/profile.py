@@ -12,10 +12,10 @@ from pathlib import Path
 import matplotlib
 import numpy as np
 
-from timebill_ros.benchmark.loaded_engine import loaded_engine
 from timebill_ros.core import profile_store
 from timebill_ros.core.execution_time_estimator import CurveFit, Sample, TimeFit
 from timebill_ros.inference.gguf_cache import cache_folder
+from timebill_ros.inference.loaded_engine import loaded_engine
 from timebill_ros.inference.model_loader import BUILT_IN
 from timebill_ros.inference.profile import device_name, profile_key
 from timebill_ros.inference.profiler import Measurements, Profiler

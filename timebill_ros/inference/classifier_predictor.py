@@ -1,5 +1,6 @@
 """The length predictor of the paper: a small classification model beside the prefill."""
 
+import logging
 import random
 import statistics
 import time
@@ -54,7 +55,9 @@ class ClassifierPredictor:
             )
         self._model.to(device).eval()
         self._device = device
-        self._most_tokens = int(self._model.config.max_position_embeddings)
+        self._most_tokens = min(
+            int(self._model.config.max_position_embeddings), int(self._tokenizer.model_max_length)
+        )
         self._stream = torch.cuda.Stream(device) if device.type == 'cuda' else None
         self._thread = ThreadPoolExecutor(1, 'length_predictor')
         self._time = fit_prefill(self._measured())
@@ -64,7 +67,12 @@ class ClassifierPredictor:
         self, prompt: str, token_ids: list[int], prefill_s: float
     ) -> Iterator['ClassifierReading']:
         """Read the prompt in the predictor's thread."""
-        yield ClassifierReading(self._thread.submit(self._predict, prompt, prefill_s))
+        future = self._thread.submit(self._predict, prompt, prefill_s)
+        try:
+            yield ClassifierReading(future)
+        except BaseException:  # the prefill was cut off: what waits for its turn is not wanted
+            future.cancel()
+            raise
 
     def _predict(self, prompt: str, prefill_s: float) -> LengthDistribution:
         ids = self._tokenizer(prompt)['input_ids']
@@ -80,7 +88,7 @@ class ClassifierPredictor:
     def _measured(self) -> list[Sample]:
         chance = random.Random(0)
         samples = []
-        for tokens in PROFILED_TOKENS:
+        for tokens in sorted({min(tokens, self._most_tokens) for tokens in PROFILED_TOKENS}):
             ids = [chance.randrange(self._model.config.vocab_size) for _ in range(tokens)]
             seconds = []
             for _ in range(ROUNDS):
@@ -98,5 +106,10 @@ class ClassifierReading:
         self._future = future
 
     def distribution(self) -> LengthDistribution | None:
-        """Wait for the prediction."""
-        return self._future.result()
+        """Wait for the prediction; None: it failed, which is logged."""
+        try:
+            return self._future.result()
+        except Exception:
+            # Out of memory, say: the answer can be given all the same, planned for the longest.
+            logging.exception('the length of an answer could not be predicted')
+            return None

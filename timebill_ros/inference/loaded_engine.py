@@ -1,4 +1,4 @@
-"""The engine as the node's worker would run it, for benchmarks and the profile command."""
+"""From what an operator chooses to an engine: for the worker, for training and benchmarks."""
 
 import torch
 import transformers
@@ -17,12 +17,14 @@ def loaded_engine(
     threads: int = 0,
     eviction: EvictionSettings = SERVED_EVICTION,
     quantization: str = 'auto',
+    repetition_penalty: float = 0.0,
 ) -> Engine:
-    """Return an engine with the node's defaults.
+    """Return an engine; the defaults are the node's.
 
     Arguments:
         model, device, dtype, threads, quantization: as the node's parameters of these names.
         eviction: as the node's parameters eviction_*.
+        repetition_penalty: as the node's; 0.0: what suits the model.
 
     Errors:
         ValueError: the model cannot be loaded; one sentence.
@@ -32,4 +34,5 @@ def loaded_engine(
     if threads > 0:
         torch.set_num_threads(threads)
     target = load_target(model, device, dtype, quantization)
-    return Engine(target, DecodingSettings(target.repetition_penalty), eviction)
+    penalty = repetition_penalty or target.repetition_penalty
+    return Engine(target, DecodingSettings(penalty), eviction)
