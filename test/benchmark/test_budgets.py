@@ -9,6 +9,7 @@ import pytest
 import torch
 from transformers import Qwen2Config, Qwen2ForCausalLM
 
+from fake_length_predictor import FakeLengthPredictor
 from timebill_ros.benchmark import budget_run, budgets
 from timebill_ros.benchmark.alpha_grid import GRID, kept_tokens
 from timebill_ros.benchmark.budget_arms import FIXED, TIMEBILL, VANILLA
@@ -122,6 +123,17 @@ def test_every_copy_of_a_prefill_is_a_whole_one(folder: Path) -> None:
                 assert answer.kept_tokens == kept_tokens(
                     len(ids), alpha, run.engine.eviction.min_kept_tokens
                 )
+
+
+def test_what_is_predicted_beside_the_prefill_is_recorded(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(budget_run, 'load_predictor', lambda *_: FakeLengthPredictor(0))
+    monkeypatch.setattr(budget_run, 'TASKS', (Task('codes', True, 640, 40, hidden_lists.codes),))
+    options = parser(None).parse_args(['--model', str(folder), '--device', 'cpu', '--items', '2'])
+    with budget_run.budget_run(options) as run:
+        for item in run.recorded():
+            assert {answer.predicted_tokens for answer in item.answers.values()} == {16}
 
 
 def test_a_page_without_results_says_so(tmp_path: Path) -> None:

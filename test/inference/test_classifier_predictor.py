@@ -41,9 +41,13 @@ def saved_classifier(folder: Path, labels: int, context: int = 1024) -> Path:
     return folder
 
 
-def test_a_folder_predicts_in_a_thread_of_its_own(folder: Path) -> None:
+def test_a_folder_predicts_in_a_thread_of_its_own(
+    folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     predictor = load_predictor(str(folder), tiny_target('llama'), 1.0)
     assert isinstance(predictor, ClassifierPredictor)
+    assert [record.levelname for record in caplog.records] == ['WARNING']
+    assert "may be another target's" in caplog.text
     threads: list[str] = []
     classified = predictor._classified
 

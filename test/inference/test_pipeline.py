@@ -2,18 +2,14 @@
 
 import dataclasses
 import math
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 
-import numpy as np
 import pytest
 from tokenizers import Tokenizer
 
+from fake_length_predictor import FakeLengthPredictor
 from timebill_ros.core.bill import Bill
 from timebill_ros.core.budget_planner import BudgetPlanner
 from timebill_ros.core.deadline import Deadline
-from timebill_ros.core.length_distribution import LengthDistribution
 from timebill_ros.core.outcome import FinishReason
 from timebill_ros.core.planner_settings import PlannerSettings
 from timebill_ros.core.time_model import TimeModel
@@ -33,29 +29,6 @@ PROMPT = 'The red box is in the hall. ' * 50 + 'Where is the red box?'
 @pytest.fixture(scope='module')
 def engine() -> Engine:
     return Engine(load_target(BUILT_IN, device='cpu'), DecodingSettings(1.05))
-
-
-class FakePredictor:
-    """Says always the same bucket, once the prefill is over."""
-
-    name = 'fake'
-
-    def __init__(self, bucket: int) -> None:
-        self._bucket = bucket
-        self.expected_s: list[float] = []
-
-    @contextmanager
-    def beside_prefill(
-        self, prompt: str, token_ids: list[int], prefill_s: float
-    ) -> Iterator['FakePredictor']:
-        self.expected_s.append(prefill_s)
-        yield self
-
-    def distribution(self) -> LengthDistribution:
-        time.sleep(0.02)
-        probabilities = np.zeros(512)
-        probabilities[self._bucket] = 1.0
-        return LengthDistribution(probabilities)
 
 
 def run(
@@ -112,7 +85,7 @@ def test_the_plan_is_made_for_the_predicted_length_and_the_wait_for_it_is_billed
     planner = BudgetPlanner(time_model=CACHE_MATTERS)
     bills = {}
     for bucket in (0, 60):
-        predictor = FakePredictor(bucket)
+        predictor = FakeLengthPredictor(bucket)
         bills[bucket] = run(engine, planner, 20.0, 64, predictor)[0].bill
         assert predictor.expected_s == [planner.prefill_time_s(bills[bucket].prompt_tokens)]
     unknown = run(engine, planner, 20.0, 64)[0].bill
@@ -122,7 +95,7 @@ def test_the_plan_is_made_for_the_predicted_length_and_the_wait_for_it_is_billed
     assert bills[0].predictor_time > 0.015 > unknown.predictor_time
     short = BudgetPlanner(PlannerSettings(pessimistic_factor=1.0), CACHE_MATTERS)
     ratios = [
-        run(engine, short, 10.0, 64, FakePredictor(bucket))[0].bill.eviction_ratio
+        run(engine, short, 10.0, 64, FakeLengthPredictor(bucket))[0].bill.eviction_ratio
         for bucket in (0, 60)
     ]
     assert ratios[0] < ratios[1]

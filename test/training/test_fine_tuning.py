@@ -53,6 +53,20 @@ def test_what_the_prompt_holds_is_learned_whatever_its_length() -> None:
     assert sum(told) == 6 * 200
 
 
+def test_what_is_new_learns_at_a_rate_of_its_own() -> None:
+    rows = np.arange(6)
+    split = Split(rows[:4], rows[4:5], rows[5:])
+    labels = torch.eye(3)[[0, 1, 2, 0, 1, 2]]
+    model = TextClassifier(FakeBackbone(), 8, 3)
+    backbone = model.backbone.embedding.weight.clone()
+    head = model.head.weight.clone()
+    settings = FineTuning(epochs=1, learning_rate=0.0, head_learning_rate=0.1)
+    prompts = [[row, row + 1] for row in range(6)]
+    fine_tuned(model, [model.head], prompts, labels, split, settings, 0, lambda *_: None)
+    assert torch.equal(model.backbone.embedding.weight, backbone)
+    assert not torch.equal(model.head.weight, head)
+
+
 def test_padding_changes_nothing() -> None:
     torch.manual_seed(0)
     model = TextClassifier(FakeBackbone(), 8, 3).eval()
