@@ -6,7 +6,12 @@ from pathlib import Path
 
 import pytest
 import torch
-from transformers import LlamaConfig, LlamaForSequenceClassification
+from transformers import (
+    BertConfig,
+    BertForSequenceClassification,
+    LlamaConfig,
+    LlamaForSequenceClassification,
+)
 
 from timebill_ros.core.length_distribution import BUCKETS
 from timebill_ros.core.time_model import TimeModel
@@ -23,7 +28,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return saved_classifier(tmp_path_factory.mktemp('classifier'), BUCKETS)
 
 
-def saved_classifier(folder: Path, labels: int, context: int = 1024) -> Path:
+def saved_classifier(folder: Path, labels: int) -> Path:
     tokenizer = load_target(BUILT_IN, device='cpu').tokenizer
     torch.manual_seed(0)
     config = LlamaConfig(
@@ -32,7 +37,7 @@ def saved_classifier(folder: Path, labels: int, context: int = 1024) -> Path:
         intermediate_size=32,
         num_hidden_layers=1,
         num_attention_heads=2,
-        max_position_embeddings=context,
+        max_position_embeddings=1024,
         num_labels=labels,
         pad_token_id=0,
     )
@@ -105,7 +110,19 @@ def test_a_prediction_that_fails_is_none_and_the_next_is_made(
 
 
 def test_a_model_with_a_short_context_reads_no_more_than_that(tmp_path: Path) -> None:
-    saved_classifier(tmp_path, BUCKETS, context=100)
+    tokenizer = load_target(BUILT_IN, device='cpu').tokenizer
+    config = BertConfig(
+        vocab_size=len(tokenizer),
+        hidden_size=32,
+        intermediate_size=32,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        max_position_embeddings=100,  # a longer prompt is an IndexError
+        num_labels=BUCKETS,
+    )
+    BertForSequenceClassification(config).save_pretrained(tmp_path)
+    tokenizer.model_max_length = 90  # as of models that keep some positions to themselves
+    tokenizer.save_pretrained(tmp_path)
     predictor = ClassifierPredictor(str(tmp_path), torch.device('cpu'), torch.float32)
     read: list[int] = []
     classified = predictor._classified
@@ -118,7 +135,7 @@ def test_a_model_with_a_short_context_reads_no_more_than_that(tmp_path: Path) ->
     with predictor.beside_prefill(PROMPT, [], math.inf) as reading:
         pass
     assert reading.distribution() is not None
-    assert read == [100]
+    assert read == [90]
 
 
 def test_other_labels_are_refused(tmp_path: Path) -> None:
