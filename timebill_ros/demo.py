@@ -18,6 +18,7 @@ import rclpy
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.qos import QoSProfile
+from rclpy.task import Future
 
 import timebill_ros.msg as msg
 
@@ -203,7 +204,10 @@ def main() -> int:
     planner = Planner()
     executor = SingleThreadedExecutor()
     executor.add_node(planner)
-    spinning = threading.Thread(target=executor.spin, daemon=True)
+    ended = Future()
+    spinning = threading.Thread(
+        target=executor.spin_until_future_complete, args=(ended,), daemon=True
+    )
     spinning.start()
     replies = []
     with running_node():
@@ -223,8 +227,9 @@ def main() -> int:
             replies.append(reply)
             print(f'\n[{_outcome(reply)}] {getattr(reply, "detail", "")}')
         print('\n' + table(replies))
-    executor.shutdown(timeout_sec=0.5)
+    ended.set_result(None)
     spinning.join(timeout=1.0)
+    executor.shutdown(timeout_sec=0.5)
     planner.destroy_node()
     rclpy.shutdown()
     return 0

@@ -22,6 +22,7 @@ import numpy as np
 import rclpy
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
+from rclpy.task import Future
 
 from timebill_ros.benchmark.bootstrap import paired_difference
 from timebill_ros.benchmark.machine import describe_machine
@@ -192,14 +193,18 @@ def _client_node() -> Iterator[Node]:
     node = Node('planned_lengths')
     executor = SingleThreadedExecutor()
     executor.add_node(node)
-    spinning = threading.Thread(target=executor.spin, daemon=True)
+    ended = Future()
+    spinning = threading.Thread(
+        target=executor.spin_until_future_complete, args=(ended,), daemon=True
+    )
     spinning.start()
     try:
         yield node
     finally:
+        ended.set_result(None)
+        spinning.join(5.0)
         executor.shutdown()
         rclpy.try_shutdown()
-        spinning.join(5.0)
 
 
 def _table(report: dict[str, Any]) -> str:

@@ -9,6 +9,7 @@ import rclpy
 from rclpy.exceptions import ParameterException
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.signals import SignalHandlerOptions
+from rclpy.task import Future
 
 from timebill_ros.node.timebill_node import TimebillNode
 
@@ -34,7 +35,10 @@ def main() -> int:
     sys.setswitchinterval(0.001)
     executor = SingleThreadedExecutor()
     executor.add_node(node)
-    spinning = threading.Thread(target=executor.spin, name='executor', daemon=True)
+    ended = Future()
+    spinning = threading.Thread(
+        target=executor.spin_until_future_complete, args=(ended,), name='executor', daemon=True
+    )
     spinning.start()
     gc.collect()
     gc.freeze()  # a full collection would take some 20 ms
@@ -42,6 +46,9 @@ def main() -> int:
         pass
     status = 0 if stop.is_set() else 1  # the executor ended by itself: a callback failed
     node.close()
+    # The thread before the executor: one that takes up a callback meanwhile raises in rclpy.
+    ended.set_result(None)
+    spinning.join(timeout=0.5)
     executor.shutdown(timeout_sec=0.5)
     spinning.join(timeout=0.5)
     node.destroy_node()
