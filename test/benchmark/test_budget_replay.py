@@ -1,5 +1,7 @@
 """What recorded answers are worth under a budget."""
 
+import dataclasses
+
 import pytest
 
 from recorded_answers import answer, item
@@ -111,3 +113,21 @@ def test_an_interval_lies_around_a_difference_that_is_there_and_over_none() -> N
     assert above['interval'] == pytest.approx([0.1, 0.1])
     low, high = paired_difference(ours, ours[::-1], seed=0)['interval']
     assert low < 0.0 < high
+
+
+def test_an_item_is_planned_with_the_model_of_its_time() -> None:
+    slow = dataclasses.replace(PLANNING, followed={'item': PLANNING.time_model.scaled(1.5)})
+    assert timebill(PLANNING)(WHOLE, 2.1) == 0.0
+    assert timebill(slow)(WHOLE, 2.1) > 0.0
+    margin = dataclasses.replace(PLANNING.time_model.scaled(1.5), delta=9.0)
+    wide = dataclasses.replace(PLANNING, followed={'item': margin})
+    assert timebill(wide.without_margin())(WHOLE, 2.1) == timebill(slow)(WHOLE, 2.1)
+
+
+def test_a_four_bit_rival_is_graded_beside_the_targets_own_answer() -> None:
+    assert WHOLE.by_four_bit() is None
+    rival = dataclasses.replace(WHOLE, four_bit=answer(0.0, 'a c', prefill_s=0.5)).by_four_bit()
+    assert rival is not None
+    (found,) = replay([rival], fixed(0.0), 0.8, KILL, seed=0)
+    assert (found.score, found.completion) == (0.5, 1.0)
+    assert found.fidelity == pytest.approx(0.5)  # to 'a b'

@@ -12,7 +12,7 @@ from transformers import Qwen2Config, Qwen2ForCausalLM
 from fake_length_predictor import FakeLengthPredictor
 from timebill_ros.benchmark import budget_run, budgets
 from timebill_ros.benchmark.alpha_grid import GRID, kept_tokens
-from timebill_ros.benchmark.budget_arms import FIXED, TIMEBILL, VANILLA
+from timebill_ros.benchmark.budget_arms import FIXED, FOUR_BIT, TIMEBILL, VANILLA
 from timebill_ros.benchmark.budget_run import parser
 from timebill_ros.benchmark.evicted_answers import NEVER
 from timebill_ros.benchmark.pessimistic_factor import FACTORS, run_factors
@@ -37,11 +37,11 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     tokenizer = load_target(BUILT_IN, device='cpu').tokenizer
     config = Qwen2Config(
         vocab_size=len(tokenizer),
-        hidden_size=32,
+        hidden_size=64,
         intermediate_size=64,
         num_hidden_layers=2,
-        num_attention_heads=4,
-        num_key_value_heads=2,
+        num_attention_heads=2,  # of 32 elements: the native step has no smaller ones
+        num_key_value_heads=1,
         max_position_embeddings=1024,
         eos_token_id=2,
     )
@@ -76,7 +76,7 @@ def test_the_whole_way_from_a_model_to_the_page(folder: Path, tmp_path: Path) ->
     for by_budget in report['results'].values():
         assert set(by_budget) == {f'{budget_s:g}' for budget_s in report['budgets_s']}
         for arms in by_budget.values():
-            assert {VANILLA, *FIXED, TIMEBILL} < set(arms)
+            assert {VANILLA, *FIXED, FOUR_BIT, TIMEBILL} < set(arms)
             for arm in arms.values():
                 assert {'score', 'fidelity', 'completion', 'n', 'less_timebill'} <= set(arm)
                 assert 0.0 <= arm['completion'] <= 1.0
@@ -85,7 +85,15 @@ def test_the_whole_way_from_a_model_to_the_page(folder: Path, tmp_path: Path) ->
     assert set(report['by_task']) == {'codes', 'needle'}
     assert report['unrounded_sample']['n'] == 6
 
-    (recording,) = (tmp_path / 'cache' / 'timebill_ros' / 'budgets').iterdir()
+    recording, rival = sorted(
+        (tmp_path / 'cache' / 'timebill_ros' / 'budgets').iterdir(),
+        key=lambda path: path.stat().st_size,
+        reverse=True,
+    )
+    header, *rivals = [json.loads(line) for line in rival.read_text().splitlines()]
+    assert header['quantisation'] == 'int4'
+    assert {answer['alpha'] for answer in rivals} == {0.0}
+    assert len(rivals) == 6
     answers = [json.loads(line) for line in recording.read_text().splitlines()[1:]]
     assert {answer['alpha'] for answer in answers} <= set(GRID)
     for answer in answers:
@@ -101,6 +109,8 @@ def test_the_whole_way_from_a_model_to_the_page(folder: Path, tmp_path: Path) ->
 
     page = results_page(results)
     assert 'not measured' in page  # predictor.json and estimator.json are not there
+    assert 'the same target, rounded to int4' in page
+    assert '| int4 weights |' in page
     for heading in ('Kill', 'Skip-Next', 'What alpha alone buys', 'pessimistic factor'):
         assert heading in page
 
@@ -160,3 +170,15 @@ def test_a_mistake_is_one_sentence(
     monkeypatch.setattr(sys, 'argv', ['budgets', '--items', '1'])
     assert budgets.main() == 1
     assert capsys.readouterr().err == 'items must be at least 2, got 1\n'
+
+
+def test_only_a_target_that_can_be_rounded_has_a_four_bit_rival(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fixed = ['--model', str(folder), '--device', 'cpu', '--items', '2']
+    with budget_run.budget_run(parser(None).parse_args([*fixed, '--quantization', 'int4'])) as run:
+        assert run.rival is None
+        assert all(item.four_bit is None for item in run.recorded())
+    monkeypatch.setattr(budget_run.native_step, 'why_not', lambda _: 'its heads are too small')
+    with budget_run.budget_run(parser(None).parse_args(fixed)) as run:
+        assert run.rival is None

@@ -1,5 +1,6 @@
 """The predictor benchmark's sums, on planted lengths."""
 
+import dataclasses
 import sys
 from pathlib import Path
 from types import SimpleNamespace
@@ -11,7 +12,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parents[1] / 'training'))
 from planted_lengths import SOURCES, planted
 
-from timebill_ros.benchmark import predictor, predictor_arms
+from timebill_ros.benchmark import predictor, predictor_arms, predictor_diagnosis
 from timebill_ros.benchmark.predictor_arms import Study
 from timebill_ros.core.length_distribution import BUCKETS, bucket_of
 from timebill_ros.training.length_file import LengthFile
@@ -69,5 +70,43 @@ def test_the_ceiling_is_of_the_prompts_that_were_answered_twice(tmp_path: Path) 
     with LengthFile(tmp_path / 'lengths-again.jsonl', DATA.key) as again:
         for record in DATA.records[:40]:
             again.add(record)
-    ceiling = predictor._ceiling(DATA, tmp_path)
+    ceiling = predictor._ceiling(DATA, tmp_path / 'lengths-again.jsonl')
     assert (ceiling['n'], ceiling['r2'], ceiling['identical']) == (40, 1.0, 1.0)
+
+
+def test_errors_are_told_apart_by_how_an_answer_ended() -> None:
+    ends = ['EOS' if number % 3 else 'LENGTH' for number in range(len(ACTUAL))]
+    records = [
+        dataclasses.replace(record, finish_reason=reason)
+        for record, reason in zip(DATA.records, ends, strict=True)
+    ]
+    data = dataclasses.replace(DATA, records=records)
+    predicted = ACTUAL + np.where([reason == 'EOS' for reason in ends], 10.0, 30.0)
+    found = predictor_diagnosis.by_finish_reason(predicted, data, SPLIT)
+    assert {reason: row['mae'] for reason, row in found.items()} == {
+        'EOS': pytest.approx(10.0),
+        'LENGTH': pytest.approx(30.0),
+    }
+    assert sum(row['n'] for row in found.values()) == len(SPLIT.test)
+
+
+def test_a_mean_is_of_the_whole_distribution_and_no_longer_than_an_answer_may_be() -> None:
+    halves = np.zeros((len(ACTUAL), BUCKETS))
+    halves[:, 0] = halves[:, -1] = 0.5
+    found = predictor_diagnosis.by_mean(halves, DATA, SPLIT)
+    mean = (8.0 + DATA.key.max_new_tokens) / 2
+    assert found['mae'] == pytest.approx(np.abs(ACTUAL[SPLIT.test] - mean).mean())
+
+
+def test_a_learning_curve_ends_with_all_records(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[int] = []
+
+    def spy(study: Study, split: Any) -> Any:
+        assert set(split.train) <= set(SPLIT.train)
+        seen.append(len(split.train))
+        return ACTUAL.astype(float)
+
+    monkeypatch.setattr(predictor_diagnosis, 'ours', spy)
+    found = predictor_diagnosis.by_training_records(STUDY, SPLIT)
+    assert list(found) == seen == sorted(seen)
+    assert seen[-1] == len(SPLIT.train)

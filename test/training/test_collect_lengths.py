@@ -123,9 +123,20 @@ def test_the_command_collects_goes_on_and_compares(
     assert run('--max-new-tokens', '17') == 1
     assert 'max_new_tokens 16, not 17' in capsys.readouterr().err
     assert run('--max-new-tokens', '16', '--again') == 0
-    assert 'quantization int4, against' in capsys.readouterr().out
+    assert 'for bfloat16: 2 prompts' in (said := capsys.readouterr().out) or (
+        'for float32: 2 prompts' in said
+    )
     key, records = read_lengths(tmp_path / 'lengths-again.jsonl')
     assert (key.quantization, len(records)) == ('int4', 2)
+    assert run('--max-new-tokens', '16', '--again', 'newline') == 0
+    assert 'with a line break behind the prompt: 2 prompts' in capsys.readouterr().out
+    first, changed = (
+        read_lengths(tmp_path / name) for name in ('lengths.jsonl', 'lengths-newline.jsonl')
+    )
+    assert changed[0] == first[0]
+    for one, other in zip(first[1], changed[1], strict=True):
+        assert other.sha256 == one.sha256
+        assert other.prompt_tokens > one.prompt_tokens
     assert run('--max-new-tokens', '3') == 1
     assert 'max-new-tokens must be at least 16, got 3' in capsys.readouterr().err
 

@@ -1,7 +1,7 @@
 """The arms: each chooses, for an item and a budget, the ratio at which its answer is taken."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from timebill_ros.benchmark.alpha_grid import rounded_up
 from timebill_ros.benchmark.recorded_item import RecordedItem
@@ -13,6 +13,9 @@ from timebill_ros.core.time_model import TimeModel
 TIMEBILL, VANILLA = 'timebill', 'vanilla'
 FIXED = {'alpha_25': 0.25, 'alpha_50': 0.5, 'alpha_75': 0.75, 'alpha_95': 0.95}
 NO_MARGIN = 'timebill_no_margin'
+FOUR_BIT = 'int4'
+"""The paper's AWQ arm: the same target with 4-bit weights, nothing evicted. Needs a recording of
+its own, so it is no Choose."""
 ORACLE_LENGTH, ORACLE_TIME, ORACLE_SCORE = 'oracle_length', 'oracle_time', 'oracle_score'
 Choose = Callable[[RecordedItem, float], float]
 """From an item and its budget [s] to alpha, one of those recorded."""
@@ -23,12 +26,26 @@ class Planning:
     """What TimeBill plans with.
 
     Arguments:
-        time_model: of the engine that was recorded.
+        time_model: of the engine that was recorded, as profiled.
         settings: the node's.
+        followed: the model as the node would have corrected it by then, by the item's key.
     """
 
     time_model: TimeModel
     settings: PlannerSettings
+    followed: Mapping[str, TimeModel] = field(default_factory=dict)
+
+    def model_for(self, item: RecordedItem) -> TimeModel:
+        """Return what the node would have planned an item with."""
+        return self.followed.get(item.unevicted.item, self.time_model)
+
+    def without_margin(self) -> 'Planning':
+        """Return the same with mean times for worst ones: delta = 0."""
+        return replace(
+            self,
+            time_model=replace(self.time_model, delta=0.0),
+            followed={key: replace(model, delta=0.0) for key, model in self.followed.items()},
+        )
 
     def with_factor(self, pessimistic_factor: float) -> 'Planning':
         """Return the same with another k."""
@@ -39,7 +56,7 @@ class Planning:
     def plan(self, item: RecordedItem, budget_s: float, predicted_tokens: int) -> Plan:
         """Return the plan that the node makes when the prefill is over."""
         asked = item.unevicted
-        return BudgetPlanner(self.settings, self.time_model).plan_after_prefill(
+        return BudgetPlanner(self.settings, self.model_for(item)).plan_after_prefill(
             asked.prompt_tokens,
             asked.max_new_tokens,
             prefill_time_s=item.prefill_s,
@@ -63,8 +80,7 @@ def timebill(planning: Planning) -> Choose:
 
 def no_margin(planning: Planning) -> Choose:
     """Return TimeBill that takes mean times for worst ones, as the paper does: delta = 0."""
-    model = replace(planning.time_model, delta=0.0)
-    return timebill(replace(planning, time_model=model))
+    return timebill(planning.without_margin())
 
 
 def oracle_length(planning: Planning) -> Choose:

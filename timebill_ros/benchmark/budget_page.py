@@ -4,6 +4,7 @@ from typing import Any
 
 from timebill_ros.benchmark.budget_arms import (
     FIXED,
+    FOUR_BIT,
     NO_MARGIN,
     ORACLE_LENGTH,
     ORACLE_SCORE,
@@ -16,6 +17,7 @@ _NOT_MEASURED = 'Not measured.'
 _ARMS = {
     VANILLA: 'no eviction',
     **{name: f'alpha = {alpha:.0%}' for name, alpha in FIXED.items()},
+    FOUR_BIT: 'int4 weights',
     TIMEBILL: '**TimeBill**',
     NO_MARGIN: 'TimeBill, delta = 0',
     ORACLE_LENGTH: 'TimeBill, length known',
@@ -34,8 +36,6 @@ def setting(budgets: dict[str, Any] | None) -> str:
     where = machine['gpu'] or f'{machine["cpu"]}, {machine["cores"]} cores'
     budgets_s = ', '.join(f'{budget_s:g}' for budget_s in budgets['budgets_s'])
     predictor = f'{budgets["predictor"]}; k = {budgets["pessimistic_factor"]:g}'
-    is_plain = budgets['quantization'] == 'none'
-    rival = 'not measured' if is_plain else 'none: every arm has the quantised target'
     rows += [
         ('hardware', 'NVIDIA A40', where),
         ('target', 'Qwen2.5-7B-Instruct', f'{budgets["target"]}, {budgets["quantization"]}'),
@@ -46,10 +46,23 @@ def setting(budgets: dict[str, Any] | None) -> str:
         ),
         ('budgets T [s]', '5 to 10', budgets_s),
         ('predicted length', 'Qwen2.5-0.5B, 512 buckets; k = 5', predictor),
-        ('4-bit rival', 'AWQ', rival),
+        ('4-bit rival', 'AWQ', _rival(budgets)),
         ('run', '', f'{budgets["mode"]}, seed {budgets["seed"]}, {machine["date"]}'),
     ]
     return f'## What differs\n\n{table(rows)}\n\n{_tasks(budgets)}'
+
+
+def _rival(budgets: dict[str, Any]) -> str:
+    if budgets['quantization'] != 'none':
+        return 'none: every arm has the quantised target'
+    is_measured = FOUR_BIT in _arms_of(budgets)
+    return 'the same target, rounded to int4' if is_measured else 'none: there is no int4 step'
+
+
+def _arms_of(budgets: dict[str, Any]) -> list[str]:
+    """Return the arms that were measured, in the order of the page."""
+    measured = next(iter(budgets['results']['kill'].values()))
+    return [arm for arm in _ARMS if arm in measured]
 
 
 def _tasks(budgets: dict[str, Any]) -> str:
@@ -103,6 +116,8 @@ def scores(budgets: dict[str, Any] | None) -> list[str]:
 def _arms(found: dict[str, Any]) -> str:
     rows = [('', *(f'{budget} s' for budget in found))]
     for arm, label in _ARMS.items():
+        if any(arm not in arms for arms in found.values()):
+            continue
         cells = []
         for arms in found.values():
             low, high = arms[arm]['less_timebill']['interval']
@@ -138,10 +153,11 @@ def _aims(aims: dict[str, Any]) -> str:
 
 
 def _by_task(budgets: dict[str, Any]) -> str:
-    rows: list[tuple[str, ...]] = [('Kill', *_ARMS.values())]
+    measured = _arms_of(budgets)
+    rows: list[tuple[str, ...]] = [('Kill', *(_ARMS[arm] for arm in measured))]
     for name, task in budgets['tasks'].items():
         found = budgets['by_task'][name]['kill'].values()
-        means = (sum(arms[arm]['score'] for arms in found) / len(found) for arm in _ARMS)
+        means = (sum(arms[arm]['score'] for arms in found) / len(found) for arm in measured)
         counts = '' if task['counts_for_the_claim'] else ' (control)'
         rows.append((f'{name}{counts}', *(f'{mean:.3f}' for mean in means)))
     return f'### By task\n\nMean score over the six budgets.\n\n{table(rows)}'

@@ -8,6 +8,7 @@ import numpy as np
 
 from timebill_ros.benchmark.budget_arms import (
     FIXED,
+    FOUR_BIT,
     NO_MARGIN,
     ORACLE_LENGTH,
     ORACLE_SCORE,
@@ -23,6 +24,7 @@ from matplotlib.axes import Axes
 _NAMES = {
     VANILLA: 'no eviction',
     **{name: f'alpha = {alpha:.0%}' for name, alpha in FIXED.items()},
+    FOUR_BIT: 'int4 weights',
     TIMEBILL: 'TimeBill',
 }
 _ORACLES = {
@@ -75,13 +77,15 @@ def draw_factors(report: dict[str, Any], path: Path) -> None:
 
 
 def _draw_arms(axes: Axes, budgets: dict[str, Any], measure: str) -> None:
-    places, width = np.arange(len(budgets)), 0.8 / len(_NAMES)
+    measured = next(iter(budgets.values()))
+    names = {arm: label for arm, label in _NAMES.items() if arm in measured}
+    places, width = np.arange(len(budgets)), 0.8 / len(names)
     scale = 100 if measure == 'completion' else 1
-    colours = plt.get_cmap('Blues')(np.linspace(0.25, 0.85, len(_NAMES) - 1))
-    for index, (arm, label) in enumerate(_NAMES.items()):
+    colours = plt.get_cmap('Blues')(np.linspace(0.25, 0.85, len(names) - 1))
+    for index, (arm, label) in enumerate(names.items()):
         heights = [scale * arms[arm][measure] for arms in budgets.values()]
         colour = 'tab:orange' if arm == TIMEBILL else colours[index]
-        left = places + (index - (len(_NAMES) - 1) / 2) * width
+        left = places + (index - (len(names) - 1) / 2) * width
         axes.bar(left, heights, width, label=label, color=colour)
     for (arm, label), marker in zip(_ORACLES.items(), ('+', '_', 'x'), strict=True):
         heights = [scale * arms[arm][measure] for arms in budgets.values()]

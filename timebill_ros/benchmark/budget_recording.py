@@ -6,7 +6,8 @@ of each, come in a random order, so that none has a quieter machine.
 
 import math
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable
+from dataclasses import dataclass
 from random import Random
 
 from tokenizers import Tokenizer
@@ -39,38 +40,47 @@ class Recorder:
         self.chat = ChatPrompt(engine.target.tokenizer)
         self.detokenizer = Tokenizer.from_str(engine.target.tokenizer.backend_tokenizer.to_str())
 
-    def record(
-        self,
-        items: Sequence[Item],
-        wanted: Mapping[str, Iterable[float]],
-        recording: RecordingFile,
-        seed: int,
-    ) -> None:
-        """Record what is wanted and not there yet.
-
-        Arguments:
-            wanted: ratios of GRID by the item's key.
-            seed: of the order.
-        """
-        todo = [
-            (item, missing)
-            for item in items
-            if (missing := set(wanted[item.key]) - set(recording.answers.get(item.key, {})))
-        ]
-        random = Random(seed)
-        random.shuffle(todo)
-        with Progress(sum(len(missing) for _, missing in todo), 'answers') as progress:
-            for item, missing in todo:
-                prefilled = _PrefilledItem(self, item)
-                for alpha in random.sample(sorted(missing), len(missing)):
-                    recording.add(prefilled.answer(alpha))
-                    progress.advance(1, f'{item.task}, {prefilled.prompt_tokens} tokens')
-
     def warm_up(self, item: Item) -> None:
         """Answer an item and forget it: the first of all runs is the slowest."""
         prefilled = _PrefilledItem(self, item)
         for alpha in (0.0, 0.5):
             prefilled.answer(alpha)
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """Answers that are wanted of one item.
+
+    Arguments:
+        recorder, recording: whose, and where they go.
+        alphas: ratios of GRID.
+    """
+
+    recorder: Recorder
+    recording: RecordingFile
+    item: Item
+    alphas: Iterable[float]
+
+    def missing(self) -> list[float]:
+        """Return the ratios that are not recorded yet."""
+        return sorted(set(self.alphas) - set(self.recording.answers.get(self.item.key, {})))
+
+
+def record(wanted: Iterable[Wanted], seed: int) -> None:
+    """Record what is wanted and not there yet.
+
+    Arguments:
+        seed: of the order.
+    """
+    todo = [(one, missing) for one in wanted if (missing := one.missing())]
+    random = Random(seed)
+    random.shuffle(todo)
+    with Progress(sum(len(missing) for _, missing in todo), 'answers') as progress:
+        for one, missing in todo:
+            prefilled = _PrefilledItem(one.recorder, one.item)
+            for alpha in random.sample(missing, len(missing)):
+                one.recording.add(prefilled.answer(alpha))
+                progress.advance(1, f'{one.item.task}, {prefilled.prompt_tokens} tokens')
 
 
 class _PrefilledItem:

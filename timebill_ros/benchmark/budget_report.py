@@ -8,11 +8,13 @@ import numpy as np
 from timebill_ros.benchmark.bootstrap import paired_difference
 from timebill_ros.benchmark.budget_arms import (
     FIXED,
+    FOUR_BIT,
     TIMEBILL,
     VANILLA,
     Choose,
     Planning,
     all_arms,
+    fixed,
 )
 from timebill_ros.benchmark.budget_replay import PARTIAL, STRATEGIES, Outcome, replay
 from timebill_ros.benchmark.recorded_item import RecordedItem
@@ -24,15 +26,17 @@ def results(
     items: Sequence[RecordedItem], budgets_s: Iterable[float], planning: Planning, seed: int
 ) -> dict[str, Any]:
     """Return the figures by strategy, budget and arm."""
-    return {
-        strategy: {
-            f'{budget_s:g}': at_budget(
-                items, all_arms(planning, strategy == PARTIAL), budget_s, strategy, seed
-            )
-            for budget_s in budgets_s
-        }
-        for strategy in STRATEGIES
-    }
+    rivals = [rival for item in items if (rival := item.by_four_bit()) is not None]
+    found: dict[str, Any] = {}
+    for strategy in STRATEGIES:
+        arms = all_arms(planning, strategy == PARTIAL)
+        found[strategy] = {}
+        for budget_s in budgets_s:
+            outcomes = _outcomes(items, arms, budget_s, strategy, seed)
+            if len(rivals) == len(items):
+                outcomes[FOUR_BIT] = replay(rivals, fixed(0.0), budget_s, strategy, seed)
+            found[strategy][f'{budget_s:g}'] = _compared(outcomes, TIMEBILL, seed)
+    return found
 
 
 def results_in_short(
@@ -57,34 +61,22 @@ def at_budget(
     budget_s: float,
     strategy: str,
     seed: int,
-    reference: str = TIMEBILL,
+    reference: str,
 ) -> dict[str, Any]:
     """Return each arm's figures, and its score's difference to a reference's with an interval.
 
     Arguments:
         reference: the arm that the others are held against.
     """
-    outcomes = {
-        name: replay(items, choose, budget_s, strategy, seed) for name, choose in arms.items()
-    }
-    ours = [outcome.score for outcome in outcomes[reference]]
-    return {
-        name: {
-            **_means(found),
-            'n': len(found),
-            f'less_{reference}': paired_difference(
-                [outcome.score for outcome in found], ours, seed
-            ),
-        }
-        for name, found in outcomes.items()
-    }
+    return _compared(_outcomes(items, arms, budget_s, strategy, seed), reference, seed)
 
 
 def aims(found: Mapping[str, Any]) -> dict[str, Any]:
     """Return, by strategy, whether what the paper claims holds, and where it does not."""
-    rivals = (VANILLA, *FIXED)
     report: dict[str, Any] = {}
     for strategy, budgets in found.items():
+        measured = next(iter(budgets.values()))
+        rivals = [arm for arm in (VANILLA, *FIXED, FOUR_BIT) if arm in measured]
         below = [
             f'{arm} at {budget} s'
             for budget, arms in budgets.items()
@@ -116,4 +108,30 @@ def _means(outcomes: Sequence[Outcome]) -> dict[str, float]:
     return {
         name: float(np.mean([getattr(outcome, name) for outcome in outcomes]))
         for name in ('score', 'fidelity', 'completion', 'late_score')
+    }
+
+
+def _outcomes(
+    items: Sequence[RecordedItem],
+    arms: Mapping[str, Choose],
+    budget_s: float,
+    strategy: str,
+    seed: int,
+) -> dict[str, list[Outcome]]:
+    return {name: replay(items, choose, budget_s, strategy, seed) for name, choose in arms.items()}
+
+
+def _compared(
+    outcomes: Mapping[str, Sequence[Outcome]], reference: str, seed: int
+) -> dict[str, Any]:
+    ours = [outcome.score for outcome in outcomes[reference]]
+    return {
+        name: {
+            **_means(found),
+            'n': len(found),
+            f'less_{reference}': paired_difference(
+                [outcome.score for outcome in found], ours, seed
+            ),
+        }
+        for name, found in outcomes.items()
     }

@@ -5,21 +5,25 @@ import dataclasses
 import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from timebill_ros.benchmark.alpha_grid import GRID
 from timebill_ros.benchmark.budget_arms import Choose, Planning
-from timebill_ros.benchmark.budget_recording import ALWAYS, Recorder
+from timebill_ros.benchmark.budget_recording import ALWAYS, Recorder, Wanted, record
+from timebill_ros.benchmark.followed_models import followed_models
 from timebill_ros.benchmark.recorded_item import RecordedItem
 from timebill_ros.benchmark.recording_file import RecordingFile
 from timebill_ros.benchmark.tasks import TASKS, task_items
 from timebill_ros.benchmark.tasks.task import Item, Task
 from timebill_ros.core.planner_settings import PlannerSettings
+from timebill_ros.core.time_model import TimeModel
+from timebill_ros.inference import native_step
 from timebill_ros.inference.engine import Engine
 from timebill_ros.inference.gguf_cache import cache_folder
+from timebill_ros.inference.length_predictor import LengthPredictor, NoPredictor
 from timebill_ros.inference.loaded_engine import loaded_engine
 from timebill_ros.inference.model_loader import BUILT_IN
 from timebill_ros.inference.predictor_loader import load_predictor
@@ -36,38 +40,62 @@ class BudgetRun:
     """A target with its items and what has been recorded of them.
 
     Arguments:
-        planning: TimeBill's, with the node's settings.
+        time_model: of its engine, as profiled.
         seed: of items, orders and intervals.
+        rival: the same target with int4 weights; None: the target itself has quantised ones.
     """
 
     recorder: Recorder
     items: Sequence[Item]
     recording: RecordingFile
-    planning: Planning
+    time_model: TimeModel
     seed: int
+    rival: tuple[Recorder, RecordingFile] | None = None
 
     @property
     def engine(self) -> Engine:
         """The target's."""
         return self.recorder.engine
 
+    @property
+    def planning(self) -> Planning:
+        """TimeBill's, with the node's settings, corrected for drift as the node does."""
+        least = self.engine.eviction.min_kept_tokens
+        return Planning(
+            self.time_model,
+            PlannerSettings(min_kept_tokens=least),
+            followed_models(self.recording.in_order, self.time_model),
+        )
+
     def record(self, alphas: Iterable[float]) -> None:
-        """Record these ratios for every item."""
-        wanted = {item.key: alphas for item in self.items}
-        self.recorder.record(self.items, wanted, self.recording, self.seed)
+        """Record these ratios for every item, and the rival's unevicted answers."""
+        wanted = [Wanted(self.recorder, self.recording, item, alphas) for item in self.items]
+        if self.rival:
+            wanted += [Wanted(*self.rival, item, (0.0,)) for item in self.items]
+        record(wanted, self.seed)
 
     def record_chosen(self, arms: Iterable[Choose], budgets_s: Iterable[float]) -> None:
         """Record the ratios that arms choose at budgets, by what is recorded already."""
-        wanted = {
-            item.key: {choose(known, budget_s) for choose in arms for budget_s in budgets_s}
+        wanted = [
+            Wanted(
+                self.recorder,
+                self.recording,
+                item,
+                {choose(known, budget_s) for choose in arms for budget_s in budgets_s},
+            )
             for item, known in zip(self.items, self.recorded(), strict=True)
-        }
-        self.recorder.record(self.items, wanted, self.recording, self.seed)
+        ]
+        record(wanted, self.seed)
 
     def recorded(self) -> list[RecordedItem]:
         """Return the items with all their answers."""
         return [
-            RecordedItem(item.task, self.recording.answers[item.key], item.score)
+            RecordedItem(
+                item.task,
+                self.recording.answers[item.key],
+                item.score,
+                self.rival[1].answers[item.key][0.0] if self.rival else None,
+            )
             for item in self.items
         ]
 
@@ -77,6 +105,12 @@ def parser(description: str | None) -> argparse.ArgumentParser:
     options = argparse.ArgumentParser(description=description)
     options.add_argument('--model', default=BUILT_IN, help="as the node's parameter")
     options.add_argument('--device', default='auto', help="as the node's parameter")
+    options.add_argument(
+        '--quantization',
+        default='auto',
+        choices=('auto', 'none', 'int8', 'int4'),
+        help="as the node's parameter; on a CPU, none has int4 as a rival",
+    )
     options.add_argument('--seed', type=int, default=0, help='of the items; default: 0')
     options.add_argument(
         '--full', action='store_true', help='many items, every ratio: hours; resumable'
@@ -96,18 +130,35 @@ def budget_run(options: argparse.Namespace) -> Iterator[BudgetRun]:
     """
     if options.items is not None and options.items < 2:
         raise ValueError(f'items must be at least 2, got {options.items}')
-    engine = loaded_engine(options.model, options.device)
+    engine = loaded_engine(options.model, options.device, quantization=options.quantization)
     predictor = load_predictor('auto', engine.target, engine.settings.repetition_penalty)
     items = _items(engine, options)
-    planning = Planning(
-        time_model(engine, PROFILE_TIME_S, LogProgress('measuring the time model')),
-        PlannerSettings(min_kept_tokens=engine.eviction.min_kept_tokens),
-    )
-    with RecordingFile(*_file(engine, predictor.name, options.seed)) as recording:
-        run = BudgetRun(Recorder(engine, predictor), items, recording, planning, options.seed)
-        run.recorder.warm_up(items[0])
+    model = time_model(engine, PROFILE_TIME_S, LogProgress('measuring the time model'))
+    with ExitStack() as files:
+        recorder, recording = _recorded(engine, predictor, options.seed, files)
+        rival = None
+        if (quantised := _four_bit(engine, options)) is not None:
+            rival = _recorded(quantised, NoPredictor(), options.seed, files)
+            rival[0].warm_up(items[0])
+        run = BudgetRun(recorder, items, recording, model, options.seed, rival)
+        recorder.warm_up(items[0])
         run.record(GRID if options.full else ALWAYS)
         yield run
+
+
+def _four_bit(engine: Engine, options: argparse.Namespace) -> Engine | None:
+    """Return the target with int4 weights; None: it has quantised ones, or cannot have them."""
+    if engine.target.quantization != 'none' or native_step.why_not(engine.target.model):
+        return None
+    return loaded_engine(options.model, options.device, quantization='int4')
+
+
+def _recorded(
+    engine: Engine, predictor: LengthPredictor, seed: int, files: ExitStack
+) -> tuple[Recorder, RecordingFile]:
+    """Return what records an engine's answers, and where they are; it is closed with the files."""
+    recording = files.enter_context(RecordingFile(*_file(engine, predictor.name, seed)))
+    return Recorder(engine, predictor), recording
 
 
 def _items(engine: Engine, options: argparse.Namespace) -> list[Item]:

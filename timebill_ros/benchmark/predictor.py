@@ -19,6 +19,12 @@ from numpy.typing import NDArray
 from timebill_ros.benchmark.bootstrap import paired_difference
 from timebill_ros.benchmark.machine import describe_machine
 from timebill_ros.benchmark.predictor_arms import BASELINES, Study, ours
+from timebill_ros.benchmark.predictor_diagnosis import (
+    by_finish_reason,
+    by_mean,
+    by_source,
+    by_training_records,
+)
 from timebill_ros.benchmark.predictor_plot import plot
 from timebill_ros.benchmark.predictor_times import predictor_times
 from timebill_ros.core.length_distribution import BUCKET_TOKENS
@@ -30,6 +36,7 @@ from timebill_ros.training.length_agreement import length_agreement
 from timebill_ros.training.length_data import (
     AGAIN_FILE,
     HELD_OUT_SOURCES,
+    NEWLINE_FILE,
     LengthData,
     Split,
     only_folder,
@@ -54,7 +61,8 @@ def main() -> int:
         folder = options.folder or only_folder()
         data = read_data(folder, state_shape(engine.target.model))
         texts = collected_texts(data, options.seed)
-        ceiling = _ceiling(data, folder)
+        ceiling = _ceiling(data, folder / AGAIN_FILE)
+        newline = _ceiling(data, folder / NEWLINE_FILE)
     except ValueError as error:
         print(error, file=sys.stderr)
         return 1
@@ -65,11 +73,15 @@ def main() -> int:
     report: dict[str, Any] = {
         **_errors(predicted['random'], data, random),
         'ceiling': ceiling,
+        'line_break_behind_the_prompt': newline,
         'held_out_source': {
             **_errors(predicted['held_out'], data, held_out),
             'sources': sorted(HELD_OUT_SOURCES),
         },
-        'by_source': _by_source(predicted['random']['ours'], data, random),
+        'by_source': by_source(predicted['random']['ours'], data, random),
+        'by_finish_reason': by_finish_reason(predicted['random']['ours'], data, random),
+        'by_mean': by_mean(probabilities, data, random),
+        'by_training_records': by_training_records(study, random),
         'coverage_by_k': _coverage(predicted['random']['ours'], data, random),
         'coverage_by_quantile': _calibration(probabilities, data, random),
         'records': len(data.records),
@@ -132,30 +144,15 @@ def _head(study: Study, split: Split) -> tuple[StateHead, NDArray[np.float64]]:
     return head, logits.double().softmax(-1).mean(0).numpy()
 
 
-def _ceiling(data: LengthData, folder: Path) -> dict[str, Any]:
+def _ceiling(data: LengthData, path: Path) -> dict[str, Any]:
     """Return how well another run of the target tells these lengths, over all it has answered."""
-    key, again = read_lengths(folder / AGAIN_FILE)
+    key, again = read_lengths(path)
     agreement = length_agreement(data.records, again)
     return {
         **asdict(agreement.errors),
         'identical': agreement.identical,
         'numerics': f'{key.dtype}, quantization {key.quantization}, {key.step}',
     }
-
-
-def _by_source(
-    predicted: NDArray[np.float64], data: LengthData, split: Split
-) -> dict[str, dict[str, float]]:
-    found = {}
-    for source in sorted({record.source for record in data.records}):
-        rows = [row for row in split.test if data.records[row].source == source]
-        if rows:
-            actual = data.response_tokens[rows]
-            found[source] = {
-                **asdict(length_errors(predicted[rows], actual)),
-                'mean_actual': float(actual.mean()),
-            }
-    return found
 
 
 def _coverage(predicted: NDArray[np.float64], data: LengthData, split: Split) -> dict[int, float]:
@@ -188,11 +185,19 @@ def _table(report: dict[str, Any]) -> str:
             f'{name:16}{random["mae"]:8.1f}{random["rmse"]:8.1f}{random["r2"]:8.3f}'
             f'{other["mae"]:22.1f}{other["r2"]:8.3f}'
         )
-    ceiling = report['ceiling']
-    lines.append(
-        f'{"ceiling":16}{ceiling["mae"]:8.1f}{ceiling["rmse"]:8.1f}{ceiling["r2"]:8.3f}'
-        f'   n = {ceiling["n"]}, {100 * ceiling["identical"]:.0f} % of equal length'
-    )
+    for name, key in (('ceiling', 'ceiling'), ('line break', 'line_break_behind_the_prompt')):
+        ceiling = report[key]
+        lines.append(
+            f'{name:16}{ceiling["mae"]:8.1f}{ceiling["rmse"]:8.1f}{ceiling["r2"]:8.3f}'
+            f'   n = {ceiling["n"]}, {100 * ceiling["identical"]:.0f} % of equal length'
+        )
+    by = {'by its mean': report['by_mean']}
+    by |= {f'of {n} records': row for n, row in report['by_training_records'].items()}
+    by |= {f'ours, {name}': row for name, row in report['by_finish_reason'].items()}
+    for name, row in by.items():
+        lines.append(
+            f'{name:16}{row["mae"]:8.1f}{row["rmse"]:8.1f}{row["r2"]:8.3f}   n = {row["n"]}'
+        )
     lines += [f'coverage by k: {_shares(report["coverage_by_k"])}']
     lines += [f'coverage by quantile: {_shares(report["coverage_by_quantile"])}']
     for row in report['times']:

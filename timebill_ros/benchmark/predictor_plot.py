@@ -65,13 +65,13 @@ def _draw_arms(axes: Axes, report: dict[str, Any]) -> None:
         values = [source['ours']['mae'], *(row['mae'] for row in source['baselines'].values())]
         places = np.arange(len(names)) + offset
         axes.barh(places, values, height=0.4, label=f'{label}, n = {source["ours"]["n"]}')
-    ceiling = report['ceiling']
-    axes.axvline(
-        ceiling['mae'],
-        color='black',
-        linestyle=':',
-        label=f'another run of the target, n = {ceiling["n"]}',
-    )
+    for name, style, label in (
+        ('ceiling', ':', 'the target with other rounding'),
+        ('line_break_behind_the_prompt', '--', 'the target with a line break behind the prompt'),
+    ):
+        again = report[name]
+        label = f'{label}, n = {again["n"]}'
+        axes.axvline(again['mae'], color='black', linestyle=style, label=label)
     axes.set_yticks(np.arange(len(names)), names)
     axes.invert_yaxis()
     axes.set_xlabel('mean absolute error [tokens]')

@@ -16,11 +16,15 @@ class RecordedItem:
         task: its task's name.
         answers: by alpha; that of alpha 0, the unevicted one, is among them.
         score: grades a text.
+        four_bit: the unevicted answer of the same target with int4 weights, if it is a rival.
+        reference: what fidelity is held against; None: the unevicted answer.
     """
 
     task: str
     answers: Mapping[float, RecordedAnswer]
     score: Callable[[str], float]
+    four_bit: RecordedAnswer | None = None
+    reference: RecordedAnswer | None = None
 
     @property
     def unevicted(self) -> RecordedAnswer:
@@ -36,12 +40,18 @@ class RecordedItem:
         """Return how long the whole answer takes [s]."""
         return self.prefill_s + self.answers[alpha].after_prefill_s
 
+    def by_four_bit(self) -> 'RecordedItem | None':
+        """Return the item as the target with int4 weights answers it; None: not recorded."""
+        if self.four_bit is None:
+            return None
+        return RecordedItem(self.task, {0.0: self.four_bit}, self.score, reference=self.unevicted)
+
     def graded(self, alpha: float, tokens: int) -> tuple[float, float]:
         """Return score and fidelity, ROUGE-L to the unevicted answer, of the first tokens."""
         known = self._grades.get((alpha, tokens))
         if known is None:
             text = self.answers[alpha].text(tokens)
-            known = self.score(text), rouge_l(self.unevicted.text(), text)
+            known = self.score(text), rouge_l(self._reference_text, text)
             self._grades[alpha, tokens] = known
         return known
 
@@ -49,6 +59,10 @@ class RecordedItem:
         """Return score and fidelity of what is there at the deadline."""
         tokens = self.answers[alpha].tokens_within(budget_s - self.prefill_s)
         return self.graded(alpha, tokens)
+
+    @cached_property
+    def _reference_text(self) -> str:
+        return (self.reference or self.unevicted).text()
 
     @cached_property
     def _grades(self) -> dict[tuple[float, int], tuple[float, float]]:

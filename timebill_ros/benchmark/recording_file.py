@@ -24,6 +24,7 @@ class RecordingFile:
     def __init__(self, path: Path, key: Mapping[str, Any]) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         self.answers: dict[str, dict[float, RecordedAnswer]] = {}
+        self.in_order: list[RecordedAnswer] = []
         content = path.read_bytes() if path.exists() else b''
         whole = content[: content.rfind(b'\n') + 1]
         header, *rows = [json.loads(line) for line in whole.splitlines()] or [dict(key)]
@@ -59,6 +60,7 @@ class RecordingFile:
 
     def _remember(self, answer: RecordedAnswer) -> None:
         self.answers.setdefault(answer.item, {})[answer.alpha] = answer
+        self.in_order.append(answer)
 
     def _write(self, content: dict[str, Any]) -> None:
         self._file.write(json.dumps(content).encode() + b'\n')

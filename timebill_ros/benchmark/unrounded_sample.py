@@ -10,6 +10,7 @@ from timebill_ros.benchmark.recorded_item import RecordedItem
 from timebill_ros.benchmark.tasks.task import Item
 from timebill_ros.core.budget_planner import BudgetPlanner
 from timebill_ros.core.deadline import Deadline
+from timebill_ros.core.time_model import TimeModel
 from timebill_ros.inference.interrupt import Interrupt
 from timebill_ros.inference.pipeline import Generation, Listener, Question, answer
 from timebill_ros.inference.text_stream import TextStream
@@ -47,7 +48,8 @@ def _compared(
     run: BudgetRun, item: Item, recorded: RecordedItem, budget_s: float
 ) -> dict[str, Any]:
     alpha = timebill(run.planning)(recorded, budget_s)
-    generation = _answered(run, item, budget_s)
+    model = run.planning.model_for(recorded)
+    generation = _answered(run, item, budget_s, model)
     was_planned = generation.bill.kept_tokens > 0
     return {
         'task': item.task,
@@ -62,12 +64,12 @@ def _compared(
     }
 
 
-def _answered(run: BudgetRun, item: Item, budget_s: float) -> Generation:
+def _answered(run: BudgetRun, item: Item, budget_s: float, model: TimeModel) -> Generation:
     engine, recorder = run.engine, run.recorder
     question = Question(item.prompt, recorder.chat.token_ids(item.prompt), item.max_new_tokens)
     return answer(
         engine,
-        BudgetPlanner(run.planning.settings, run.planning.time_model),
+        BudgetPlanner(run.planning.settings, model),
         recorder.predictor,
         TextStream(recorder.detokenizer),
         question,

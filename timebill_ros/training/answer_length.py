@@ -48,6 +48,7 @@ def answered(
     prompt: Prompt,
     max_new_tokens: int,
     states: StateFile | None = None,
+    ending: str = '',
 ) -> LengthRecord | None:
     """Answer a prompt greedily; None: the longest answer would not fit behind it.
 
@@ -55,8 +56,9 @@ def answered(
         chat: of the engine's tokenizer.
         max_new_tokens: N_max.
         states: gets what the target's layers make of the prompt.
+        ending: put behind the prompt; the record is the prompt's nevertheless.
     """
-    token_ids = chat.token_ids(prompt.text)
+    token_ids = chat.token_ids(prompt.text + ending)
     if len(token_ids) + max_new_tokens > engine.target.context_length:
         return None
     start_s = time.monotonic()

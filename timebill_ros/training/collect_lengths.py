@@ -1,7 +1,7 @@
 """Collects the lengths of the target's own answers, to train a length predictor on.
 
 Resumable: end it with Ctrl-C and start it again. With --again, the same prompts are answered with
-other numerics, which tells how well any predictor can do.
+other rounding, or with a line break behind them, which tells how well any predictor can do.
 """
 
 import argparse
@@ -19,7 +19,7 @@ from timebill_ros.inference.model_loader import BUILT_IN
 from timebill_ros.progress import Progress
 from timebill_ros.training.answer_length import answered, length_key
 from timebill_ros.training.length_agreement import length_agreement
-from timebill_ros.training.length_data import AGAIN_FILE, FILE, STATES_FILE
+from timebill_ros.training.length_data import AGAIN_FILE, FILE, NEWLINE_FILE, STATES_FILE
 from timebill_ros.training.length_file import (
     LengthFile,
     LengthKey,
@@ -35,6 +35,7 @@ from timebill_ros.training.state_file import StateFile, state_shape
 
 LEAST_MAX_NEW_TOKENS = 16
 AGAIN_PROMPTS = 200
+AGAIN = ('rounding', 'newline')
 
 
 def collect(
@@ -44,6 +45,7 @@ def collect(
     max_new_tokens: int,
     may_go_on: Callable[[], bool],
     states: StateFile | None = None,
+    ending: str = '',
 ) -> int:
     """Answer the prompts that a file does not have yet; return how many were too long to be asked.
 
@@ -51,6 +53,7 @@ def collect(
         lengths: each record is added when its answer is complete.
         may_go_on: asked before each prompt.
         states: gets what the target's layers make of each prompt.
+        ending: put behind each prompt.
     """
     known = {record.sha256 for record in lengths.records}
     chat = ChatPrompt(engine.target.tokenizer)
@@ -60,7 +63,7 @@ def collect(
         for prompt in todo:
             if not may_go_on():
                 break
-            record = answered(engine, chat, prompt, max_new_tokens, states)
+            record = answered(engine, chat, prompt, max_new_tokens, states, ending)
             if record is None:
                 too_long += 1
             else:
@@ -108,8 +111,7 @@ def _run(options: argparse.Namespace) -> int:
     key = length_key(engine, options.max_new_tokens)
     folder = options.folder or default_folder(key)
     if options.again:
-        del engine
-        return _run_again(options, key, folder, prompts)
+        return _run_again(options, engine, folder, prompts)
     some = prompts if options.limit is None else prompts[: options.limit]
     with (
         LengthFile(folder / FILE, key) as lengths,
@@ -130,28 +132,30 @@ def _engine(options: argparse.Namespace, dtype: str, quantization: str) -> Engin
 
 
 def _run_again(
-    options: argparse.Namespace, key: LengthKey, folder: Path, prompts: Sequence[Prompt]
+    options: argparse.Namespace, engine: Engine, folder: Path, prompts: Sequence[Prompt]
 ) -> int:
+    key = length_key(engine, options.max_new_tokens)
     found, first = read_lengths(folder / FILE)
     refuse_another(folder / FILE, found, key)
-    dtype, quantization = other_numerics(key)
-    engine = _engine(options, dtype, quantization)
+    path, ending, difference = folder / NEWLINE_FILE, '\n', 'a line break behind the prompt'
+    if options.again == 'rounding':
+        dtype, quantization = other_numerics(key)
+        engine = _engine(options, dtype, quantization)
+        path, ending, difference = folder / AGAIN_FILE, '', f'{dtype} for {key.dtype}'
     known = {record.sha256 for record in first}
     some = [prompt for prompt in prompts if prompt.sha256 in known]
     some = some[: AGAIN_PROMPTS if options.limit is None else options.limit]
-    other_key = length_key(engine, options.max_new_tokens)
-    with LengthFile(folder / AGAIN_FILE, other_key) as lengths:
-        _collect_until_told(engine, some, lengths, options)
+    with LengthFile(path, length_key(engine, options.max_new_tokens)) as lengths:
+        _collect_until_told(engine, some, lengths, options, ending=ending)
         second: list[LengthRecord] = lengths.records
         print(summary(second, some))
     agreement = length_agreement(first, second)
     errors = agreement.errors
     print(
-        f'{key.dtype}, quantization {key.quantization}, against {dtype}, quantization '
-        f'{quantization}: {errors.n} prompts, R2 {errors.r2:.2f}, mean absolute '
-        f'error {errors.mae:.1f} tokens, {100 * agreement.identical:.0f} % of equal length'
+        f'with {difference}: {errors.n} prompts, R2 {errors.r2:.2f}, mean absolute error '
+        f'{errors.mae:.1f} tokens, {100 * agreement.identical:.0f} % of equal length'
     )
-    print(folder / AGAIN_FILE)
+    print(path)
     return 0
 
 
@@ -161,6 +165,7 @@ def _collect_until_told(
     lengths: LengthFile,
     options: argparse.Namespace,
     states: StateFile | None = None,
+    ending: str = '',
 ) -> None:
     end_s = time.monotonic() + options.time_limit
     with EndsAfterThis() as ends:
@@ -171,6 +176,7 @@ def _collect_until_told(
             options.max_new_tokens,
             lambda: not ends.told and time.monotonic() < end_s,
             states,
+            ending,
         )
     if too_long:
         print(
@@ -233,8 +239,11 @@ def _options() -> argparse.Namespace:
     )
     parser.add_argument(
         '--again',
-        action='store_true',
-        help=f'answer {AGAIN_PROMPTS} (or --limit) of the collected prompts with other numerics',
+        nargs='?',
+        const=AGAIN[0],
+        choices=AGAIN,
+        help=f'answer {AGAIN_PROMPTS} (or --limit) of the collected prompts with other rounding '
+        '(default), or with a line break behind them',
     )
     return parser.parse_args()
 

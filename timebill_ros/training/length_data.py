@@ -12,7 +12,9 @@ from timebill_ros.inference.gguf_cache import cache_folder
 from timebill_ros.training.length_file import LengthKey, LengthRecord, read_lengths
 from timebill_ros.training.state_file import read_states
 
-FILE, AGAIN_FILE, STATES_FILE = 'lengths.jsonl', 'lengths-again.jsonl', 'states.f16'
+FILE, STATES_FILE = 'lengths.jsonl', 'states.f16'
+AGAIN_FILE, NEWLINE_FILE = 'lengths-again.jsonl', 'lengths-newline.jsonl'
+"""Of the same prompts with other rounding, and with a line break behind them."""
 
 HELD_OUT_SOURCES = frozenset(
     {'bfcl-calls', 'bfcl-requests', 'how-to', 'libero', 'math', 'mt-bench', 'squad'}
