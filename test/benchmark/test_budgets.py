@@ -103,8 +103,8 @@ def test_the_whole_way_from_a_model_to_the_page(folder: Path, tmp_path: Path) ->
 
     before = recording.stat().st_size
     run_factors(options, results)
-    factors = json.loads((results / 'k.json').read_text())['factors']
-    assert list(factors) == [str(factor) for factor in FACTORS]
+    by_k = json.loads((results / 'k.json').read_text())
+    assert list(by_k['factors']) == list(by_k['plans']) == [str(factor) for factor in FACTORS]
     assert recording.stat().st_size >= before
 
     page = results_page(results)
@@ -182,3 +182,20 @@ def test_only_a_target_that_can_be_rounded_has_a_four_bit_rival(
     monkeypatch.setattr(budget_run.native_step, 'why_not', lambda _: 'its heads are too small')
     with budget_run.budget_run(parser(None).parse_args(fixed)) as run:
         assert run.rival is None
+
+
+def test_n_max_of_every_item_can_be_chosen_and_has_a_recording_of_its_own(folder: Path) -> None:
+    fixed = ['--model', str(folder), '--device', 'cpu', '--items', '2']
+    with budget_run.budget_run(parser(None).parse_args(fixed)) as run:
+        longest = {item.unevicted.max_new_tokens for item in run.recorded()}
+        own = run.recording.path
+    with budget_run.budget_run(parser(None, 5).parse_args(fixed)) as run:
+        assert {item.unevicted.max_new_tokens for item in run.recorded()} == {5}
+        assert run.recording.path != own
+    assert longest == {8, 12}
+    options = parser(None).parse_args([*fixed, '--max-new-tokens', '0'])
+    with (
+        pytest.raises(ValueError, match='max-new-tokens must be at least 1, got 0'),
+        budget_run.budget_run(options),
+    ):
+        pass

@@ -166,7 +166,7 @@ def _by_task(budgets: dict[str, Any]) -> str:
 def _diagnosis(budgets: dict[str, Any]) -> str:
     rows = [('T', 'prefill in time', 'mean alpha', 'length covered', 'worst case held')]
     for budget, found in budgets['diagnosis'].items():
-        rows.append((f'{budget} s', *(_percent(value) for value in found.values())))
+        rows.append((f'{budget} s', *(percent(value) for value in found.values())))
     return (
         '### What TimeBill planned\n\nOf the items whose prefill left time: the share whose '
         'k * N_hat was not shorter than the answer at the ratio used, and the share of those '
@@ -195,12 +195,13 @@ def leverage(budgets: dict[str, Any] | None) -> str:
     )
     return (
         f'{heading}\n\nAt alpha = {found["alpha"]:.0%} a decoding step takes '
-        f'{_percent(found["of_a_step_measured"])} less (the time model says '
-        f'{_percent(found["of_a_step_predicted"])}); the whole, with prefill, eviction and the '
-        f'answer as long as it then is, {_percent(found["of_the_whole_measured"])} less. '
+        f'{percent(found["of_a_step_measured"])} less (the time model says '
+        f'{percent(found["of_a_step_predicted"])}); the whole, with prefill, eviction and the '
+        f'answer as long as it then is, {percent(found["of_the_whole_measured"])} less. '
         f'N(alpha) / N(0), median: {lengths}.'
     )
 
 
-def _percent(value: float | None) -> str:
+def percent(value: float | None) -> str:
+    """Return a share as it is read; '-' for none."""
     return '-' if value is None else f'{value:.0%}'

@@ -100,8 +100,12 @@ class BudgetRun:
         ]
 
 
-def parser(description: str | None) -> argparse.ArgumentParser:
-    """Return the options that both commands have."""
+def parser(description: str | None, max_new_tokens: int | None = None) -> argparse.ArgumentParser:
+    """Return the options that both commands have.
+
+    Arguments:
+        max_new_tokens: the default of the option of this name; None: each task's own.
+    """
     options = argparse.ArgumentParser(description=description)
     options.add_argument('--model', default=BUILT_IN, help="as the node's parameter")
     options.add_argument('--device', default='auto', help="as the node's parameter")
@@ -118,6 +122,12 @@ def parser(description: str | None) -> argparse.ArgumentParser:
     options.add_argument(
         '--items', type=int, help='so many of each task, for a trial; overrides --full'
     )
+    options.add_argument(
+        '--max-new-tokens',
+        type=int,
+        default=max_new_tokens,
+        help=f'N_max of every item; default: {max_new_tokens or "what suits each task"}',
+    )
     return options
 
 
@@ -130,15 +140,17 @@ def budget_run(options: argparse.Namespace) -> Iterator[BudgetRun]:
     """
     if options.items is not None and options.items < 2:
         raise ValueError(f'items must be at least 2, got {options.items}')
+    if options.max_new_tokens is not None and options.max_new_tokens < 1:
+        raise ValueError(f'max-new-tokens must be at least 1, got {options.max_new_tokens}')
     engine = loaded_engine(options.model, options.device, quantization=options.quantization)
     predictor = load_predictor('auto', engine.target, engine.settings.repetition_penalty)
     items = _items(engine, options)
     model = time_model(engine, PROFILE_TIME_S, LogProgress('measuring the time model'))
     with ExitStack() as files:
-        recorder, recording = _recorded(engine, predictor, options.seed, files)
+        recorder, recording = _recorded(engine, predictor, options, files)
         rival = None
         if (quantised := _four_bit(engine, options)) is not None:
-            rival = _recorded(quantised, NoPredictor(), options.seed, files)
+            rival = _recorded(quantised, NoPredictor(), options, files)
             rival[0].warm_up(items[0])
         run = BudgetRun(recorder, items, recording, model, options.seed, rival)
         recorder.warm_up(items[0])
@@ -154,10 +166,10 @@ def _four_bit(engine: Engine, options: argparse.Namespace) -> Engine | None:
 
 
 def _recorded(
-    engine: Engine, predictor: LengthPredictor, seed: int, files: ExitStack
+    engine: Engine, predictor: LengthPredictor, options: argparse.Namespace, files: ExitStack
 ) -> tuple[Recorder, RecordingFile]:
     """Return what records an engine's answers, and where they are; it is closed with the files."""
-    recording = files.enter_context(RecordingFile(*_file(engine, predictor.name, seed)))
+    recording = files.enter_context(RecordingFile(*_file(engine, predictor.name, options)))
     return Recorder(engine, predictor), recording
 
 
@@ -171,11 +183,14 @@ def _items(engine: Engine, options: argparse.Namespace) -> list[Item]:
     def count_tokens(text: str) -> int:
         return len(tokenizer(text, add_special_tokens=False)['input_ids'])
 
-    return [
+    items = [
         item
         for task in TASKS
         for item in task_items(task, _count(task, options), options.seed, archives, count_tokens)
     ]
+    if options.max_new_tokens is None:
+        return items
+    return [dataclasses.replace(item, max_new_tokens=options.max_new_tokens) for item in items]
 
 
 def _count(task: Task, options: argparse.Namespace) -> int:
@@ -185,11 +200,14 @@ def _count(task: Task, options: argparse.Namespace) -> int:
     return candidates if task.is_candidate else controls
 
 
-def _file(engine: Engine, predictor: str, seed: int) -> tuple[Path, Mapping[str, Any]]:
+def _file(
+    engine: Engine, predictor: str, options: argparse.Namespace
+) -> tuple[Path, Mapping[str, Any]]:
     key = {
         **dataclasses.asdict(profile_key(engine)),
         'predictor': predictor,
-        'seed': seed,
+        'seed': options.seed,
+        'max_new_tokens': options.max_new_tokens,
     }
     digest = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()
     name = f'{Path(engine.target.name).name}-{digest[:12]}.jsonl'

@@ -1,4 +1,7 @@
-"""How pessimistic should TimeBill be? The paper's figure 8: k = 1..8 at the tightest budget."""
+"""How pessimistic should TimeBill be? The paper's figure 8: k = 1..8 at the tightest budget.
+
+Every item has the same large N_max, so that k * N_hat is below it for the smaller k.
+"""
 
 import argparse
 import json
@@ -8,6 +11,7 @@ from pathlib import Path
 
 from timebill_ros.benchmark import budget_report, budget_tasks
 from timebill_ros.benchmark.budget_arms import timebill
+from timebill_ros.benchmark.budget_diagnosis import diagnosis
 from timebill_ros.benchmark.budget_plot import draw_factors
 from timebill_ros.benchmark.budget_replay import KILL
 from timebill_ros.benchmark.budget_run import budget_run, parser
@@ -16,11 +20,12 @@ from timebill_ros.benchmark.machine import describe_machine
 from timebill_ros.benchmark.results_page import write_results_page
 
 FACTORS = range(1, 9)
+MAX_NEW_TOKENS = 512
 
 
 def main() -> int:
     """Record what is missing, replay, report and draw; return the exit status."""
-    options = parser(__doc__).parse_args()
+    options = parser(__doc__, MAX_NEW_TOKENS).parse_args()
     try:
         run_factors(options, RESULTS)
     except ValueError as error:
@@ -48,6 +53,13 @@ def run_factors(options: argparse.Namespace, folder: Path) -> None:
                 items, arms, budget_s, KILL, run.seed, reference=default
             ),
             'budget_s': budget_s,
+            'max_new_tokens': options.max_new_tokens,
+            'plans': {
+                factor: diagnosis(items, [budget_s], run.planning.with_factor(float(factor)))[
+                    f'{budget_s:g}'
+                ]
+                for factor in arms
+            },
             'n': len(items),
             'predictor': run.recorder.predictor.name,
             'target': run.engine.target.name,

@@ -8,6 +8,7 @@ from types import TracebackType
 from typing import Any
 
 from timebill_ros.benchmark.recorded_answer import RecordedAnswer
+from timebill_ros.training.appended_lines import AppendedLines
 
 
 class RecordingFile:
@@ -18,17 +19,18 @@ class RecordingFile:
         key: everything that the answers and their times depend on besides the items.
 
     Errors:
-        ValueError: the file is another key's; one sentence.
+        ValueError: the file is another key's, or being added to; one sentence.
     """
 
     def __init__(self, path: Path, key: Mapping[str, Any]) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        self.path = path
         self.answers: dict[str, dict[float, RecordedAnswer]] = {}
         self.in_order: list[RecordedAnswer] = []
-        content = path.read_bytes() if path.exists() else b''
-        whole = content[: content.rfind(b'\n') + 1]
-        header, *rows = [json.loads(line) for line in whole.splitlines()] or [dict(key)]
+        self._lines = AppendedLines(path)
+        lines = self._lines.found.splitlines()
+        header, *rows = [json.loads(line) for line in lines] or [dict(key)]
         if header != dict(key):
+            self._lines.close()
             other = sorted(name for name in key if header.get(name) != key[name])
             raise ValueError(f'{path} was recorded with another {", ".join(other)}: remove it')
         for row in rows:
@@ -37,10 +39,8 @@ class RecordingFile:
                     **{**row, 'times_s': tuple(row['times_s']), 'pieces': tuple(row['pieces'])}
                 )
             )
-        self._file = path.open('ab')
-        self._file.truncate(len(whole))
-        if not whole:
-            self._write(dict(key))
+        if not lines:
+            self._lines.add(key)
 
     def __enter__(self) -> 'RecordingFile':
         return self
@@ -51,17 +51,13 @@ class RecordingFile:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._file.close()
+        self._lines.close()
 
     def add(self, answer: RecordedAnswer) -> None:
-        """Append an answer; it is handed to the system when this returns."""
-        self._write(asdict(answer))
+        """Append an answer; it is on the disk when this returns."""
+        self._lines.add(asdict(answer))
         self._remember(answer)
 
     def _remember(self, answer: RecordedAnswer) -> None:
         self.answers.setdefault(answer.item, {})[answer.alpha] = answer
         self.in_order.append(answer)
-
-    def _write(self, content: dict[str, Any]) -> None:
-        self._file.write(json.dumps(content).encode() + b'\n')
-        self._file.flush()

@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from timebill_ros.benchmark.budget_page import leverage, scores, setting
+from timebill_ros.benchmark.budget_page import leverage, percent, scores, setting
 from timebill_ros.benchmark.markdown_table import table
 
 PAGE = Path(__file__).parents[2] / 'docs' / 'results.md'
@@ -99,7 +99,11 @@ def _factors(found: dict[str, Any] | None) -> str:
     rows = [('k', *found['factors'])]
     rows.append(('score', *(f'{row["score"]:.3f}' for row in found['factors'].values())))
     rows.append(('completion', *(f'{row["completion"]:.0%}' for row in found['factors'].values())))
+    for name in ('mean_alpha', 'length_covered', 'worst_case_held'):
+        rows.append((name.replace('_', ' '), *(percent(p[name]) for p in found['plans'].values())))
     return (
-        f'{heading}\n\n{paper} Ours, T = {found["budget_s"]:g} s:\n\n{table(rows)}\n\n'
+        f'{heading}\n\n{paper} Ours, T = {found["budget_s"]:g} s, N_max = '
+        f'{found["max_new_tokens"]}, {found["n"]} items; the last three rows are of those whose '
+        f'prefill left time:\n\n{table(rows)}\n\n'
         '![against k](../timebill_ros/benchmark/results/k.png)'
     )

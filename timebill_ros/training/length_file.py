@@ -1,13 +1,13 @@
 """Collected lengths on disk: a line of JSON a prompt, with no text in it, to be added to."""
 
 import json
-import os
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from timebill_ros.training.appended_lines import AppendedLines, whole_lines
 from timebill_ros.training.prompt import Kind
 
 FORMAT = 1
@@ -69,20 +69,21 @@ class LengthFile:
         key: what the file's records hold for.
 
     Errors:
-        ValueError: the file is another key's, or damaged; one sentence.
+        ValueError: the file is another key's, damaged, or being added to; one sentence.
     """
 
     def __init__(self, path: Path, key: LengthKey) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
         self.records: list[LengthRecord] = []
-        whole = _whole_lines(path)
-        if whole:
-            found, self.records = _parsed(path, whole)
-            refuse_another(path, found, key)
-        self._file = path.open('ab')
-        self._file.truncate(len(whole))
-        if not whole:
-            self._write({'format': FORMAT, 'key': asdict(key)})
+        self._lines = AppendedLines(path)
+        try:
+            if self._lines.found:
+                found, self.records = _parsed(path, self._lines.found)
+                refuse_another(path, found, key)
+            else:
+                self._lines.add({'format': FORMAT, 'key': asdict(key)})
+        except ValueError:
+            self._lines.close()
+            raise
 
     def __enter__(self) -> 'LengthFile':
         return self
@@ -93,17 +94,12 @@ class LengthFile:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._file.close()
+        self._lines.close()
 
     def add(self, record: LengthRecord) -> None:
         """Append a record; it is on the disk when this returns."""
-        self._write(asdict(record))
+        self._lines.add(asdict(record))
         self.records.append(record)
-
-    def _write(self, content: dict[str, object]) -> None:
-        self._file.write(json.dumps(content).encode() + b'\n')
-        self._file.flush()
-        os.fsync(self._file.fileno())
 
 
 def read_lengths(path: Path) -> tuple[LengthKey, list[LengthRecord]]:
@@ -112,7 +108,7 @@ def read_lengths(path: Path) -> tuple[LengthKey, list[LengthRecord]]:
     Errors:
         ValueError: there is no such file, or it is damaged; one sentence.
     """
-    whole = _whole_lines(path)
+    whole = whole_lines(path)
     if not whole:
         raise ValueError(f'{path} does not exist, or is empty: collect lengths first')
     return _parsed(path, whole)
@@ -129,11 +125,6 @@ def refuse_another(path: Path, found: LengthKey, key: LengthKey) -> None:
         raise ValueError(
             f'{path} was collected with {"; ".join(other)}: name another folder, or remove it'
         )
-
-
-def _whole_lines(path: Path) -> bytes:
-    content = path.read_bytes() if path.exists() else b''
-    return content[: content.rfind(b'\n') + 1]
 
 
 def _parsed(path: Path, whole: bytes) -> tuple[LengthKey, list[LengthRecord]]:
