@@ -83,7 +83,8 @@ def test_the_whole_way_from_a_model_to_the_page(folder: Path, tmp_path: Path) ->
     assert (results / 'budgets.png').stat().st_size > 0
     assert report['tasks']['codes']['n'] == 3
     assert set(report['by_task']) == {'codes', 'needle'}
-    assert report['unrounded_sample']['n'] == 6
+    assert report['tasks']['needle']['n'] == 2
+    assert report['unrounded_sample']['n'] == 5
 
     recording, rival = sorted(
         (tmp_path / 'cache' / 'timebill_ros' / 'budgets').iterdir(),
@@ -93,7 +94,7 @@ def test_the_whole_way_from_a_model_to_the_page(folder: Path, tmp_path: Path) ->
     header, *rivals = [json.loads(line) for line in rival.read_text().splitlines()]
     assert header['quantisation'] == 'int4'
     assert {answer['alpha'] for answer in rivals} == {0.0}
-    assert len(rivals) == 6
+    assert len(rivals) == 5
     answers = [json.loads(line) for line in recording.read_text().splitlines()[1:]]
     assert {answer['alpha'] for answer in answers} <= set(GRID)
     for answer in answers:

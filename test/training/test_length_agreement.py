@@ -42,3 +42,10 @@ def test_without_spread_there_is_no_r2() -> None:
 def test_runs_without_a_common_prompt_are_refused() -> None:
     with pytest.raises(ValueError, match='no prompt in common'):
         length_agreement(run(a=1), run(b=1))
+
+
+def test_what_two_runs_share_is_told_apart_from_how_far_they_are() -> None:
+    agreement = length_agreement(run(a=10, b=20, c=30), run(a=110, b=120, c=130))
+    assert agreement.correlation == pytest.approx(1.0)
+    assert agreement.errors.r2 < 0.0
+    assert math.isnan(length_agreement(run(a=10, b=20), run(a=5, b=5)).correlation)

@@ -33,6 +33,7 @@ from timebill_ros.training.prompt_packages import PACKAGES, fetched
 PROFILE_TIME_S = 60.0
 QUICK, FULL = (20, 4), (100, 40)
 """Items of each candidate and of each control."""
+FEWEST = 2
 
 
 @dataclass
@@ -120,7 +121,9 @@ def parser(description: str | None, max_new_tokens: int | None = None) -> argpar
         '--full', action='store_true', help='many items, every ratio: hours; resumable'
     )
     options.add_argument(
-        '--items', type=int, help='so many of each task, for a trial; overrides --full'
+        '--items',
+        type=int,
+        help='so many of each candidate, a fifth of each control; instead of what --full says',
     )
     options.add_argument(
         '--max-new-tokens',
@@ -138,8 +141,8 @@ def budget_run(options: argparse.Namespace) -> Iterator[BudgetRun]:
     Errors:
         ValueError: a model, a package or an option is not as it should be; one sentence.
     """
-    if options.items is not None and options.items < 2:
-        raise ValueError(f'items must be at least 2, got {options.items}')
+    if options.items is not None and options.items < FEWEST:
+        raise ValueError(f'items must be at least {FEWEST}, got {options.items}')
     if options.max_new_tokens is not None and options.max_new_tokens < 1:
         raise ValueError(f'max-new-tokens must be at least 1, got {options.max_new_tokens}')
     engine = loaded_engine(options.model, options.device, quantization=options.quantization)
@@ -194,9 +197,9 @@ def _items(engine: Engine, options: argparse.Namespace) -> list[Item]:
 
 
 def _count(task: Task, options: argparse.Namespace) -> int:
-    if options.items is not None:
-        return int(options.items)
     candidates, controls = FULL if options.full else QUICK
+    if options.items is not None:
+        candidates, controls = options.items, max(FEWEST, options.items // 5)
     return candidates if task.is_candidate else controls
 
 

@@ -47,7 +47,7 @@ def run_budgets(options: argparse.Namespace, folder: Path) -> None:
         report = {
             **replayed(run, budgets_s),
             'unrounded_sample': unrounded_sample(run, budgets_s),
-            'mode': 'full' if options.full else 'quick',
+            'mode': 'every ratio' if options.full else 'the ratios that were chosen',
             'machine': machine,
             'run_time_s': round(time.monotonic() - start_s, 1),
         }

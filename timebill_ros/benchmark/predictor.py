@@ -151,6 +151,7 @@ def _ceiling(data: LengthData, path: Path) -> dict[str, Any]:
     return {
         **asdict(agreement.errors),
         'identical': agreement.identical,
+        'correlation': agreement.correlation,
         'numerics': f'{key.dtype}, quantization {key.quantization}, {key.step}',
     }
 
@@ -189,7 +190,8 @@ def _table(report: dict[str, Any]) -> str:
         ceiling = report[key]
         lines.append(
             f'{name:16}{ceiling["mae"]:8.1f}{ceiling["rmse"]:8.1f}{ceiling["r2"]:8.3f}'
-            f'   n = {ceiling["n"]}, {100 * ceiling["identical"]:.0f} % of equal length'
+            f'   n = {ceiling["n"]}, {100 * ceiling["identical"]:.0f} % of equal length, '
+            f'correlation {ceiling["correlation"]:.2f}'
         )
     by = {'by its mean': report['by_mean']}
     by |= {f'of {n} records': row for n, row in report['by_training_records'].items()}

@@ -76,7 +76,7 @@ def _draw_arms(axes: Axes, report: dict[str, Any]) -> None:
     axes.invert_yaxis()
     axes.set_xlabel('mean absolute error [tokens]')
     axes.set_title('Against the baselines')
-    axes.legend(fontsize='small')
+    axes.legend(fontsize='small', loc='upper center', bbox_to_anchor=(0.5, -0.1), ncols=2)
 
 
 def _draw_sources(axes: Axes, by_source: dict[str, dict[str, float]]) -> None:

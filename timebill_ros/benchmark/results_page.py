@@ -99,11 +99,13 @@ def _factors(found: dict[str, Any] | None) -> str:
     rows = [('k', *found['factors'])]
     rows.append(('score', *(f'{row["score"]:.3f}' for row in found['factors'].values())))
     rows.append(('completion', *(f'{row["completion"]:.0%}' for row in found['factors'].values())))
-    for name in ('mean_alpha', 'length_covered', 'worst_case_held'):
-        rows.append((name.replace('_', ' '), *(percent(p[name]) for p in found['plans'].values())))
+    plans = found.get('plans', {}).values()
+    for name in ('mean_alpha', 'length_covered', 'worst_case_held') if plans else ():
+        rows.append((name.replace('_', ' '), *(percent(plan[name]) for plan in plans)))
+    longest = found.get('max_new_tokens')
+    limit = f'N_max = {longest}' if longest else "each task's own N_max"
     return (
-        f'{heading}\n\n{paper} Ours, T = {found["budget_s"]:g} s, N_max = '
-        f'{found["max_new_tokens"]}, {found["n"]} items; the last three rows are of those whose '
-        f'prefill left time:\n\n{table(rows)}\n\n'
+        f'{heading}\n\n{paper} Ours, T = {found["budget_s"]:g} s, {limit}, {found["n"]} items:'
+        f'\n\n{table(rows)}\n\n'
         '![against k](../timebill_ros/benchmark/results/k.png)'
     )

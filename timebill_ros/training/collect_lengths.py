@@ -152,8 +152,9 @@ def _run_again(
     agreement = length_agreement(first, second)
     errors = agreement.errors
     print(
-        f'with {difference}: {errors.n} prompts, R2 {errors.r2:.2f}, mean absolute error '
-        f'{errors.mae:.1f} tokens, {100 * agreement.identical:.0f} % of equal length'
+        f'with {difference}: {errors.n} prompts, R2 {errors.r2:.2f}, correlation '
+        f'{agreement.correlation:.2f}, mean absolute error {errors.mae:.1f} tokens, '
+        f'{100 * agreement.identical:.0f} % of equal length'
     )
     print(path)
     return 0

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from timebill_ros.training.length_errors import LengthErrors, length_errors
 from timebill_ros.training.length_file import LengthRecord
@@ -16,10 +17,13 @@ class LengthAgreement:
     Arguments:
         errors: of the second run's, taken as predictions of the first's.
         identical: share of equal lengths.
+        correlation: Pearson's. If the runs differ by chance only, it is the share of the variance
+            that they have in common: the best R2 of a predictor that cannot know the chance.
     """
 
     errors: LengthErrors
     identical: float
+    correlation: float
 
 
 def length_agreement(
@@ -39,4 +43,14 @@ def length_agreement(
     if not pairs:
         raise ValueError('the two runs have no prompt in common')
     actual, predicted = np.array(pairs).T
-    return LengthAgreement(length_errors(predicted, actual), float((actual == predicted).mean()))
+    return LengthAgreement(
+        length_errors(predicted, actual),
+        float((actual == predicted).mean()),
+        _correlation(actual, predicted),
+    )
+
+
+def _correlation(first: NDArray[np.int64], second: NDArray[np.int64]) -> float:
+    if first.std() == 0 or second.std() == 0:
+        return float('nan')
+    return float(np.corrcoef(first, second)[0, 1])
