@@ -12,11 +12,15 @@ from numpy.typing import NDArray
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 from timebill_ros.core.length_distribution import BUCKET_TOKENS, BUCKETS
+from timebill_ros.core.prompt_compression import compressed
 from timebill_ros.inference.classifier_predictor import KEY_FILE
 from timebill_ros.inference.predictor_key import PredictorKey
+from timebill_ros.training.classifier_start import last_linear, start_layer
 from timebill_ros.training.fine_tuning import FineTuning, fine_tuned
 from timebill_ros.training.length_data import LengthData, Split
 from timebill_ros.training.length_objectives import BucketObjective, medians
+
+PROMPTS_TO_START = 32
 
 
 class _Logits(torch.nn.Module):
@@ -65,12 +69,20 @@ def train_classifier(
         tokenizer.pad_token = tokenizer.eos_token
     model.config.pad_token_id = tokenizer.pad_token_id
     model.to(device)
-    new = [module for name, module in model.named_children() if name in ('score', 'classifier')]
+    token_ids = [list(ids) for ids in tokenizer(list(texts))['input_ids']]
+    objective = BucketObjective(data.response_tokens)
+    last = last_linear(model, BUCKETS)
+    head = next(part for part in model.children() if last in set(part.modules()))
+    some = [
+        torch.tensor(compressed(token_ids[row], settings.most_tokens))
+        for row in split.train[:PROMPTS_TO_START]
+    ]
+    start_layer(model, last, objective.start(torch.as_tensor(split.train)), some)
     found = fine_tuned(
         _Logits(model),
-        new,
-        [list(ids) for ids in tokenizer(list(texts))['input_ids']],
-        BucketObjective(data.response_tokens).labels,
+        [head],
+        token_ids,
+        objective.labels,
         split,
         replace(settings, pad_token_id=tokenizer.pad_token_id, device=device),
         seed,
