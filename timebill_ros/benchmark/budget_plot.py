@@ -58,20 +58,23 @@ def draw_budgets(report: dict[str, Any], path: Path) -> None:
 
 
 def draw_factors(report: dict[str, Any], path: Path) -> None:
-    """Write the figure: score and completion against k."""
-    factors = [float(factor) for factor in report['factors']]
-    figure, score = plt.subplots(figsize=(6.5, 4.5), layout='constrained')
-    completion = score.twinx()
-    for axes, measure, colour, scale in (
-        (score, 'score', 'tab:blue', 1),
-        (completion, 'completion', 'tab:orange', 100),
-    ):
-        values = [scale * row[measure] for row in report['factors'].values()]
-        axes.plot(factors, values, 'o-', color=colour)
-    score.set_xlabel('pessimistic factor k')
-    score.set_ylabel('mean score', color='tab:blue')
-    completion.set_ylabel('completed in time [%]', color='tab:orange')
-    score.set_title(f'Kill, T = {report["budget_s"]:g} s, {report["n"]} items')
+    """Write the figure: score and completion against k, a line a budget."""
+    results = report['results']
+    figure, panels = plt.subplots(1, 2, figsize=(11, 4.5), layout='constrained')
+    colours = plt.get_cmap('viridis')(np.linspace(0.0, 0.9, len(results)))
+    for axes, measure, scale in zip(panels, ('score', 'completion'), (1, 100), strict=True):
+        for colour, (budget, rows) in zip(colours, results.items(), strict=True):
+            factors = [float(factor) for factor in rows]
+            values = [scale * row[measure] for row in rows.values()]
+            axes.plot(factors, values, 'o-', color=colour, label=f'T = {budget} s')
+        axes.set_xlabel('pessimistic factor k')
+        axes.set_ylim(bottom=0)
+        axes.grid(axis='y', alpha=0.3)
+    panels[0].set_ylabel('mean score')
+    panels[1].set_ylabel('completed in time [%]')
+    handles, labels = panels[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc='outside right center', reverse=True)
+    figure.suptitle(f'Kill, N_max = {report["max_new_tokens"]}, {report["n"]} items')
     figure.savefig(path, dpi=120)
     plt.close(figure)
 

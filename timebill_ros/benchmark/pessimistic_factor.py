@@ -1,4 +1,4 @@
-"""How pessimistic should TimeBill be? The paper's figure 8: k = 1..8 at the tightest budget.
+"""How pessimistic should TimeBill be? The paper's figure 8, for k = 1..8, at each of the budgets.
 
 Every item has the same large N_max, so that k * N_hat is below it for the smaller k.
 """
@@ -8,6 +8,7 @@ import json
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 from timebill_ros.benchmark import budget_report, budget_tasks
 from timebill_ros.benchmark.budget_arms import timebill
@@ -41,25 +42,26 @@ def run_factors(options: argparse.Namespace, folder: Path) -> None:
     """Measure, and write k.json and k.png into a folder."""
     start_s, machine = time.monotonic(), describe_machine()
     with budget_run(options) as run:
-        budget_s = min(budget_tasks.placed_budgets(budget_tasks.claimed(run.recorded())))
-        arms = {
-            f'{factor}': timebill(run.planning.with_factor(float(factor))) for factor in FACTORS
-        }
-        run.record_chosen(arms.values(), [budget_s])
+        budgets_s = budget_tasks.placed_budgets(budget_tasks.claimed(run.recorded()))
+        plannings = {f'{factor}': run.planning.with_factor(float(factor)) for factor in FACTORS}
+        arms = {factor: timebill(planning) for factor, planning in plannings.items()}
+        run.record_chosen(arms.values(), budgets_s)
         items = budget_tasks.claimed(run.recorded())
         default = f'{run.planning.settings.pessimistic_factor:g}'
-        report = {
-            'factors': budget_report.at_budget(
+        plans = {
+            factor: diagnosis(items, budgets_s, planning) for factor, planning in plannings.items()
+        }
+        results = {}
+        for budget_s in budgets_s:
+            rows = budget_report.at_budget(
                 items, arms, budget_s, KILL, run.seed, reference=default
-            ),
-            'budget_s': budget_s,
+            )
+            results[f'{budget_s:g}'] = {
+                factor: rows[factor] | plans[factor][f'{budget_s:g}'] for factor in arms
+            }
+        report = {
+            'results': results,
             'max_new_tokens': options.max_new_tokens,
-            'plans': {
-                factor: diagnosis(items, [budget_s], run.planning.with_factor(float(factor)))[
-                    f'{budget_s:g}'
-                ]
-                for factor in arms
-            },
             'n': len(items),
             'predictor': run.recorder.predictor.name,
             'target': run.engine.target.name,
@@ -70,9 +72,18 @@ def run_factors(options: argparse.Namespace, folder: Path) -> None:
     folder.mkdir(exist_ok=True)
     (folder / 'k.json').write_text(json.dumps(report, indent=2) + '\n')
     draw_factors(report, folder / 'k.png')
-    print(f'T = {budget_s:g} s, {len(items)} items\n{"k":>3} {"score":>7} {"completed":>10}')
-    for factor, row in report['factors'].items():
-        print(f'{factor:>3} {row["score"]:7.3f} {100 * row["completion"]:9.0f}%')
+    print(_table(report))
+
+
+def _table(report: dict[str, Any]) -> str:
+    lines = [
+        f'{report["n"]} items: score, completion [%], by k',
+        ' ' * 8 + ''.join(f'{factor:>11}' for factor in FACTORS),
+    ]
+    for budget, rows in report['results'].items():
+        cells = (f'{row["score"]:7.3f} {100 * row["completion"]:3.0f}' for row in rows.values())
+        lines.append(f'{budget:>6} s' + ''.join(cells))
+    return '\n'.join(lines)
 
 
 if __name__ == '__main__':
