@@ -8,6 +8,7 @@ from timebill_ros.benchmark.budget_arms import (
     NO_MARGIN,
     ORACLE_LENGTH,
     ORACLE_SCORE,
+    ORACLE_TIME,
     TIMEBILL,
     VANILLA,
 )
@@ -21,6 +22,7 @@ _ARMS = {
     TIMEBILL: '**TimeBill**',
     NO_MARGIN: 'TimeBill, delta = 0',
     ORACLE_LENGTH: 'TimeBill, length known',
+    ORACLE_TIME: 'smallest alpha in time, in hindsight',
     ORACLE_SCORE: 'best alpha in hindsight',
 }
 _STRATEGIES = {'kill': 'Kill', 'skip_next': 'Skip-Next', 'partial': 'Partial (not in the paper)'}

@@ -12,6 +12,7 @@ from timebill_ros.benchmark.budget_arms import (
     NO_MARGIN,
     ORACLE_LENGTH,
     ORACLE_SCORE,
+    ORACLE_TIME,
     TIMEBILL,
     VANILLA,
 )
@@ -30,6 +31,7 @@ _NAMES = {
 _ORACLES = {
     NO_MARGIN: 'TimeBill, no margin',
     ORACLE_LENGTH: 'TimeBill, length known',
+    ORACLE_TIME: 'smallest alpha in time, in hindsight',
     ORACLE_SCORE: 'best alpha in hindsight',
 }
 _TITLES = {'kill': 'Kill', 'skip_next': 'Skip-Next', 'partial': 'Partial'}
@@ -49,7 +51,7 @@ def draw_budgets(report: dict[str, Any], path: Path) -> None:
     rows[0][0].set_ylabel('mean score')
     rows[1][0].set_ylabel('completed in time [%]')
     handles, labels = rows[0][0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc='outside lower center', ncols=len(labels))
+    figure.legend(handles, labels, loc='outside lower center', ncols=(len(labels) + 1) // 2)
     counted = [name for name, task in report['tasks'].items() if task['counts_for_the_claim']]
     what = ', '.join(counted) or 'no task counts, so all of them'
     figure.suptitle(f'{report["target"]}, {report["n"]} items: {what}')
@@ -90,7 +92,7 @@ def _draw_arms(axes: Axes, budgets: dict[str, Any], measure: str) -> None:
         colour = 'tab:orange' if arm == TIMEBILL else colours[index]
         left = places + (index - (len(names) - 1) / 2) * width
         axes.bar(left, heights, width, label=label, color=colour)
-    for (arm, label), marker in zip(_ORACLES.items(), ('+', '_', 'x'), strict=True):
+    for (arm, label), marker in zip(_ORACLES.items(), ('+', '_', '2', 'x'), strict=True):
         heights = [scale * arms[arm][measure] for arms in budgets.values()]
         axes.plot(places, heights, marker, color='black', label=label)
     axes.set_xticks(places, list(budgets))
