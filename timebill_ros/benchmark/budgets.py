@@ -19,6 +19,7 @@ from timebill_ros.benchmark.budget_run import BudgetRun, budget_run, parser
 from timebill_ros.benchmark.budget_table import budget_table, task_table
 from timebill_ros.benchmark.machine import describe_machine
 from timebill_ros.benchmark.results_page import write_results_page
+from timebill_ros.benchmark.tasks import robot_plans
 from timebill_ros.benchmark.unrounded_sample import unrounded_sample
 
 RESULTS = Path(__file__).parent / 'results'
@@ -83,6 +84,7 @@ def replayed(run: BudgetRun, budgets_s: list[float]) -> dict[str, Any]:
         'target': run.engine.target.name,
         'quantization': run.engine.target.quantization,
         'eviction': dataclasses.asdict(run.engine.eviction),
+        'robot_plans_graded_by': robot_plans.grader(),
         'seed': run.seed,
     }
 

@@ -1,14 +1,15 @@
 """virtualhome-eval: action sequences for a household robot.
 
-The package's own grader runs plans in a graph simulator; it would have to be imported and run,
-which texts fetched as data are not. So plans are graded by F1 of their actions against those of
-the data set's own plan.
+Where the package is installed (requirements-bench.txt), plans are graded as there: by the goals
+that they meet in its simulator. Of texts that are fetched as data nothing is run; else, plans are
+graded by F1 of their actions against those of the data set's own plan.
 """
 
 import re
 from collections.abc import Iterator
 from functools import partial
 
+from timebill_ros.benchmark.tasks.household_simulator import HouseholdSimulator, is_installed
 from timebill_ros.benchmark.tasks.scores import action_f1
 from timebill_ros.benchmark.tasks.task import Material, Score
 
@@ -29,10 +30,19 @@ def plans(material: Material, lengths: Iterator[int]) -> Iterator[tuple[str, Sco
     }
     rows = [row for row in archive.json(name) if row['identifier'] in programs]
     material.random.shuffle(rows)
+    simulator = HouseholdSimulator() if is_installed() else None
     for row, _ in zip(rows, lengths, strict=False):
-        expected = planned(archive.text(programs[row['identifier']]))
-        if expected:
+        identifier = row['identifier']
+        expected = planned(archive.text(programs[identifier]))
+        if simulator and simulator.can_be_met(identifier):
+            yield row['llm_prompt'].strip(), partial(simulator.goals_met, identifier)
+        elif expected and not simulator:
             yield row['llm_prompt'].strip(), partial(graded, expected)
+
+
+def grader() -> str:
+    """Return by what plans are graded."""
+    return 'goals met in the simulator' if is_installed() else 'F1 of the actions'
 
 
 def planned(program: str) -> list[Action]:
