@@ -67,14 +67,14 @@ def test_an_arm_counts_as_better_only_when_its_interval_is_above_timebills() -> 
 
     arms = {name: arm(-0.1, 0.05, 0.9) for name in (VANILLA, *FIXED)}
     arms[TIMEBILL] = arm(0.0, 0.0, 0.89)
-    holds = aims({'kill': {'1': arms}})['kill']
+    holds = aims({'kill': {'1': arms}}, TIMEBILL)['kill']
     assert holds['never_below_a_fixed_arm']
     assert holds['above_each_fixed_arm_somewhere']
     assert holds['completes_as_often_as_alpha_95']
     unsure = {**arms, VANILLA: arm(0.04, 0.05, 0.9)}
-    assert aims({'kill': {'1': unsure}})['kill']['never_below_a_fixed_arm']
+    assert aims({'kill': {'1': unsure}}, TIMEBILL)['kill']['never_below_a_fixed_arm']
     better = {**arms, VANILLA: arm(0.06, 0.05, 0.9), 'alpha_95': arm(-0.1, 0.05, 0.95)}
-    fails = aims({'kill': {'1': better}})['kill']
+    fails = aims({'kill': {'1': better}}, TIMEBILL)['kill']
     assert fails['below'] == [f'{VANILLA} at 1 s']
     assert fails['never_above'] == [VANILLA]
     assert fails['completes_less_often'] == ['1 s']

@@ -217,6 +217,28 @@ def test_a_response_of_one_token_evicts_nothing():
     assert PLANNER.plan(4000, 1, remaining_s=0.0).eviction_ratio == 0.0
 
 
+EXPECTING = replace(PLANNER, settings=PlannerSettings(eviction_policy='expected'))
+
+
+def test_policy_expected_takes_its_chance_where_the_worst_case_fits_at_no_ratio():
+    unevicted = EXPECTING.plan_after_prefill(4000, 100, prefill_time_s=0.5)
+    least_s = MODEL.t_after_prefill(4000, 200, 100)
+    remaining = {'prefill_time_s': 0.5, 'remaining_s': 1.2 * least_s}
+    sure, bold = (
+        planner.plan_after_prefill(4000, 100, **remaining) for planner in (PLANNER, EXPECTING)
+    )
+    assert sure.eviction_ratio == 0.95
+    assert 0.0 < bold.eviction_ratio < 0.9
+    assert bold.worst_case_time_s > 0.5 + 1.2 * least_s
+    assert unevicted.eviction_ratio == 0.0
+
+
+def test_policy_expected_takes_the_quickest_way_with_a_spent_budget():
+    for remaining in (0.0, -3.0, -math.inf):
+        assert EXPECTING.plan(4000, 500, remaining_s=remaining).eviction_ratio == 0.95
+        assert EXPECTING.plan(4000, 2, remaining_s=remaining).eviction_ratio == 0.0
+
+
 @pytest.mark.parametrize(
     ('policy', 'ratio', 'kept'),
     [

@@ -7,12 +7,13 @@ from timebill_ros.benchmark.alpha_grid import rounded_up
 from timebill_ros.benchmark.recorded_item import RecordedItem
 from timebill_ros.core.budget_planner import BudgetPlanner
 from timebill_ros.core.plan import Plan
-from timebill_ros.core.planner_settings import PlannerSettings
+from timebill_ros.core.planner_settings import EvictionPolicy, PlannerSettings
 from timebill_ros.core.time_model import TimeModel
 
 TIMEBILL, VANILLA = 'timebill', 'vanilla'
 FIXED = {'alpha_25': 0.25, 'alpha_50': 0.5, 'alpha_75': 0.75, 'alpha_95': 0.95}
 NO_MARGIN = 'timebill_no_margin'
+EXPECTED = 'expected'
 FOUR_BIT = 'int4'
 """The paper's AWQ arm: the same target with 4-bit weights, nothing evicted. Needs a recording of
 its own, so it is no Choose."""
@@ -53,6 +54,10 @@ class Planning:
             self, settings=replace(self.settings, pessimistic_factor=pessimistic_factor)
         )
 
+    def with_policy(self, eviction_policy: EvictionPolicy) -> 'Planning':
+        """Return the same with another way to choose the ratio."""
+        return replace(self, settings=replace(self.settings, eviction_policy=eviction_policy))
+
     def plan(self, item: RecordedItem, budget_s: float, predicted_tokens: int) -> Plan:
         """Return the plan that the node makes when the prefill is over."""
         asked = item.unevicted
@@ -76,6 +81,11 @@ class Planning:
 def timebill(planning: Planning) -> Choose:
     """Return the arm of the paper: alpha* for k times the predicted length."""
     return lambda item, budget_s: planning.alpha(item, budget_s, item.unevicted.predicted_tokens)
+
+
+def expected(planning: Planning) -> Choose:
+    """Return policy expected: the largest (1 - alpha) * P(in time)."""
+    return timebill(planning.with_policy('expected'))
 
 
 def no_margin(planning: Planning) -> Choose:
@@ -117,6 +127,7 @@ def planned_arms(planning: Planning) -> dict[str, Choose]:
     """Return the arms that compute a ratio: what they ask for has to be recorded."""
     return {
         TIMEBILL: timebill(planning),
+        EXPECTED: expected(planning),
         NO_MARGIN: no_margin(planning),
         ORACLE_LENGTH: oracle_length(planning),
     }

@@ -7,6 +7,7 @@ import matplotlib
 import numpy as np
 
 from timebill_ros.benchmark.budget_arms import (
+    EXPECTED,
     FIXED,
     FOUR_BIT,
     NO_MARGIN,
@@ -27,7 +28,9 @@ _NAMES = {
     **{name: f'alpha = {alpha:.0%}' for name, alpha in FIXED.items()},
     FOUR_BIT: 'int4 weights',
     TIMEBILL: 'TimeBill',
+    EXPECTED: 'policy expected',
 }
+_OUR_COLOURS = {TIMEBILL: 'tab:orange', EXPECTED: 'tab:green'}
 _ORACLES = {
     NO_MARGIN: 'TimeBill, no margin',
     ORACLE_LENGTH: 'TimeBill, length known',
@@ -86,10 +89,10 @@ def _draw_arms(axes: Axes, budgets: dict[str, Any], measure: str) -> None:
     names = {arm: label for arm, label in _NAMES.items() if arm in measured}
     places, width = np.arange(len(budgets)), 0.8 / len(names)
     scale = 100 if measure == 'completion' else 1
-    colours = plt.get_cmap('Blues')(np.linspace(0.25, 0.85, len(names) - 1))
+    colours = plt.get_cmap('Blues')(np.linspace(0.25, 0.85, len(names)))
     for index, (arm, label) in enumerate(names.items()):
         heights = [scale * arms[arm][measure] for arms in budgets.values()]
-        colour = 'tab:orange' if arm == TIMEBILL else colours[index]
+        colour = _OUR_COLOURS.get(arm, colours[index])
         left = places + (index - (len(names) - 1) / 2) * width
         axes.bar(left, heights, width, label=label, color=colour)
     for (arm, label), marker in zip(_ORACLES.items(), ('+', '_', '2', 'x'), strict=True):

@@ -7,6 +7,7 @@ import numpy as np
 
 from timebill_ros.benchmark.bootstrap import paired_difference
 from timebill_ros.benchmark.budget_arms import (
+    EXPECTED,
     FIXED,
     FOUR_BIT,
     TIMEBILL,
@@ -20,6 +21,8 @@ from timebill_ros.benchmark.budget_replay import PARTIAL, STRATEGIES, Outcome, r
 from timebill_ros.benchmark.recorded_item import RecordedItem
 
 COMPLETION_TOLERANCE = 0.02
+PLANNED = (TIMEBILL, EXPECTED)
+"""The arms that the others are held against."""
 
 
 def results(
@@ -35,7 +38,7 @@ def results(
             outcomes = _outcomes(items, arms, budget_s, strategy, seed)
             if len(rivals) == len(items):
                 outcomes[FOUR_BIT] = replay(rivals, fixed(0.0), budget_s, strategy, seed)
-            found[strategy][f'{budget_s:g}'] = _compared(outcomes, TIMEBILL, seed)
+            found[strategy][f'{budget_s:g}'] = _compared(outcomes, PLANNED, seed)
     return found
 
 
@@ -68,11 +71,16 @@ def at_budget(
     Arguments:
         reference: the arm that the others are held against.
     """
-    return _compared(_outcomes(items, arms, budget_s, strategy, seed), reference, seed)
+    return _compared(_outcomes(items, arms, budget_s, strategy, seed), (reference,), seed)
 
 
-def aims(found: Mapping[str, Any]) -> dict[str, Any]:
-    """Return, by strategy, whether what the paper claims holds, and where it does not."""
+def aims(found: Mapping[str, Any], planned: str) -> dict[str, Any]:
+    """Return, by strategy, whether what the paper claims holds, and where it does not.
+
+    Arguments:
+        found: as results returns.
+        planned: the arm that it is claimed of, one of PLANNED.
+    """
     report: dict[str, Any] = {}
     for strategy, budgets in found.items():
         measured = next(iter(budgets.values()))
@@ -81,17 +89,17 @@ def aims(found: Mapping[str, Any]) -> dict[str, Any]:
             f'{arm} at {budget} s'
             for budget, arms in budgets.items()
             for arm in rivals
-            if arms[arm]['less_timebill']['interval'][0] > 0.0
+            if arms[arm][f'less_{planned}']['interval'][0] > 0.0
         ]
         never_above = [
             arm
             for arm in rivals
-            if all(arms[arm]['less_timebill']['mean'] >= 0.0 for arms in budgets.values())
+            if all(arms[arm][f'less_{planned}']['mean'] >= 0.0 for arms in budgets.values())
         ]
         fewer = [
             f'{budget} s'
             for budget, arms in budgets.items()
-            if arms[TIMEBILL]['completion'] < arms['alpha_95']['completion'] - COMPLETION_TOLERANCE
+            if arms[planned]['completion'] < arms['alpha_95']['completion'] - COMPLETION_TOLERANCE
         ]
         report[strategy] = {
             'never_below_a_fixed_arm': not below,
@@ -122,16 +130,17 @@ def _outcomes(
 
 
 def _compared(
-    outcomes: Mapping[str, Sequence[Outcome]], reference: str, seed: int
+    outcomes: Mapping[str, Sequence[Outcome]], references: Iterable[str], seed: int
 ) -> dict[str, Any]:
-    ours = [outcome.score for outcome in outcomes[reference]]
+    scores = {name: [outcome.score for outcome in found] for name, found in outcomes.items()}
     return {
         name: {
             **_means(found),
             'n': len(found),
-            f'less_{reference}': paired_difference(
-                [outcome.score for outcome in found], ours, seed
-            ),
+            **{
+                f'less_{reference}': paired_difference(scores[name], scores[reference], seed)
+                for reference in references
+            },
         }
         for name, found in outcomes.items()
     }

@@ -67,7 +67,7 @@ def replayed(run: BudgetRun, budgets_s: list[float]) -> dict[str, Any]:
     found = budget_report.results(claimed, budgets_s, run.planning, run.seed)
     return {
         'results': found,
-        'aims': budget_report.aims(found),
+        'aims': {arm: budget_report.aims(found, arm) for arm in budget_report.PLANNED},
         'tasks': {name: budget_tasks.task_statistics(group) for name, group in tasks.items()},
         'by_task': {
             name: budget_report.results_in_short(group, budgets_s, run.planning, run.seed)

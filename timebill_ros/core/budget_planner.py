@@ -3,10 +3,11 @@
 import math
 from dataclasses import dataclass, field
 
-from timebill_ros.core.optimal_eviction_ratio import optimal_eviction_ratio
+from timebill_ros.core.expected_eviction import expected_kept_tokens
 from timebill_ros.core.plan import Plan
 from timebill_ros.core.planner_settings import PlannerSettings
 from timebill_ros.core.time_model import TimeModel
+from timebill_ros.core.worst_case_eviction import kept_tokens_to_fit
 
 ROUNDING = 1e-9
 """So that (1 - 0.95) * 1000, a little more than 50 in floating point, counts as 50."""
@@ -157,10 +158,27 @@ class BudgetPlanner:
         if predicted_response_tokens is not None:
             expected = min(max(1, predicted_response_tokens), max_new_tokens)
         longest = self._worst_case_tokens(expected, max_new_tokens)
-        if self.settings.eviction_policy == 'timebill':
-            kept = self._kept_to_fit(time_model, prompt_tokens, longest, prefill_s, total_s)
+        policy = self.settings.eviction_policy
+        if policy == 'timebill':
+            found = kept_tokens_to_fit(
+                time_model,
+                prompt_tokens,
+                self._fewest(prompt_tokens),
+                longest,
+                prefill_s,
+                total_s,
+            )
+        elif policy == 'expected':
+            found = expected_kept_tokens(
+                time_model,
+                prompt_tokens,
+                self._fewest(prompt_tokens),
+                longest,
+                total_s - prefill_s,
+            )
         else:
-            kept = self._kept_by_policy(prompt_tokens)
+            found = self._kept_by_policy(prompt_tokens)
+        kept = self._quickest(time_model, prompt_tokens, longest) if found is None else found
         return Plan(
             kept_tokens=kept,
             max_new_tokens=max_new_tokens,
@@ -188,38 +206,18 @@ class BudgetPlanner:
         kept = math.floor((1.0 - self.settings.fixed_eviction_ratio) * prompt_tokens + ROUNDING)
         return max(kept, min(self.settings.min_kept_tokens, prompt_tokens))
 
-    def _kept_to_fit(
-        self,
-        time_model: TimeModel,
-        prompt_tokens: int,
-        response_tokens: int,
-        prefill_s: float,
-        total_s: float,
-    ) -> int:
-        """Return the most tokens with which the worst case fits, else the quickest choice."""
-        worst = time_model.scaled(1.0 + time_model.delta)
-        ratio_max = self.settings.max_eviction_ratio
-        fewest = max(
-            math.ceil((1.0 - ratio_max) * prompt_tokens - ROUNDING),
+    def _fewest(self, prompt_tokens: int) -> int:
+        """Return the fewest tokens that may be kept."""
+        return max(
+            math.ceil((1.0 - self.settings.max_eviction_ratio) * prompt_tokens - ROUNDING),
             min(self.settings.min_kept_tokens, prompt_tokens),
         )
 
-        def worst_s(kept: int) -> float:
-            return prefill_s + (1.0 + time_model.delta) * time_model.t_after_prefill(
-                prompt_tokens, kept, response_tokens
-            )
-
-        if worst_s(prompt_tokens) <= total_s:
-            return prompt_tokens
-        if worst_s(fewest) > total_s:
-            # Nothing fits. Evicting may cost more than it saves; then it is left.
-            return fewest if worst_s(fewest) < worst_s(prompt_tokens) else prompt_tokens
-
-        decode_s = total_s - prefill_s - worst.t_eviction(prompt_tokens)
-        ratio = optimal_eviction_ratio(worst, prompt_tokens, response_tokens, decode_s, ratio_max)
-        kept = math.floor((1.0 - ratio) * prompt_tokens)
-        # The formula is exact; its value in floating point can be one token off.
-        for candidate in (kept + 1, kept, kept - 1):
-            if fewest <= candidate < prompt_tokens and worst_s(candidate) <= total_s:
-                return candidate
-        return fewest
+    def _quickest(self, time_model: TimeModel, prompt_tokens: int, response_tokens: int) -> int:
+        """Return what takes the least time: evicting may cost more than it saves."""
+        fewest = self._fewest(prompt_tokens)
+        most_s, least_s = (
+            time_model.t_after_prefill(prompt_tokens, kept, response_tokens)
+            for kept in (prompt_tokens, fewest)
+        )
+        return fewest if least_s < most_s else prompt_tokens

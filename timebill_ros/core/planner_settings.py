@@ -3,8 +3,9 @@
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-EvictionPolicy = Literal['timebill', 'fixed', 'off']
-"""timebill: alpha*, the smallest ratio that fits; fixed: a given ratio; off: evict nothing."""
+EvictionPolicy = Literal['timebill', 'expected', 'fixed', 'off']
+"""timebill: alpha*, the smallest ratio whose worst case fits; expected: the largest
+(1 - alpha) * P(in time); fixed: a given ratio; off: evict nothing."""
 
 
 @dataclass(frozen=True)
@@ -14,7 +15,8 @@ class PlannerSettings:
     Arguments:
         pessimistic_factor: k in N_W = min(k * N_hat, N_max), >= 1.
         eviction_policy: see EvictionPolicy.
-        max_eviction_ratio: alpha_max, the largest ratio that policy timebill takes, in [0, 1).
+        max_eviction_ratio: alpha_max, the largest ratio that policies timebill and expected
+            take, in [0, 1).
         fixed_eviction_ratio: the ratio of policy fixed, in [0, 1).
         min_kept_tokens: no policy keeps fewer; the observation window + 64. A prompt that is not
             longer is never evicted.

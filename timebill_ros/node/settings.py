@@ -141,12 +141,14 @@ class NodeSettings:
     eviction_policy: str = parameter(
         'timebill',
         "How much of the prompt's cache is evicted: 'timebill': as little as the time budget "
-        "allows; 'fixed': fixed_eviction_ratio; 'off': nothing.",
+        "allows in the worst case, which completes most answers; 'expected': the alpha with the "
+        'largest (1 - alpha) times probability to be in time, which scores best where budgets are '
+        "tight; 'fixed': fixed_eviction_ratio; 'off': nothing.",
         choices=get_args(EvictionPolicy),
     )
     max_eviction_ratio: float = parameter(
         0.95,
-        'Largest share of the prompt that policy timebill evicts, alpha_max.',
+        'Largest share of the prompt that policies timebill and expected evict, alpha_max.',
         bounds=(0.0, 0.99),
     )
     fixed_eviction_ratio: float = parameter(

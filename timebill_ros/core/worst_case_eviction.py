@@ -1,0 +1,48 @@
+"""Policy timebill: the smallest eviction ratio whose worst case fits, in whole tokens."""
+
+import math
+
+from timebill_ros.core.optimal_eviction_ratio import optimal_eviction_ratio
+from timebill_ros.core.time_model import TimeModel
+
+
+def kept_tokens_to_fit(
+    time_model: TimeModel,
+    prompt_tokens: int,
+    fewest: int,
+    response_tokens: int,
+    prefill_s: float,
+    total_s: float,
+) -> int | None:
+    """Return the most tokens with which the worst case fits; None: it does with none.
+
+    Nothing is evicted if that fits, as eviction costs time too.
+
+    Arguments:
+        time_model: mean times, and their margin delta.
+        prompt_tokens: N_x.
+        fewest: tokens that have to be kept, in 1..N_x.
+        response_tokens: N_W.
+        prefill_s: the prefill's time [s].
+        total_s: from the prefill's start to the deadline; any sign, may be infinite [s].
+    """
+
+    def worst_s(kept: int) -> float:
+        return prefill_s + (1.0 + time_model.delta) * time_model.t_after_prefill(
+            prompt_tokens, kept, response_tokens
+        )
+
+    if worst_s(prompt_tokens) <= total_s:
+        return prompt_tokens
+    if worst_s(fewest) > total_s:
+        return None
+    worst = time_model.scaled(1.0 + time_model.delta)
+    decode_s = total_s - prefill_s - worst.t_eviction(prompt_tokens)
+    ratio_max = 1.0 - fewest / prompt_tokens
+    ratio = optimal_eviction_ratio(worst, prompt_tokens, response_tokens, decode_s, ratio_max)
+    kept = math.floor((1.0 - ratio) * prompt_tokens)
+    # The formula is exact; its value in floating point can be one token off.
+    for candidate in (kept + 1, kept, kept - 1):
+        if fewest <= candidate < prompt_tokens and worst_s(candidate) <= total_s:
+            return candidate
+    return fewest
