@@ -17,7 +17,7 @@ ROUNDING = 1e-9
 class BudgetPlanner:
     """Chooses how much of the KV cache to evict.
 
-    Without a time model, policy timebill evicts nothing and every expected figure is 0.
+    Without a time model, policies timebill and expected evict nothing, and predicted times are 0.
 
     Arguments:
         settings: what an operator chooses.
