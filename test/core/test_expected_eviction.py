@@ -60,6 +60,19 @@ def test_more_time_never_raises_eviction(model, prompt, tokens, one, other):
         assert wide >= tight
 
 
+@settings(max_examples=300, deadline=None)
+@given(model=models, prompt=prompts, tokens=answers, share=st.floats(0.01, 2.0), data=st.data())
+def test_of_text_that_is_delivered_in_part_eviction_never_gives_more(
+    model, prompt, tokens, share, data
+):
+    kept = data.draw(st.integers(1, prompt))
+    full_s, less_s = (model.t_after_prefill(prompt, n, tokens) for n in (prompt, kept))
+    remaining_s = share * full_s
+    delivered = min(1.0, remaining_s / full_s) if full_s else 1.0
+    evicted = kept / prompt * (min(1.0, remaining_s / less_s) if less_s else 1.0)
+    assert evicted <= delivered + 1e-9
+
+
 @pytest.mark.parametrize('remaining_s', [60.0, math.inf])
 def test_time_enough_keeps_everything(remaining_s):
     assert expected_kept_tokens(MODEL, 2000, 100, 100, remaining_s) == 2000

@@ -1,12 +1,15 @@
 """What becomes of queries at their last moment, by overrun policy."""
 
+import dataclasses
 from collections.abc import Iterator
 
 import pytest
 
 from fake_desk import Desk
 from timebill_ros.core.bill import Bill
+from timebill_ros.core.budget_planner import BudgetPlanner
 from timebill_ros.core.outcome import Answer, FinishReason, Miss, MissReason, OverrunPolicy
+from timebill_ros.core.planner_settings import EvictionPolicy, PlannerSettings
 from timebill_ros.worker.protocol import Drop, Faulted, Finished, Planned, Run, Text, Tokenised
 
 KILL, SKIP_NEXT, PARTIAL = OverrunPolicy.KILL, OverrunPolicy.SKIP_NEXT, OverrunPolicy.PARTIAL
@@ -27,6 +30,26 @@ def run(desk: Desk, query_id: str, policy: OverrunPolicy, budget_s: float = 5.0)
 
 
 # PARTIAL
+
+
+@pytest.mark.parametrize(
+    ('eviction', 'overrun', 'planned'),
+    [
+        ('expected', PARTIAL, 'off'),
+        ('expected', KILL, 'expected'),
+        ('expected', SKIP_NEXT, 'expected'),
+        ('timebill', PARTIAL, 'timebill'),
+        ('fixed', PARTIAL, 'fixed'),
+    ],
+)
+def test_policy_expected_evicts_nothing_where_no_text_is_lost(
+    desk: Desk, eviction: EvictionPolicy, overrun: OverrunPolicy, planned: EvictionPolicy
+) -> None:
+    settings = PlannerSettings(eviction_policy=eviction)
+    desk.dispatcher.change_planner(BudgetPlanner(settings))
+    run(desk, 'q', overrun)
+    (sent,) = [message for message in desk.worker.sent if isinstance(message, Run)]
+    assert sent.planner == dataclasses.replace(settings, eviction_policy=planned)
 
 
 def test_partial_gives_the_whole_words_so_far_at_the_last_moment(desk: Desk) -> None:

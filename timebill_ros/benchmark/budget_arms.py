@@ -83,9 +83,16 @@ def timebill(planning: Planning) -> Choose:
     return lambda item, budget_s: planning.alpha(item, budget_s, item.unevicted.predicted_tokens)
 
 
-def expected(planning: Planning) -> Choose:
-    """Return policy expected: the largest (1 - alpha) * P(in time)."""
-    return timebill(planning.with_policy('expected'))
+def expected(planning: Planning, is_partial: bool = False) -> Choose:
+    """Return policy expected: the largest (1 - alpha) * P(in time).
+
+    Arguments:
+        is_partial: a late answer is delivered as far as it is.
+    """
+    planning = planning.with_policy('expected')
+    if is_partial:
+        planning = replace(planning, settings=planning.settings.for_partial_answers)
+    return timebill(planning)
 
 
 def no_margin(planning: Planning) -> Choose:
@@ -123,11 +130,15 @@ def oracle_partial_score(item: RecordedItem, budget_s: float) -> float:
     )
 
 
-def planned_arms(planning: Planning) -> dict[str, Choose]:
-    """Return the arms that compute a ratio: what they ask for has to be recorded."""
+def planned_arms(planning: Planning, is_partial: bool = False) -> dict[str, Choose]:
+    """Return the arms that compute a ratio: what they ask for has to be recorded.
+
+    Arguments:
+        is_partial: as for expected.
+    """
     return {
         TIMEBILL: timebill(planning),
-        EXPECTED: expected(planning),
+        EXPECTED: expected(planning, is_partial),
         NO_MARGIN: no_margin(planning),
         ORACLE_LENGTH: oracle_length(planning),
     }
@@ -142,7 +153,7 @@ def all_arms(planning: Planning, is_partial: bool = False) -> Mapping[str, Choos
     return {
         VANILLA: fixed(0.0),
         **{name: fixed(alpha) for name, alpha in FIXED.items()},
-        **planned_arms(planning),
+        **planned_arms(planning, is_partial),
         ORACLE_TIME: oracle_time,
         ORACLE_SCORE: oracle_partial_score if is_partial else oracle_score,
     }

@@ -1,6 +1,6 @@
 """What an operator chooses about planning."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, get_args
 
 EvictionPolicy = Literal['timebill', 'expected', 'fixed', 'off']
@@ -44,3 +44,15 @@ class PlannerSettings:
                 raise ValueError(f'{name} must be in [0, 1), got {getattr(self, name)}')
         if self.min_kept_tokens < 1:
             raise ValueError(f'min_kept_tokens must be >= 1, got {self.min_kept_tokens}')
+
+    @property
+    def for_partial_answers(self) -> 'PlannerSettings':
+        """The settings for a query whose text so far is its answer when time is up.
+
+        Policy expected then evicts nothing. Of an answer that takes t, the share T / t is there;
+        and by eviction t never falls faster than what is kept, so (1 - alpha) * T / t is largest
+        at alpha = 0.
+        """
+        if self.eviction_policy != 'expected':
+            return self
+        return replace(self, eviction_policy='off')

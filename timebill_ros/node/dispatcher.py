@@ -241,7 +241,7 @@ class Dispatcher:
         self._pending.queue.remove(entry.number)
         entry.started_at_s = entry.heard_at_s = self._clock()
         entry.bill = replace(entry.bill, queue_time=entry.started_at_s - entry.query.asked_at_s)
-        self._slot.run(entry, self._planner.settings)
+        self._slot.run(entry, overrun.planner_settings(entry, self._planner.settings))
 
     def _on_last_moment(self) -> None:
         with self._lock:

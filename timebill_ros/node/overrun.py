@@ -17,7 +17,14 @@ from timebill_ros.core.outcome import (
     Outcome,
     OverrunPolicy,
 )
+from timebill_ros.core.planner_settings import PlannerSettings
 from timebill_ros.node.pending_query import PendingQuery
+
+
+def planner_settings(entry: PendingQuery, settings: PlannerSettings) -> PlannerSettings:
+    """Return how a query is planned, by what becomes of it if it is late."""
+    is_partial = entry.query.overrun_policy is OverrunPolicy.PARTIAL
+    return settings.for_partial_answers if is_partial else settings
 
 
 def outcome_at_last_moment(entry: PendingQuery, now_s: float) -> Outcome | None:
