@@ -105,9 +105,11 @@ def test_the_whole_way_from_a_model_to_the_page(folder: Path, tmp_path: Path) ->
     before = recording.stat().st_size
     run_factors(options, results)
     by_k = json.loads((results / 'k.json').read_text())
-    assert list(by_k['results']) == list(report['results']['kill'])
-    for rows in by_k['results'].values():
-        assert list(rows) == [str(factor) for factor in FACTORS]
+    assert list(by_k['results']) == ['timebill', 'expected']
+    for by_budget in by_k['results'].values():
+        assert list(by_budget) == list(report['results']['kill'])
+        for rows in by_budget.values():
+            assert list(rows) == [str(factor) for factor in FACTORS]
     assert recording.stat().st_size >= before
 
     page = results_page(results)

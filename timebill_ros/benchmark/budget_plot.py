@@ -63,15 +63,18 @@ def draw_budgets(report: dict[str, Any], path: Path) -> None:
 
 
 def draw_factors(report: dict[str, Any], path: Path) -> None:
-    """Write the figure: score and completion against k, a line a budget."""
+    """Write the figure: score and completion against k, a line a budget and policy."""
     results = report['results']
+    budgets = list(results['timebill'])
     figure, panels = plt.subplots(1, 2, figsize=(11, 4.5), layout='constrained')
-    colours = plt.get_cmap('viridis')(np.linspace(0.0, 0.9, len(results)))
+    colours = plt.get_cmap('viridis')(np.linspace(0.0, 0.9, len(budgets)))
     for axes, measure, scale in zip(panels, ('score', 'completion'), (1, 100), strict=True):
-        for colour, (budget, rows) in zip(colours, results.items(), strict=True):
-            factors = [float(factor) for factor in rows]
-            values = [scale * row[measure] for row in rows.values()]
-            axes.plot(factors, values, 'o-', color=colour, label=f'T = {budget} s')
+        for colour, budget in zip(colours, budgets, strict=True):
+            for policy, style in (('timebill', 'o-'), ('expected', '.--')):
+                rows = results[policy][budget]
+                label = f'T = {budget} s' if policy == 'timebill' else None
+                values = [scale * row[measure] for row in rows.values()]
+                axes.plot([float(k) for k in rows], values, style, color=colour, label=label)
         axes.set_xlabel('pessimistic factor k')
         axes.set_ylim(bottom=0)
         axes.grid(axis='y', alpha=0.3)
@@ -79,7 +82,9 @@ def draw_factors(report: dict[str, Any], path: Path) -> None:
     panels[1].set_ylabel('completed in time [%]')
     handles, labels = panels[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc='outside right center', reverse=True)
-    figure.suptitle(f'Kill, N_max = {report["max_new_tokens"]}, {report["n"]} items')
+    figure.suptitle(
+        f'Kill, N_max = {report["max_new_tokens"]}, {report["n"]} items; dashed: policy expected'
+    )
     figure.savefig(path, dpi=120)
     plt.close(figure)
 

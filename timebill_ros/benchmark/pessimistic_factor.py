@@ -1,4 +1,4 @@
-"""How pessimistic should TimeBill be? The paper's figure 8, for k = 1..8, at each of the budgets.
+"""How pessimistic should a plan be? The paper's figure 8, for k = 1..8, at each of the budgets.
 
 Every item has the same large N_max, so that k * N_hat is below it for the smaller k.
 """
@@ -7,20 +7,24 @@ import argparse
 import json
 import sys
 import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from timebill_ros.benchmark import budget_report, budget_tasks
-from timebill_ros.benchmark.budget_arms import timebill
+from timebill_ros.benchmark.budget_arms import Planning, timebill
 from timebill_ros.benchmark.budget_diagnosis import diagnosis
 from timebill_ros.benchmark.budget_plot import draw_factors
 from timebill_ros.benchmark.budget_replay import KILL
 from timebill_ros.benchmark.budget_run import budget_run, parser
 from timebill_ros.benchmark.budgets import RESULTS
 from timebill_ros.benchmark.machine import describe_machine
+from timebill_ros.benchmark.recorded_item import RecordedItem
 from timebill_ros.benchmark.results_page import write_results_page
+from timebill_ros.core.planner_settings import EvictionPolicy, PlannerSettings
 
 FACTORS = range(1, 9)
+POLICIES: tuple[EvictionPolicy, ...] = ('timebill', 'expected')
 MAX_NEW_TOKENS = 512
 
 
@@ -43,24 +47,17 @@ def run_factors(options: argparse.Namespace, folder: Path) -> None:
     start_s, machine = time.monotonic(), describe_machine()
     with budget_run(options) as run:
         budgets_s = budget_tasks.placed_budgets(budget_tasks.claimed(run.recorded()))
-        plannings = {f'{factor}': run.planning.with_factor(float(factor)) for factor in FACTORS}
-        arms = {factor: timebill(planning) for factor, planning in plannings.items()}
-        run.record_chosen(arms.values(), budgets_s)
+        plannings = {policy: _plannings(run.planning.with_policy(policy)) for policy in POLICIES}
+        run.record_chosen(
+            [timebill(planning) for group in plannings.values() for planning in group.values()],
+            budgets_s,
+        )
         items = budget_tasks.claimed(run.recorded())
-        default = f'{run.planning.settings.pessimistic_factor:g}'
-        plans = {
-            factor: diagnosis(items, budgets_s, planning) for factor, planning in plannings.items()
-        }
-        results = {}
-        for budget_s in budgets_s:
-            rows = budget_report.at_budget(
-                items, arms, budget_s, KILL, run.seed, reference=default
-            )
-            results[f'{budget_s:g}'] = {
-                factor: rows[factor] | plans[factor][f'{budget_s:g}'] for factor in arms
-            }
         report = {
-            'results': results,
+            'results': {
+                policy: _replayed(items, group, budgets_s, run.seed)
+                for policy, group in plannings.items()
+            },
             'max_new_tokens': options.max_new_tokens,
             'n': len(items),
             'predictor': run.recorder.predictor.name,
@@ -75,14 +72,40 @@ def run_factors(options: argparse.Namespace, folder: Path) -> None:
     print(_table(report))
 
 
+def _plannings(planning: Planning) -> dict[str, Planning]:
+    return {str(factor): planning.with_factor(float(factor)) for factor in FACTORS}
+
+
+def _replayed(
+    items: Sequence[RecordedItem],
+    plannings: Mapping[str, Planning],
+    budgets_s: Sequence[float],
+    seed: int,
+) -> dict[str, Any]:
+    """Return one policy's figures by budget and k; differences are to the default k."""
+    arms = {factor: timebill(planning) for factor, planning in plannings.items()}
+    plans = {
+        factor: diagnosis(items, budgets_s, planning) for factor, planning in plannings.items()
+    }
+    default = f'{PlannerSettings().pessimistic_factor:g}'
+    found = {}
+    for budget_s in budgets_s:
+        rows = budget_report.at_budget(items, arms, budget_s, KILL, seed, reference=default)
+        found[f'{budget_s:g}'] = {
+            factor: rows[factor] | plans[factor][f'{budget_s:g}'] for factor in arms
+        }
+    return found
+
+
 def _table(report: dict[str, Any]) -> str:
-    lines = [
-        f'{report["n"]} items: score, completion [%], by k',
-        ' ' * 8 + ''.join(f'{factor:>11}' for factor in FACTORS),
-    ]
-    for budget, rows in report['results'].items():
-        cells = (f'{row["score"]:7.3f} {100 * row["completion"]:3.0f}' for row in rows.values())
-        lines.append(f'{budget:>6} s' + ''.join(cells))
+    lines = [f'{report["n"]} items: score, completion [%], by k']
+    for policy, budgets in report['results'].items():
+        lines.append(f'{policy:8}' + ''.join(f'{factor:>11}' for factor in FACTORS))
+        for budget, rows in budgets.items():
+            cells = (
+                f'{row["score"]:7.3f} {100 * row["completion"]:3.0f}' for row in rows.values()
+            )
+            lines.append(f'{budget:>6} s' + ''.join(cells))
     return '\n'.join(lines)
 
 
