@@ -8,7 +8,10 @@ from recorded_answers import answer, item
 from timebill_ros.benchmark.alpha_grid import GRID, kept_tokens, rounded_up
 from timebill_ros.benchmark.bootstrap import paired_difference
 from timebill_ros.benchmark.budget_arms import (
+    EXPECTED,
     Planning,
+    all_arms,
+    expected,
     fixed,
     oracle_length,
     oracle_score,
@@ -87,6 +90,16 @@ def test_timebill_evicts_only_as_much_as_its_budget_needs() -> None:
     assert plenty == 0.0
     assert 0.4 <= some <= 0.5
     assert little == 0.95
+
+
+def test_policy_expected_takes_its_chance_and_evicts_nothing_where_no_text_is_lost() -> None:
+    unsure = dataclasses.replace(
+        PLANNING, time_model=dataclasses.replace(PLANNING.time_model, delta=1.0)
+    )
+    assert timebill(unsure)(WHOLE, 1.6) > expected(unsure)(WHOLE, 1.6) > 0.0
+    assert expected(unsure, is_partial=True)(WHOLE, 1.6) == 0.0
+    arms = all_arms(unsure), all_arms(unsure, is_partial=True)
+    assert [by[EXPECTED](WHOLE, 1.6) > 0.0 for by in arms] == [True, False]
 
 
 def test_who_knows_the_length_evicts_less() -> None:

@@ -5,7 +5,7 @@ import dataclasses
 import pytest
 
 from recorded_answers import answer, item
-from timebill_ros.benchmark.budget_arms import FIXED, TIMEBILL, VANILLA, Planning
+from timebill_ros.benchmark.budget_arms import EXPECTED, FIXED, TIMEBILL, VANILLA, Planning
 from timebill_ros.benchmark.budget_diagnosis import diagnosis, length_ratios, leverage
 from timebill_ros.benchmark.budget_report import aims
 from timebill_ros.benchmark.budget_tasks import claimed, placed_budgets, task_statistics
@@ -62,6 +62,7 @@ def test_an_arm_counts_as_better_only_when_its_interval_is_above_timebills() -> 
         interval = [difference - spread, difference + spread]
         return {
             'less_timebill': {'mean': difference, 'interval': interval},
+            'less_expected': {'mean': 1.0, 'interval': [1.0, 1.0]},
             'completion': completion,
         }
 
@@ -71,6 +72,10 @@ def test_an_arm_counts_as_better_only_when_its_interval_is_above_timebills() -> 
     assert holds['never_below_a_fixed_arm']
     assert holds['above_each_fixed_arm_somewhere']
     assert holds['completes_as_often_as_alpha_95']
+    arms[EXPECTED] = arm(0.0, 0.0, 0.5)
+    other = aims({'kill': {'1': arms}}, EXPECTED)['kill']
+    assert len(other['below']) == len(other['never_above']) == 5
+    assert other['completes_less_often'] == ['1 s']
     unsure = {**arms, VANILLA: arm(0.04, 0.05, 0.9)}
     assert aims({'kill': {'1': unsure}}, TIMEBILL)['kill']['never_below_a_fixed_arm']
     better = {**arms, VANILLA: arm(0.06, 0.05, 0.9), 'alpha_95': arm(-0.1, 0.05, 0.95)}

@@ -91,7 +91,8 @@ def _tasks(budgets: dict[str, Any]) -> str:
         'A task counts if its unevicted answers score above 0.15 and above chance, and decoding '
         'is at least 30 % of the time; the others are controls. Chance is what the answers score '
         'as answers to another question of the task. By alpha: 0 / 25 / 50 / 75 / 95 %, without '
-        f'a budget. Lengths are means [tokens].\n\n{table(rows)}'
+        'a budget. Lengths are means [tokens]. Robot plans are graded by '
+        f'{budgets["robot_plans_graded_by"]}.\n\n{table(rows)}'
     )
 
 

@@ -13,6 +13,8 @@ from timebill_ros.core.worst_case_margin import BOUND_SHARE
 CHOICES = 101
 """How many numbers of kept tokens are compared, evenly spread: so alpha is good to 1 %."""
 LEAST_SPREAD = 1e-3
+BOUND_SPREADS = NormalDist().inv_cdf(BOUND_SHARE)
+"""How many standard deviations of the logarithm the worst case is above the mean."""
 
 
 def expected_kept_tokens(
@@ -59,5 +61,5 @@ def in_time_probability(mean_s: float, delta: float, remaining_s: float) -> floa
         return float(remaining_s >= 0.0)
     if remaining_s <= 0.0:
         return 0.0
-    spread = max(math.log1p(delta) / NormalDist().inv_cdf(BOUND_SHARE), LEAST_SPREAD)
+    spread = max(math.log1p(delta) / BOUND_SPREADS, LEAST_SPREAD)
     return math.erfc((math.log(mean_s) - math.log(remaining_s)) / spread / math.sqrt(2.0)) / 2.0

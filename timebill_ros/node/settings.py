@@ -141,9 +141,9 @@ class NodeSettings:
     eviction_policy: str = parameter(
         'timebill',
         "How much of the prompt's cache is evicted: 'timebill': as little as the time budget "
-        "allows in the worst case, which completes most answers; 'expected': the alpha with the "
-        'largest (1 - alpha) times probability to be in time, which scores best where budgets are '
-        "tight; 'fixed': fixed_eviction_ratio; 'off': nothing.",
+        "allows in the worst case, which completes a few answers more; 'expected': the alpha with "
+        'the largest (1 - alpha) times probability to be in time, which leaves more to answer '
+        "from where budgets are tight; 'fixed': fixed_eviction_ratio; 'off': nothing.",
         choices=get_args(EvictionPolicy),
     )
     max_eviction_ratio: float = parameter(
