@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from fake_cuda import fake_cuda
 from transformers import Qwen2Config, Qwen2ForCausalLM
 
 from fake_length_predictor import FakeLengthPredictor
@@ -118,6 +119,18 @@ def test_the_whole_way_from_a_model_to_the_page(folder: Path, tmp_path: Path) ->
     assert '| int4 weights |' in page
     for heading in ('Kill', 'Skip-Next', 'What alpha alone buys', 'pessimistic factor'):
         assert heading in page
+
+
+def test_the_same_for_a_gpu(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    options = parser(None).parse_args(['--model', str(folder), '--device', 'cuda', '--items', '2'])
+    with fake_cuda(monkeypatch):
+        budgets.run_budgets(options, tmp_path)
+    report = json.loads((tmp_path / 'budgets.json').read_text())
+    assert report['unrounded_sample']['n'] == 4
+    assert report['machine']['gpu'] == 'no GPU'
+    for arms in report['results']['kill'].values():
+        assert {VANILLA, *FIXED, TIMEBILL} < set(arms)
+        assert FOUR_BIT not in arms
 
 
 def test_every_copy_of_a_prefill_is_a_whole_one(folder: Path) -> None:

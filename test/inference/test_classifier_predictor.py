@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from fake_cuda import GPU, FakeStream, fake_cuda, fake_cuda_threads
 from transformers import (
     BertConfig,
     BertForSequenceClassification,
@@ -15,6 +16,7 @@ from transformers import (
 
 from timebill_ros.core.length_distribution import BUCKETS
 from timebill_ros.core.time_model import TimeModel
+from timebill_ros.inference import classifier_predictor
 from timebill_ros.inference.classifier_predictor import FEWEST_TOKENS, ClassifierPredictor
 from timebill_ros.inference.model_loader import BUILT_IN, load_target
 from timebill_ros.inference.predictor_loader import load_predictor
@@ -67,6 +69,23 @@ def test_a_folder_predicts_in_a_thread_of_its_own(
     assert distribution is not None
     assert distribution.probabilities.sum() == pytest.approx(1.0)
     assert threads[0].startswith('length_predictor')
+
+
+def test_on_a_gpu_its_thread_has_a_stream(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with fake_cuda(monkeypatch):
+        monkeypatch.setattr(classifier_predictor, 'ThreadPoolExecutor', fake_cuda_threads)
+        predictor = ClassifierPredictor(str(folder), GPU, torch.float32)
+        with predictor.beside_prefill(PROMPT, [], math.inf) as reading:
+            pass
+        found = reading.distribution()
+    on_cpu = ClassifierPredictor(str(folder), torch.device('cpu'), torch.float32)
+    with on_cpu.beside_prefill(PROMPT, [], math.inf) as reading:
+        pass
+    expected = reading.distribution()
+    assert found is not None
+    assert expected is not None
+    assert isinstance(predictor._stream, FakeStream)
+    assert found.probabilities == pytest.approx(expected.probabilities, abs=1e-6)
 
 
 def test_the_prompt_is_as_long_as_the_prefill_hides(folder: Path) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from transformers import AutoModelForCausalLM, Qwen2Config, Qwen2ForCausalLM
+from transformers import AutoModelForCausalLM, Qwen2ForCausalLM
 
 from timebill_ros.core.deadline import Deadline
 from timebill_ros.inference.chat_prompt import ChatPrompt
@@ -13,30 +13,6 @@ from timebill_ros.inference.engine import DecodingSettings, Engine
 from timebill_ros.inference.interrupt import Interrupt
 from timebill_ros.inference.model_loader import BUILT_IN, TargetModel, load_target
 from timebill_ros.inference.prepacked_linear import PrepackedLinear
-
-
-@pytest.fixture(scope='module')
-def built_in() -> TargetModel:
-    return load_target(BUILT_IN, device='cpu')
-
-
-@pytest.fixture
-def qwen2(built_in: TargetModel, tmp_path: Path) -> Path:
-    """A folder with a Qwen2 of random weights and a real tokenizer."""
-    config = Qwen2Config(
-        vocab_size=len(built_in.tokenizer),
-        hidden_size=32,
-        intermediate_size=64,
-        num_hidden_layers=2,
-        num_attention_heads=4,
-        num_key_value_heads=2,
-        max_position_embeddings=512,
-        eos_token_id=2,
-    )
-    torch.manual_seed(0)
-    Qwen2ForCausalLM(config).save_pretrained(tmp_path)
-    built_in.tokenizer.save_pretrained(tmp_path)
-    return tmp_path
 
 
 def test_the_built_in_model_knows_its_end_and_its_penalty(built_in: TargetModel) -> None:

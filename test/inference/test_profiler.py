@@ -4,10 +4,12 @@ import dataclasses
 import math
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+import torch
 
-from timebill_ros.inference.engine import DecodingSettings, Engine
+from timebill_ros.inference.engine import DecodingSettings, Engine, Prefilled
 from timebill_ros.inference.model_loader import BUILT_IN, load_target
 from timebill_ros.inference.profile import profile_key, time_model
 from timebill_ros.inference.profiler import EVICTION_RATIOS, STEPS, Profiler
@@ -87,3 +89,32 @@ def test_a_time_model_is_kept_until_something_changes(engine: Engine, cache: Pat
     time_model(engine, TIME_LIMIT_S, told.append, anew=True)
     assert told
     assert len(list(cache.glob('profile-*.json'))) == 2
+
+
+def short_of_memory(monkeypatch: pytest.MonkeyPatch, engine: Engine, most_tokens: int) -> None:
+    prefill = engine.prefill
+
+    def refusing(token_ids: list[int], *more: Any) -> Prefilled:
+        if len(token_ids) > most_tokens:
+            raise torch.OutOfMemoryError('CUDA out of memory.')
+        return prefill(token_ids, *more)
+
+    monkeypatch.setattr(engine, 'prefill', refusing)
+
+
+def test_prompts_that_find_no_memory_are_left_out(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    short_of_memory(monkeypatch, engine, 310)
+    profiler = Profiler(engine, TIME_LIMIT_S)
+    assert profiler.run().model.t_step(10) > 0
+    assert max(sample.tokens for sample in profiler.measurements.prefills) <= 310
+    assert 'no memory for a prompt of 496 tokens' in caplog.text
+
+
+def test_without_memory_for_a_few_lengths_there_is_no_profile(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    short_of_memory(monkeypatch, engine, 60)
+    with pytest.raises(torch.OutOfMemoryError):
+        Profiler(engine, TIME_LIMIT_S).run()

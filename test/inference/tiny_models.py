@@ -38,6 +38,9 @@ _SHAPE = {
 }
 _CONFIGS: dict[str, Any] = {
     'llama': lambda: LlamaConfig(**_SHAPE),
+    'llama-dynamic': lambda: LlamaConfig(
+        **_SHAPE, rope_parameters={'rope_type': 'dynamic', 'factor': 2.0, 'rope_theta': 1e4}
+    ),
     'qwen2': lambda: Qwen2Config(**_SHAPE),
     'qwen3': lambda: Qwen3Config(**_SHAPE),
     'gemma3': lambda: Gemma3TextConfig(

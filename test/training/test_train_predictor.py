@@ -1,9 +1,11 @@
 """The command: from collected lengths to a predictor that the node loads."""
 
 import dataclasses
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
+from fake_cuda import fake_cuda
 from planted_lengths import planted
 from transformers import LlamaConfig, LlamaForCausalLM
 
@@ -54,8 +56,9 @@ def test_a_predictor_and_its_card_come_of_lengths(
     assert isinstance(load_state_predictor(path, plain, 1.0), StatePredictor)
 
 
+@pytest.mark.parametrize('device', ['cpu', 'cuda'])
 def test_a_small_model_is_fine_tuned_into_a_folder_that_the_node_loads(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    device: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     target = load_target(BUILT_IN, device='cpu')
     folder = written(tmp_path / 'lengths', 120, target.weights_hash)
@@ -74,7 +77,8 @@ def test_a_small_model_is_fine_tuned_into_a_folder_that_the_node_loads(
     monkeypatch.setattr(train_predictor, 'collected_texts', lambda data, seed: texts)
     output = tmp_path / 'out'
     options = ('--folder', str(folder), '--backbone', str(backbone), '--output', str(output))
-    assert run(monkeypatch, *options) == 0
+    with fake_cuda(monkeypatch) if device == 'cuda' else nullcontext():
+        assert run(monkeypatch, *options) == 0
     assert '| test |' in (output / 'README.md').read_text()
     plain = dataclasses.replace(target, quantized={})
     assert isinstance(load_predictor(str(output), plain, 1.0), ClassifierPredictor)

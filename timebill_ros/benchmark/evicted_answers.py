@@ -61,11 +61,11 @@ class EvictedAnswers:
 
     def log_likelihood(self, prefilled: Prefilled, answer: list[int]) -> float:
         """Return the mean log-likelihood of an answer's tokens [nats]; the state is used up."""
-        ids = torch.tensor(answer)
+        ids = torch.tensor(answer, device=prefilled.logits.device)
         first = prefilled.logits.log_softmax(-1)[ids[0]]
         if len(answer) == 1:
             return float(first)
-        positions = torch.arange(len(answer) - 1) + self.prompt_tokens
+        positions = torch.arange(len(answer) - 1, device=ids.device) + self.prompt_tokens
         with torch.inference_mode():
             logits = self._engine.target.model(
                 input_ids=ids[None, :-1],

@@ -14,6 +14,7 @@ from timebill_ros.inference.interrupt import Interrupt
 from timebill_ros.inference.kv_cache import KVCache
 from timebill_ros.inference.model_loader import TargetModel
 from timebill_ros.inference.observation_window import ObservationWindow
+from timebill_ros.inference.prefill_pace import PrefillPace
 from timebill_ros.inference.repetition import RepetitionPenalty, RepetitionStop
 
 PREFILL_CHUNKS = ((3072, 1024), (1 << 62, 512))
@@ -93,7 +94,9 @@ class Engine:
             InterruptedGenerationError: the interrupt says so.
         """
         prompt_ids = torch.tensor(token_ids, device=self.target.device)
-        cache = KVCache(self.target.model.config, len(token_ids) + max_new_tokens, interrupt.check)
+        on_gpu = self.target.device.type == 'cuda'
+        check = PrefillPace(interrupt.check) if on_gpu else interrupt.check
+        cache = KVCache(self.target.model.config, len(token_ids) + max_new_tokens, check)
         observed = ObservationWindow(self.eviction.window)
         with observed.recording():
             for start, end in prefill_chunks(len(token_ids)):

@@ -119,16 +119,17 @@ class GraphStep:
 
     def _record_all(self) -> None:
         """Record a graph for each size, the largest first: the others find room in its memory."""
-        pool = torch.cuda.graph_pool_handle()
+        pool, current = torch.cuda.graph_pool_handle(), torch.cuda.current_stream()
         sizes = range(self._cache.capacity, 0, -self._bucket_tokens)
-        with torch.inference_mode():
+        # A recording that fails would leave its own stream for the current one.
+        with torch.inference_mode(), torch.cuda.stream(current):
             stream = torch.cuda.Stream()
-            stream.wait_stream(torch.cuda.current_stream())
+            stream.wait_stream(current)
             with torch.cuda.stream(stream):
                 for _ in range(3):  # libraries choose their kernels on the first calls
                     self._cache.cursor.zero_()
                     self._run(sizes[0])
-            torch.cuda.current_stream().wait_stream(stream)
+            current.wait_stream(stream)
             for bucket in sizes:
                 graph = torch.cuda.CUDAGraph()
                 with torch.cuda.graph(graph, pool=pool):

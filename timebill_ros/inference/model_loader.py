@@ -98,7 +98,13 @@ def load_target(
         raise ValueError(f'model {source!r} has no fast tokenizer (tokenizer.json)')
     if not tokenizer.chat_template:
         raise ValueError(f'model {source!r} has no chat template')
-    model = model.to(torch_device).eval()
+    try:
+        model = model.to(torch_device).eval()
+    except RuntimeError as error:  # out of memory, most likely
+        raise ValueError(
+            f'model {source!r} cannot be put on device {str(torch_device)!r}: '
+            f'{_first_sentence(error)}'
+        ) from error
     stored = model_quantization.load(location) if isinstance(location, Path) else {}
     quantized = model_quantization.chosen_weights(model, quantization, stored)
     if any(weight is not stored.get(name) for name, weight in quantized.items()):
@@ -157,11 +163,16 @@ def _choose_device(device: str) -> torch.device:
         ) from None
     if chosen.type not in ('cpu', 'cuda'):
         raise ValueError(f"device must be 'auto', 'cpu', 'cuda' or 'cuda:N', got {device!r}")
-    if chosen.type == 'cuda' and (chosen.index or 0) >= torch.cuda.device_count():
+    if chosen.type == 'cpu':
+        return chosen
+    index = chosen.index or 0
+    if index >= torch.cuda.device_count():
         raise ValueError(
             f'device {device!r} is not there: torch sees {torch.cuda.device_count()} GPUs'
         )
-    return chosen
+    # Streams, events and graphs that are made on this thread belong to it.
+    torch.cuda.set_device(index)
+    return torch.device('cuda', index)
 
 
 def _choose_dtype(dtype: str, device: torch.device) -> torch.dtype:

@@ -1,5 +1,6 @@
 """Measures what the loaded model costs on this device, as it will really run."""
 
+import logging
 import math
 import random
 import time
@@ -127,7 +128,13 @@ class Profiler:
             too_long = reached and self._expected_s(length) > LARGEST_SHARE * self._limit_s
             if too_long and len(reached) >= FEWEST_LENGTHS:
                 break
-            self.measure_round(length, evicts=len(reached) % 2 == 1)
+            try:
+                self.measure_round(length, evicts=len(reached) % 2 == 1)
+            except torch.OutOfMemoryError:
+                if len(reached) < FEWEST_LENGTHS:
+                    raise
+                logging.warning('no memory for a prompt of %d tokens on this GPU', length)
+                break
             reached.append(length)
             self._tell(start_s)
         round_number = 1
