@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -81,6 +83,17 @@ def test_delta_lets_one_bill_in_a_hundred_exceed_the_worst_case(spread):
         drift = drift.observed(one)
     assert 0.004 < missed / 3000 < 0.016
     assert drift.factor == pytest.approx(1.2, rel=2 * spread)
+
+
+def test_the_margin_of_a_noisy_profile_is_left_after_twenty_bills():
+    rng = np.random.default_rng(7)
+    calm = list(np.exp(0.03 * rng.standard_normal(200)))
+    drift = Drift.of(replace(FITTED, delta=0.62))
+    assert after(calm[:19], drift).delta > 0.6
+    assert 0.05 < after(calm[:20], drift).delta < 0.25
+    assert 0.03 < after(calm, drift).delta < 0.2
+    # Nothing of it is held against a machine that becomes noisy later.
+    assert after([1.3, 1.0, 0.8] * 10, after(calm, drift)).delta > 0.25
 
 
 def test_delta_is_bounded():

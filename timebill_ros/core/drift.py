@@ -6,7 +6,11 @@ from statistics import median
 
 from timebill_ros.core.bill import Bill
 from timebill_ros.core.time_model import TimeModel
-from timebill_ros.core.worst_case_margin import LARGEST_DELTA
+from timebill_ros.core.worst_case_margin import (
+    FEW_GENERATIONS,
+    LARGEST_DELTA,
+    upper_quantile,
+)
 
 WINDOW = 15
 """Recent bills whose median ratio is the factor: 8 alike move it, 7 outliers do not."""
@@ -17,6 +21,11 @@ MISS_SHARE = 0.01
 """Share of bills that may exceed the worst case."""
 DELTA_STEP = 0.05
 """A bill above the worst case raises delta by 99 % of this; one within lowers it by 1 %."""
+RESIDUALS = 100
+"""Recent bills by which delta is bounded, from FEW_GENERATIONS of them on."""
+BOUNDING_SHARE = 0.9999
+"""So large a quantile that it binds only where delta is far above what bills show: after a profile
+that a busy machine has made. At 99 % it would bind always, and 2 % of bills would exceed it."""
 
 
 @dataclass(frozen=True)
@@ -27,17 +36,20 @@ class Drift:
     ones. Delta follows the 99 % quantile of what remains by adaptive conformal inference (Gibbs
     and Candes, 2021): in the long run 1 % of bills exceed the worst case, whatever their
     distribution, as long as delta does not meet its bounds; and one outlier raises it by no more
-    than one step.
+    than one step. Alone it would fall too slowly, by 0.05 in a hundred bills, so it is bounded by
+    what the last bills show.
 
     Arguments:
         fitted: the time model as profiled.
         delta: the present margin, in 0..1 (or to the fitted one, if that is larger).
         log_ratios: of the window's bills, newest last.
+        residuals: measured / predicted - 1 of the last bills, RESIDUALS at most.
     """
 
     fitted: TimeModel
     delta: float
     log_ratios: tuple[float, ...] = (0.0,) * WINDOW
+    residuals: tuple[float, ...] = ()
 
     @classmethod
     def of(cls, fitted: TimeModel) -> 'Drift':
@@ -82,6 +94,10 @@ class Drift:
             return self
         missed = ratio > 1.0 + self.delta
         delta = self.delta + DELTA_STEP * (float(missed) - MISS_SHARE)
-        delta = min(max(delta, 0.0), max(LARGEST_DELTA, self.fitted.delta))
+        residuals = (*self.residuals, ratio - 1.0)[-RESIDUALS:]
+        bounds = [max(LARGEST_DELTA, self.fitted.delta)]
+        if len(residuals) >= FEW_GENERATIONS:
+            bounds.append(upper_quantile(residuals, BOUNDING_SHARE))
+        delta = max(min(delta, *bounds), 0.0)
         log_ratio = math.log(ratio * self.factor)
-        return Drift(self.fitted, delta, (*self.log_ratios[1:], log_ratio))
+        return Drift(self.fitted, delta, (*self.log_ratios[1:], log_ratio), residuals)
