@@ -233,6 +233,17 @@ def test_policy_expected_takes_its_chance_where_the_worst_case_fits_at_no_ratio(
     assert unevicted.eviction_ratio == 0.0
 
 
+def test_policy_expected_counts_with_the_predicted_length_and_bills_the_worst_case():
+    plans = [
+        BudgetPlanner(
+            PlannerSettings(eviction_policy='expected', pessimistic_factor=factor), MODEL
+        ).plan(4000, 500, predicted_response_tokens=60, remaining_s=6.5)
+        for factor in (1.0, 5.0)
+    ]
+    assert plans[0].kept_tokens == plans[1].kept_tokens < 4000
+    assert [plan.worst_case_response_tokens for plan in plans] == [60, 300]
+
+
 def test_policy_expected_takes_the_quickest_way_with_a_spent_budget():
     for remaining in (0.0, -3.0, -math.inf):
         assert EXPECTING.plan(4000, 500, remaining_s=remaining).eviction_ratio == 0.95

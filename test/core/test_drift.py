@@ -85,15 +85,29 @@ def test_delta_lets_one_bill_in_a_hundred_exceed_the_worst_case(spread):
     assert drift.factor == pytest.approx(1.2, rel=2 * spread)
 
 
-def test_the_margin_of_a_noisy_profile_is_left_after_twenty_bills():
+def test_the_margin_of_a_noisy_profile_is_left_after_a_hundred_bills():
     rng = np.random.default_rng(7)
-    calm = list(np.exp(0.03 * rng.standard_normal(200)))
+    calm = list(np.exp(0.03 * rng.standard_normal(300)))
     drift = Drift.of(replace(FITTED, delta=0.62))
-    assert after(calm[:19], drift).delta > 0.6
-    assert 0.05 < after(calm[:20], drift).delta < 0.25
+    assert after(calm[:99], drift).delta > 0.55
+    assert 0.05 < after(calm[:100], drift).delta < 0.25
     assert 0.03 < after(calm, drift).delta < 0.2
     # Nothing of it is held against a machine that becomes noisy later.
     assert after([1.3, 1.0, 0.8] * 10, after(calm, drift)).delta > 0.25
+
+
+@pytest.mark.parametrize(('response', 'low', 'high'), [(40, 0.2, 0.5), (10, 0.0, 0.1)])
+def test_delta_bounds_what_comes_after_the_prefill_too(response, low, high):
+    rng = np.random.default_rng(11)
+    drift, missed = Drift.of(FITTED), 0
+    for step in range(3000):
+        one = bill(1.0, prompt=8000, kept=8000, response=response)
+        decode_s = one.decode_time * float(np.exp(0.12 * rng.standard_normal()))
+        drift = drift.observed(replace(one, decode_time=decode_s))
+        after_s = (1.0 + drift.delta) * drift.model.t_after_prefill(8000, 8000, response)
+        missed += step >= 1000 and decode_s > after_s
+    assert low < drift.delta < high
+    assert response < 40 or missed / 2000 < 0.02
 
 
 def test_delta_is_bounded():

@@ -189,7 +189,7 @@ def _coverage(is_covered: Any) -> dict[str, Any]:
 def _with_drift(model: TimeModel, generations: list[Generation]) -> dict[str, Any]:
     """Replay the generations as the worker sees them: each is predicted, then learned from."""
     drift = Drift.of(model)
-    errors, covered, tightness = [], [], []
+    errors, covered, tightness, after_prefill = [], [], [], []
     for g in generations:
         bill = Bill(
             prompt_tokens=g.prompt_tokens,
@@ -204,11 +204,15 @@ def _with_drift(model: TimeModel, generations: list[Generation]) -> dict[str, An
             errors.append(abs(1 / ratio - 1))
             covered.append(ratio <= 1 + drift.delta)
             tightness.append((1 + drift.delta) / ratio)
+        if (ratio := drift.ratio_after_prefill(bill)) > 0.0:
+            after_prefill.append(ratio <= 1 + drift.delta)
         drift = drift.observed(bill)
     return {
         'e2e_mape': 100 * float(np.mean(errors)),
         **_coverage(covered),
         'wcet_tightness': float(np.median(tightness)),
+        'after_prefill_coverage': float(np.mean(after_prefill)),
+        'n_after_prefill': len(after_prefill),
         'last_factor': drift.factor,
         'last_delta': drift.delta,
     }

@@ -173,7 +173,7 @@ class BudgetPlanner:
                 time_model,
                 prompt_tokens,
                 self._fewest(prompt_tokens),
-                longest,
+                expected,
                 total_s - prefill_s,
             )
         else:

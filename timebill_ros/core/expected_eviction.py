@@ -33,7 +33,7 @@ def expected_kept_tokens(
         time_model: mean times, and by delta how far off they can be.
         prompt_tokens: N_x.
         fewest: tokens that have to be kept, in 1..N_x.
-        response_tokens: N_W.
+        response_tokens: N_hat.
         remaining_s: what is left for eviction and decoding; any sign, may be infinite [s].
     """
 

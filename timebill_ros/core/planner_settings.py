@@ -13,7 +13,8 @@ class PlannerSettings:
     """What an operator chooses.
 
     Arguments:
-        pessimistic_factor: k in N_W = min(k * N_hat, N_max), >= 1.
+        pessimistic_factor: k in N_W = min(k * N_hat, N_max), >= 1: the length of the worst case,
+            by which policy timebill chooses. Policy expected counts with N_hat.
         eviction_policy: see EvictionPolicy.
         max_eviction_ratio: alpha_max, the largest ratio that policies timebill and expected
             take, in [0, 1).
