@@ -203,6 +203,11 @@ def leverage(budgets: dict[str, Any] | None) -> str:
     )
 
 
+def plain_name(arm: str) -> str:
+    """Return an arm as it is read; what is none stays."""
+    return _ARMS.get(arm, arm).strip('*')
+
+
 def percent(value: float | None) -> str:
     """Return a share as it is read; '-' for none."""
     return '-' if value is None else f'{value:.0%}'

@@ -63,18 +63,16 @@ def draw_budgets(report: dict[str, Any], path: Path) -> None:
 
 
 def draw_factors(report: dict[str, Any], path: Path) -> None:
-    """Write the figure: score and completion against k, a line a budget and policy."""
+    """Write the figure: score and completion against k, a line a budget; dashed: expected."""
     results = report['results']
-    budgets = list(results['timebill'])
     figure, panels = plt.subplots(1, 2, figsize=(11, 4.5), layout='constrained')
-    colours = plt.get_cmap('viridis')(np.linspace(0.0, 0.9, len(budgets)))
+    colours = plt.get_cmap('viridis')(np.linspace(0.0, 0.9, len(results)))
     for axes, measure, scale in zip(panels, ('score', 'completion'), (1, 100), strict=True):
-        for colour, budget in zip(colours, budgets, strict=True):
-            for policy, style in (('timebill', 'o-'), ('expected', '.--')):
-                rows = results[policy][budget]
-                label = f'T = {budget} s' if policy == 'timebill' else None
-                values = [scale * row[measure] for row in rows.values()]
-                axes.plot([float(k) for k in rows], values, style, color=colour, label=label)
+        for colour, (budget, rows) in zip(colours, results.items(), strict=True):
+            by_factor = {int(name): row for name, row in rows.items() if name.isdigit()}
+            values = [scale * row[measure] for row in by_factor.values()]
+            axes.plot(list(by_factor), values, 'o-', color=colour, label=f'T = {budget} s')
+            axes.axhline(scale * rows[EXPECTED][measure], linestyle='--', color=colour)
         axes.set_xlabel('pessimistic factor k')
         axes.set_ylim(bottom=0)
         axes.grid(axis='y', alpha=0.3)

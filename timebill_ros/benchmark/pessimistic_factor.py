@@ -1,18 +1,27 @@
 """How pessimistic should a plan be? The paper's figure 8, for k = 1..8, at each of the budgets.
 
-Every item has the same large N_max, so that k * N_hat is below it for the smaller k.
+Every item has the same large N_max, so that k * N_hat is below it for the smaller k. Beside it,
+what has no k: no eviction, and policy expected.
 """
 
 import argparse
 import json
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from timebill_ros.benchmark import budget_report, budget_tasks
-from timebill_ros.benchmark.budget_arms import Planning, timebill
+from timebill_ros.benchmark.budget_arms import (
+    EXPECTED,
+    VANILLA,
+    Choose,
+    Planning,
+    expected,
+    fixed,
+    timebill,
+)
 from timebill_ros.benchmark.budget_diagnosis import diagnosis
 from timebill_ros.benchmark.budget_plot import draw_factors
 from timebill_ros.benchmark.budget_replay import KILL
@@ -21,10 +30,9 @@ from timebill_ros.benchmark.budgets import RESULTS
 from timebill_ros.benchmark.machine import describe_machine
 from timebill_ros.benchmark.recorded_item import RecordedItem
 from timebill_ros.benchmark.results_page import write_results_page
-from timebill_ros.core.planner_settings import EvictionPolicy, PlannerSettings
+from timebill_ros.core.planner_settings import PlannerSettings
 
 FACTORS = range(1, 9)
-POLICIES: tuple[EvictionPolicy, ...] = ('timebill', 'expected')
 MAX_NEW_TOKENS = 512
 
 
@@ -47,17 +55,10 @@ def run_factors(options: argparse.Namespace, folder: Path) -> None:
     start_s, machine = time.monotonic(), describe_machine()
     with budget_run(options) as run:
         budgets_s = budget_tasks.placed_budgets(budget_tasks.claimed(run.recorded()))
-        plannings = {policy: _plannings(run.planning.with_policy(policy)) for policy in POLICIES}
-        run.record_chosen(
-            [timebill(planning) for group in plannings.values() for planning in group.values()],
-            budgets_s,
-        )
+        run.record_chosen(_arms(run.planning).values(), budgets_s)
         items = budget_tasks.claimed(run.recorded())
         report = {
-            'results': {
-                policy: _replayed(items, group, budgets_s, run.seed)
-                for policy, group in plannings.items()
-            },
+            'results': _replayed(items, run.planning, budgets_s, run.seed),
             'max_new_tokens': options.max_new_tokens,
             'n': len(items),
             'predictor': run.recorder.predictor.name,
@@ -76,36 +77,36 @@ def _plannings(planning: Planning) -> dict[str, Planning]:
     return {str(factor): planning.with_factor(float(factor)) for factor in FACTORS}
 
 
+def _arms(planning: Planning) -> dict[str, Choose]:
+    arms = {factor: timebill(by_factor) for factor, by_factor in _plannings(planning).items()}
+    return {**arms, EXPECTED: expected(planning), VANILLA: fixed(0.0)}
+
+
 def _replayed(
-    items: Sequence[RecordedItem],
-    plannings: Mapping[str, Planning],
-    budgets_s: Sequence[float],
-    seed: int,
+    items: Sequence[RecordedItem], planning: Planning, budgets_s: Sequence[float], seed: int
 ) -> dict[str, Any]:
-    """Return one policy's figures by budget and k; differences are to the default k."""
-    arms = {factor: timebill(planning) for factor, planning in plannings.items()}
+    """Return the figures by budget, and k or arm; differences are to the default k."""
     plans = {
-        factor: diagnosis(items, budgets_s, planning) for factor, planning in plannings.items()
+        factor: diagnosis(items, budgets_s, by_factor)
+        for factor, by_factor in _plannings(planning).items()
     }
-    default = f'{PlannerSettings().pessimistic_factor:g}'
+    default, arms = f'{PlannerSettings().pessimistic_factor:g}', _arms(planning)
     found = {}
-    for budget_s in budgets_s:
-        rows = budget_report.at_budget(items, arms, budget_s, KILL, seed, reference=default)
-        found[f'{budget_s:g}'] = {
-            factor: rows[factor] | plans[factor][f'{budget_s:g}'] for factor in arms
-        }
+    for budget in (f'{budget_s:g}' for budget_s in budgets_s):
+        rows = budget_report.at_budget(items, arms, float(budget), KILL, seed, default)
+        for factor, plan in plans.items():
+            rows[factor] |= plan[budget]
+        found[budget] = rows
     return found
 
 
 def _table(report: dict[str, Any]) -> str:
     lines = [f'{report["n"]} items: score, completion [%], by k']
-    for policy, budgets in report['results'].items():
-        lines.append(f'{policy:8}' + ''.join(f'{factor:>11}' for factor in FACTORS))
-        for budget, rows in budgets.items():
-            cells = (
-                f'{row["score"]:7.3f} {100 * row["completion"]:3.0f}' for row in rows.values()
-            )
-            lines.append(f'{budget:>6} s' + ''.join(cells))
+    for budget, rows in report['results'].items():
+        if len(lines) == 1:
+            lines.append(f'{"":8}' + ''.join(f'{name:>11}' for name in rows))
+        cells = (f'{row["score"]:7.3f} {100 * row["completion"]:3.0f}' for row in rows.values())
+        lines.append(f'{budget:>6} s' + ''.join(cells))
     return '\n'.join(lines)
 
 

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from timebill_ros.benchmark.budget_page import leverage, percent, scores, setting
+from timebill_ros.benchmark.budget_page import leverage, percent, plain_name, scores, setting
 from timebill_ros.benchmark.markdown_table import table
 
 PAGE = Path(__file__).parents[2] / 'docs' / 'results.md'
@@ -96,13 +96,16 @@ def _factors(found: dict[str, Any] | None) -> str:
     if found is None:
         return f'{heading}\n\n{paper} Ours: {NOT_MEASURED}.'
     results = found['results']
+    by_factor = {
+        budget: {name: row for name, row in rows.items() if name.isdigit()}
+        for budget, rows in results.items()
+    }
     return (
         f'{heading}\n\n{paper} Ours, N_max = {found["max_new_tokens"]}, {found["n"]} items, '
-        f'score and completion by k:\n\n{_by_factor(results["timebill"], _outcome)}\n\n'
+        'score and completion by k, and of what has none:\n\n'
+        f'{_by_factor(results, _outcome)}\n\n'
         'What was planned, as above: mean alpha, length covered, worst case held.\n\n'
-        f'{_by_factor(results["timebill"], _plan)}\n\n'
-        'Score and completion of policy expected (dashed in the figure):\n\n'
-        f'{_by_factor(results["expected"], _outcome)}\n\n'
+        f'{_by_factor(by_factor, _plan)}\n\n'
         '![against k](../timebill_ros/benchmark/results/k.png)'
     )
 
@@ -110,7 +113,7 @@ def _factors(found: dict[str, Any] | None) -> str:
 def _by_factor(budgets: dict[str, Any], cell: Callable[[dict[str, float]], str]) -> str:
     return table(
         [
-            ('T', *next(iter(budgets.values()))),
+            ('T', *(plain_name(arm) for arm in next(iter(budgets.values())))),
             *((f'{budget} s', *map(cell, rows.values())) for budget, rows in budgets.items()),
         ]
     )

@@ -158,7 +158,8 @@ class NodeSettings:
     )
     pessimistic_factor: float = parameter(
         5.0,
-        'The plan counts with a response so many times longer than predicted, k.',
+        'The worst case, by which policy timebill evicts, has a response so many times longer '
+        'than predicted, k. Policy expected counts with the predicted length.',
         bounds=(1.0, 100.0),
     )
     queue_order: str = parameter(
