@@ -9,7 +9,7 @@ round cannot be seen here.
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from typing import Any, ClassVar
 
 import pytest
@@ -49,9 +49,9 @@ NOT_CAPTURED = 'operation not permitted when stream is capturing'
 class FakeCudaTensor(torch.Tensor):
     """A tensor on the device."""
 
-    device = property(lambda self: GPU)  # type: ignore[assignment]
-    is_cuda = property(lambda self: True)  # type: ignore[assignment]
-    is_cpu = property(lambda self: False)  # type: ignore[assignment]
+    device = property(lambda self: GPU)
+    is_cuda = property(lambda self: True)
+    is_cpu = property(lambda self: False)
 
     def __deepcopy__(self, _: Any) -> torch.Tensor:
         return self.detach().clone().requires_grad_(self.requires_grad)
@@ -196,10 +196,31 @@ class _Recorder(TorchDispatchMode):
 class FakeStream:
     """Stands for torch.cuda.Stream: everything is over at once."""
 
+    current: 'FakeStream | None' = None
+
     def __init__(self, *_: Any) -> None: ...
 
     def wait_stream(self, stream: Any) -> None:
         """Nothing is left to wait for."""
+
+
+@contextmanager
+def fake_stream(stream: FakeStream) -> Iterator[None]:
+    """Stands for torch.cuda.stream."""
+    before, FakeStream.current = FakeStream.current, stream
+    try:
+        yield
+    finally:
+        FakeStream.current = before
+
+
+@contextmanager
+def fake_graph(graph: FakeGraph, pool: Any = None) -> Iterator[None]:
+    """Stands for torch.cuda.graph, which leaves its stream current when a recording fails."""
+    before, FakeStream.current = FakeStream.current, FakeStream()
+    with graph.record():
+        yield
+    FakeStream.current = before
 
 
 class FakeEvent:
@@ -228,6 +249,7 @@ def fake_cuda_threads(workers: int, prefix: str) -> ThreadPoolExecutor:
 def fake_cuda(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Let torch see one GPU, in this thread, inside."""
     FakeEvent.pending.clear()
+    FakeStream.current = FakeStream()
     for name, value in {
         'is_available': lambda: True,
         'device_count': lambda: 1,
@@ -236,10 +258,10 @@ def fake_cuda(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         'is_bf16_supported': lambda *_: True,
         'empty_cache': lambda: None,
         'synchronize': lambda _=None: FakeEvent.pending.clear(),
-        'current_stream': FakeStream,
+        'current_stream': lambda: FakeStream.current,
         'graph_pool_handle': lambda: None,
-        'stream': lambda _: nullcontext(),
-        'graph': lambda graph, pool=None: graph.record(),
+        'stream': fake_stream,
+        'graph': fake_graph,
         'CUDAGraph': FakeGraph,
         'Stream': FakeStream,
         'Event': FakeEvent,

@@ -7,9 +7,8 @@ from pathlib import Path
 
 import pytest
 import torch
-from fake_cuda import fake_cuda
-from transformers import Qwen2Config, Qwen2ForCausalLM
 
+from fake_cuda import fake_cuda
 from fake_length_predictor import FakeLengthPredictor
 from timebill_ros.benchmark import budget_run, budgets
 from timebill_ros.benchmark.alpha_grid import GRID, kept_tokens
@@ -22,7 +21,7 @@ from timebill_ros.benchmark.tasks import hidden_lists
 from timebill_ros.benchmark.tasks.task import Task
 from timebill_ros.core.time_model import TimeModel
 from timebill_ros.inference.chat_prompt import ChatPrompt
-from timebill_ros.inference.model_loader import BUILT_IN, load_target
+from tiny_model_folder import saved_qwen2
 
 TASKS = (
     Task('codes', True, 640, 12, hidden_lists.codes),
@@ -34,22 +33,13 @@ MODEL = TimeModel(a=1e-9, b=1e-6, c=1e-4, p=1e-6, q=1e-3, delta=0.1)
 @pytest.fixture(scope='module')
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A Qwen2 of random weights with the built-in model's tokenizer."""
-    folder = tmp_path_factory.mktemp('model')
-    tokenizer = load_target(BUILT_IN, device='cpu').tokenizer
-    config = Qwen2Config(
-        vocab_size=len(tokenizer),
+    return saved_qwen2(
+        tmp_path_factory.mktemp('model'),
         hidden_size=64,
-        intermediate_size=64,
-        num_hidden_layers=2,
         num_attention_heads=2,  # of 32 elements: the native step has no smaller ones
         num_key_value_heads=1,
         max_position_embeddings=1024,
-        eos_token_id=2,
     )
-    torch.manual_seed(0)
-    Qwen2ForCausalLM(config).save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
-    return folder
 
 
 @pytest.fixture(autouse=True, scope='module')

@@ -92,7 +92,7 @@ def test_the_margin_of_a_noisy_profile_is_left_after_a_hundred_bills():
     assert after(calm[:99], drift).delta > 0.55
     assert 0.05 < after(calm[:100], drift).delta < 0.25
     assert 0.03 < after(calm, drift).delta < 0.2
-    # Nothing of it is held against a machine that becomes noisy later.
+    # With a machine that becomes noisy it rises again.
     assert after([1.3, 1.0, 0.8] * 10, after(calm, drift)).delta > 0.25
 
 
@@ -103,9 +103,9 @@ def test_delta_bounds_what_comes_after_the_prefill_too(response, low, high):
     for step in range(3000):
         one = bill(1.0, prompt=8000, kept=8000, response=response)
         decode_s = one.decode_time * float(np.exp(0.12 * rng.standard_normal()))
+        worst_s = (1.0 + drift.delta) * drift.model.t_after_prefill(8000, 8000, response)
+        missed += step >= 1000 and decode_s > worst_s
         drift = drift.observed(replace(one, decode_time=decode_s))
-        after_s = (1.0 + drift.delta) * drift.model.t_after_prefill(8000, 8000, response)
-        missed += step >= 1000 and decode_s > after_s
     assert low < drift.delta < high
     assert response < 40 or missed / 2000 < 0.02
 

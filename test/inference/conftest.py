@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 import torch
-from transformers import Qwen2Config, Qwen2ForCausalLM
 
 from timebill_ros.inference.model_loader import BUILT_IN, TargetModel, load_target
+from tiny_model_folder import saved_qwen2
 
 sys.path.insert(0, str(Path(__file__).parent))
 
@@ -27,19 +27,6 @@ def built_in() -> TargetModel:
 
 
 @pytest.fixture
-def qwen2(built_in: TargetModel, tmp_path: Path) -> Path:
+def qwen2(tmp_path: Path) -> Path:
     """A folder with a Qwen2 of random weights and a real tokenizer."""
-    config = Qwen2Config(
-        vocab_size=len(built_in.tokenizer),
-        hidden_size=32,
-        intermediate_size=64,
-        num_hidden_layers=2,
-        num_attention_heads=4,
-        num_key_value_heads=2,
-        max_position_embeddings=512,
-        eos_token_id=2,
-    )
-    torch.manual_seed(0)
-    Qwen2ForCausalLM(config).save_pretrained(tmp_path)
-    built_in.tokenizer.save_pretrained(tmp_path)
-    return tmp_path
+    return saved_qwen2(tmp_path)

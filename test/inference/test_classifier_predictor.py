@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 import torch
-from fake_cuda import GPU, FakeStream, fake_cuda, fake_cuda_threads
 from transformers import (
     BertConfig,
     BertForSequenceClassification,
@@ -14,6 +13,7 @@ from transformers import (
     LlamaForSequenceClassification,
 )
 
+from fake_cuda import GPU, FakeStream, fake_cuda, fake_cuda_threads
 from timebill_ros.core.length_distribution import BUCKETS
 from timebill_ros.core.time_model import TimeModel
 from timebill_ros.inference import classifier_predictor

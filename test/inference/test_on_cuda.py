@@ -8,8 +8,8 @@ from typing import Any, cast
 
 import pytest
 import torch
-from fake_cuda import GPU, FakeCudaTensor, FakeEvent, fake_cuda
 
+from fake_cuda import GPU, FakeCudaTensor, FakeEvent, fake_cuda
 from timebill_ros.benchmark.evicted_answers import EvictedAnswers
 from timebill_ros.core.eviction_settings import EvictionSettings
 from timebill_ros.inference.decoding_step import decoding_step
@@ -76,7 +76,9 @@ def test_no_more_than_a_few_layers_of_a_prefill_are_queued(cuda: None) -> None:
 def test_a_step_that_waits_for_the_device_is_not_recorded(
     cuda: None, caplog: pytest.LogCaptureFixture
 ) -> None:
+    before = torch.cuda.current_stream()
     assert isinstance(decoding_step(on_gpu('llama-dynamic')), GenericStep)
+    assert torch.cuda.current_stream() is before
     assert 'not permitted when stream is capturing' in caplog.text
 
 
@@ -91,6 +93,17 @@ def test_a_folder_is_loaded_onto_it(qwen2: Path, cuda: None) -> None:
     assert target.device == target.model.device == GPU
     assert load_target(str(qwen2), 'auto').dtype == torch.bfloat16
     assert found[0] == found[1]
+
+
+@pytest.mark.parametrize(('device', 'index'), [('cuda', 0), ('cuda:1', 1)])
+def test_streams_and_graphs_are_made_on_the_chosen_one(
+    device: str, index: int, qwen2: Path, cuda: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chosen: list[int] = []
+    monkeypatch.setattr(torch.cuda, 'device_count', lambda: 2)
+    monkeypatch.setattr(torch.cuda, 'set_device', chosen.append)
+    assert load_target(str(qwen2), device).device == torch.device('cuda', index)
+    assert chosen == [index]
 
 
 def test_a_model_that_does_not_fit_is_said_in_a_sentence(

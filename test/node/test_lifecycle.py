@@ -5,13 +5,11 @@ from pathlib import Path
 
 import psutil
 import pytest
-import torch
-from transformers import Qwen2Config, Qwen2ForCausalLM
 
 import timebill_ros.msg as msg
 from node_services import ACTIVATE, CLEANUP, CONFIGURE, DEACTIVATE, NodeServices
 from planner import NodeProcess, Planner, node_and_planner, wait_until
-from timebill_ros.inference.model_loader import BUILT_IN, load_target
+from tiny_model_folder import saved_qwen2
 
 Driven = tuple[NodeProcess, Planner, NodeServices]
 
@@ -19,22 +17,7 @@ Driven = tuple[NodeProcess, Planner, NodeServices]
 @pytest.fixture(scope='module')
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a model of random weights, which is loaded quickly."""
-    folder = tmp_path_factory.mktemp('model')
-    tokenizer = load_target(BUILT_IN, device='cpu').tokenizer
-    config = Qwen2Config(
-        vocab_size=len(tokenizer),
-        hidden_size=32,
-        intermediate_size=64,
-        num_hidden_layers=2,
-        num_attention_heads=4,
-        num_key_value_heads=2,
-        max_position_embeddings=8192,
-        eos_token_id=2,
-    )
-    torch.manual_seed(0)
-    Qwen2ForCausalLM(config).save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
-    return folder
+    return saved_qwen2(tmp_path_factory.mktemp('model'), max_position_embeddings=8192)
 
 
 @pytest.fixture

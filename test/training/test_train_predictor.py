@@ -5,10 +5,10 @@ from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
-from fake_cuda import fake_cuda
 from planted_lengths import planted
 from transformers import LlamaConfig, LlamaForCausalLM
 
+from fake_cuda import fake_cuda
 from timebill_ros.inference.classifier_predictor import KEY_FILE, ClassifierPredictor
 from timebill_ros.inference.model_loader import BUILT_IN, load_target
 from timebill_ros.inference.predictor_loader import load_predictor
