@@ -7,7 +7,7 @@ BIN := $(CURDIR)/$(VENV)/bin
 # The virtual environment is the ROS prefix, and the only one: a ROS 2 that happens to be sourced is left out.
 RUN := env -u PYTHONPATH -u LD_LIBRARY_PATH PATH="$(BIN):$$PATH" \
 	CMAKE_PREFIX_PATH="$(CURDIR)/$(VENV)" AMENT_PREFIX_PATH="$(CURDIR)/$(VENV)"
-SOURCES := $(shell find msg srv launch config src timebill_ros -type f -not -path '*/__pycache__/*' -not -path '*/results/*')
+SOURCES := $(shell find msg srv launch config src timebill_ros -type f -not -path '*/__pycache__/*')
 
 .PHONY: demo test lint run collect-lengths train-predictor build clean
 
@@ -28,10 +28,7 @@ run: $(VENV)/.built
 	@$(RUN) python -m timebill_ros.node $(ARGS)
 
 bench-%: $(VENV)/.built
-	@$(RUN) python -m timebill_ros.benchmark.$* $(ARGS)
-
-bench-k: $(VENV)/.built
-	@$(RUN) python -m timebill_ros.benchmark.pessimistic_factor $(ARGS)
+	@$(RUN) python -m benchmark $* $(ARGS)
 
 # make collect-lengths ARGS="--limit 100"
 collect-lengths: $(VENV)/.built
@@ -58,5 +55,6 @@ $(VENV)/.installed: requirements.txt requirements-model.txt
 
 $(VENV)/.built: $(VENV)/.installed package.xml CMakeLists.txt setup.cfg $(SOURCES)
 	@echo building...
+	@rm -rf $(VENV)/lib/python3*/site-packages/timebill_ros  # what no longer exists must not be found
 	@$(RUN) colcon build --merge-install --install-base $(VENV) --event-handlers console_direct- --cmake-args -DBUILD_TESTING=OFF -Wno-dev
 	@touch $@

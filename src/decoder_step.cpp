@@ -36,7 +36,7 @@ enum Kind : int32_t { FLOAT32, BFLOAT16, INT8, INT4 };
 
 extern "C" {
 
-// Weights of (rows, columns): plain, or quantised as native_step.py packs them.
+// Weights of (rows, columns): plain, or quantized as native_step.py packs them.
 struct Matrix {
   int32_t kind, rows, columns, unused;
   const void* weights;

@@ -1,8 +1,5 @@
-"""Lets tests import their helpers by name, and never wait for ever."""
+"""Tests that hang are ended with a traceback of every thread."""
 
 import faulthandler
-import sys
-from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parent))
 faulthandler.enable()

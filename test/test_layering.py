@@ -1,29 +1,93 @@
-"""Imports run one way: core <- inference <- worker <- node."""
+"""Imports run one way: core <- inference <- worker, core <- dispatch <- node; see docs."""
 
+import ast
 import subprocess
 import sys
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
-# Loading a package must leave these modules unloaded.
+ROOT = Path(__file__).parents[1]
+
+# What each room may import of this project, besides itself.
+ALLOWED = {
+    'core': set(),
+    'inference': {'core'},
+    'worker': {'core', 'inference'},
+    'dispatch': {'core', 'worker'},
+    'node': {'core', 'dispatch', 'worker', 'msg', 'srv'},
+    'client': {'msg', 'srv'},
+    'examples': {'client', 'msg'},
+    'training': {'core', 'inference', 'progress'},
+    'profile': {'core', 'inference', 'progress'},
+    'demo': {'client', 'msg'},
+    'progress': set(),
+}
+
+# The same for the rooms of inference; its other files may import all of them.
+ALLOWED_IN_INFERENCE = {
+    'cache': set(),
+    'step': {'cache'},
+    'loading': {'cache', 'step', 'attention'},
+    'length': {'loading'},
+}
+
+# Loading a module must leave these unloaded, also by what it imports in its turn.
 FORBIDDEN = {
     'timebill_ros.node.timebill_node': ['torch', 'transformers', 'timebill_ros.inference'],
-    'timebill_ros.node.dispatcher': ['rclpy', 'torch', 'timebill_ros.msg'],
     'timebill_ros.node.supervisor': ['rclpy', 'torch', 'timebill_ros.msg'],
+    'timebill_ros.dispatch.dispatcher': ['rclpy', 'torch', 'timebill_ros.msg'],
     'timebill_ros.worker.worker_client': ['torch', 'transformers', 'rclpy', 'numpy'],
-    'timebill_ros.worker.query_server': ['rclpy', 'timebill_ros.node'],
+    'timebill_ros.worker.query_server': ['rclpy', 'timebill_ros.node', 'timebill_ros.dispatch'],
     'timebill_ros.inference.pipeline': ['rclpy', 'timebill_ros.worker', 'timebill_ros.node'],
-    'timebill_ros.training.collect_lengths': [
-        *('rclpy', 'timebill_ros.worker', 'timebill_ros.node', 'timebill_ros.benchmark'),
-    ],
+    'timebill_ros.training.collect_lengths': ['rclpy', 'timebill_ros.worker', 'benchmark'],
     'timebill_ros.training.prompt_set': ['torch', 'transformers', 'timebill_ros.inference'],
-    'timebill_ros.core.budget_planner': ['torch', 'rclpy', 'timebill_ros.inference'],
-    'timebill_ros.client': [
-        *('torch', 'transformers', 'timebill_ros.core', 'timebill_ros.inference'),
-        *('timebill_ros.worker', 'timebill_ros.node'),
-    ],
+    'timebill_ros.client': ['torch', 'transformers', 'timebill_ros.core', 'timebill_ros.worker'],
     'timebill_ros.demo': ['torch', 'timebill_ros.node', 'timebill_ros.worker'],
 }
+
+
+def _imported(path: Path) -> Iterator[str]:
+    """Yield the full names of what a module imports of this project, wherever it does so."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        names = []
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names = [f'{node.module}.{alias.name}' for alias in node.names]
+        yield from (name for name in names if name.startswith(('timebill_ros.', 'benchmark.')))
+
+
+def _room(path: Path) -> str:
+    return path.relative_to(ROOT / 'timebill_ros').parts[0].removesuffix('.py')
+
+
+@pytest.mark.parametrize('room', ALLOWED)
+def test_a_room_imports_only_the_rooms_behind_it(room: str) -> None:
+    files = [p for p in (ROOT / 'timebill_ros').rglob('*.py') if _room(p) == room]
+    assert files, 'the room is gone: this table is out of date'
+    found = {
+        f'{path.relative_to(ROOT)}: {name}'
+        for path in files
+        for name in _imported(path)
+        if not name.startswith('timebill_ros.')
+        or name.split('.')[1] not in ALLOWED[room] | {room}
+    }
+    assert found == set()
+
+
+@pytest.mark.parametrize('room', ALLOWED_IN_INFERENCE)
+def test_a_room_of_inference_imports_only_the_rooms_behind_it(room: str) -> None:
+    files = list((ROOT / 'timebill_ros' / 'inference' / room).glob('*.py'))
+    assert files, 'the room is gone: this table is out of date'
+    names = {name for path in files for name in _imported(path) if '.inference.' in name}
+    assert {name.split('.')[2] for name in names} <= ALLOWED_IN_INFERENCE[room] | {room}
+
+
+def test_every_room_is_in_the_table() -> None:
+    rooms = {_room(path) for path in (ROOT / 'timebill_ros').rglob('*.py')}
+    assert rooms - {'__init__'} == set(ALLOWED)
 
 
 @pytest.mark.parametrize('module', FORBIDDEN)

@@ -110,7 +110,7 @@ class Planner(Node):
     def wait_until_ready(self) -> None:
         """Ask until the node no longer says NOT_READY.
 
-        Errors:
+        Raises:
             TimeoutError: the model is not there after minutes.
         """
         end = time.monotonic() + _START_TIMEOUT_S

@@ -1,24 +1,24 @@
-"""The planner's client and the real node with the real model."""
+"""The asker's client and the real node with the real model."""
 
 from collections.abc import Iterator
 
 import pytest
 
-from planner import NodeProcess, Planner, node_and_planner
+from support.asker import Asker, NodeProcess, node_and_asker
 from timebill_ros.client import TimeBillClient
 
 
 @pytest.fixture(scope='module')
-def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[NodeProcess, Planner]]:
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[NodeProcess, Asker]]:
     log = tmp_path_factory.mktemp('node') / 'log'
-    with node_and_planner(log) as (node, planner):
-        planner.wait_until_serving()
-        yield node, planner
+    with node_and_asker(log) as (node, asker):
+        asker.wait_until_serving()
+        yield node, asker
 
 
-def test_an_answer_a_miss_and_the_nodes_end(running: tuple[NodeProcess, Planner]) -> None:
-    node, planner = running
-    client = TimeBillClient(planner.node)
+def test_an_answer_a_miss_and_the_nodes_end(running: tuple[NodeProcess, Asker]) -> None:
+    node, asker = running
+    client = TimeBillClient(asker.node)
     pieces: list[str] = []
 
     answer = client.ask(

@@ -1,4 +1,4 @@
-"""The planner's client, against a stand-in for the node."""
+"""The asker's client, against a stand-in for the node."""
 
 import contextlib
 import threading
@@ -18,21 +18,21 @@ from rclpy.executors import (
 from rclpy.node import Node
 
 import timebill_ros.msg as msg
-from fake_timebill_node import FakeTimebillNode
-from planner import next_domain, wait_until
+from support.asker import next_domain, wait_until
+from support.fake_timebill_node import FakeTimebillNode
 from timebill_ros.client import Reply, ReplyFuture, TimeBillClient, pending_question
 from timebill_ros.srv import CancelQuery
 
 LONG_S = 60.0  # a budget that no test waits for
 
 
-class PlannerSide:
-    """A planner's node, spun in a thread by an executor of a kind."""
+class AskerSide:
+    """An asker's node, spun in a thread by an executor of a kind."""
 
     def __init__(self, domain: int, executor_type: type[Executor] = SingleThreadedExecutor):
         self.context = Context()
         rclpy.init(context=self.context, domain_id=domain)
-        self.node = Node('planner', context=self.context)
+        self.node = Node('asker', context=self.context)
         self.executor = executor_type(context=self.context)
         self.executor.add_node(self.node)
         self._thread = threading.Thread(target=self._spin, daemon=True)
@@ -42,7 +42,7 @@ class PlannerSide:
         self._clients.append(TimeBillClient(self.node, **arguments))
         return self._clients[-1]
 
-    def spin(self) -> 'PlannerSide':
+    def spin(self) -> 'AskerSide':
         self._thread.start()
         return self
 
@@ -72,8 +72,8 @@ def domain() -> int:
 
 
 @pytest.fixture
-def planner(domain: int) -> Iterator[PlannerSide]:
-    side = PlannerSide(domain)
+def asker(domain: int) -> Iterator[AskerSide]:
+    side = AskerSide(domain)
     yield side
     side.close()
 
@@ -107,15 +107,15 @@ def resolved(future: ReplyFuture, timeout_s: float = 20.0) -> Reply:
     return reply
 
 
-def test_an_answer_comes_as_a_reply(planner: PlannerSide, start_server: Start) -> None:
+def test_an_answer_comes_as_a_reply(asker: AskerSide, start_server: Start) -> None:
     start_server()
-    reply = resolved(planner.spin().client().ask('What is that?', LONG_S))
+    reply = resolved(asker.spin().client().ask('What is that?', LONG_S))
     assert (reply.answered, reply.in_time, reply.is_local) == (True, True, False)
     assert reply.text == 'What is that?'
     assert (reply.reason, reply.detail, reply.minimum_time_budget) == ('', '', 0.0)
 
 
-def test_a_miss_comes_as_a_reply(planner: PlannerSide, start_server: Start) -> None:
+def test_a_miss_comes_as_a_reply(asker: AskerSide, start_server: Start) -> None:
     def refuse(server: FakeTimebillNode, query: msg.Query) -> None:
         miss = msg.DeadlineMiss(reason=msg.DeadlineMiss.INFEASIBLE, detail='too tight')
         miss.minimum_time_budget.sec, miss.minimum_time_budget.nanosec = 2, 500_000_000
@@ -128,16 +128,16 @@ def test_a_miss_comes_as_a_reply(planner: PlannerSide, start_server: Start) -> N
         )
 
     start_server(refuse)
-    reply = resolved(planner.spin().client().ask('What is that?', LONG_S))
+    reply = resolved(asker.spin().client().ask('What is that?', LONG_S))
     assert (reply.answered, reply.in_time, reply.is_local, reply.text) == (False, False, False, '')
     assert (reply.reason, reply.detail) == ('INFEASIBLE', 'too tight')
     assert reply.minimum_time_budget == pytest.approx(2.5)
 
 
-def test_a_question_is_sent_as_asked(planner: PlannerSide, start_server: Start) -> None:
+def test_a_question_is_sent_as_asked(asker: AskerSide, start_server: Start) -> None:
     server = start_server()
     before_s = time.time()
-    client = planner.spin().client()
+    client = asker.spin().client()
     future = client.ask(
         'Where?', 12.25, system_prompt='Be brief.', max_new_tokens=7, overrun_policy=3
     )
@@ -146,17 +146,17 @@ def test_a_question_is_sent_as_asked(planner: PlannerSide, start_server: Start) 
     assert (query.prompt, query.system_prompt) == ('Where?', 'Be brief.')
     assert (query.max_new_tokens, query.overrun_policy) == (7, msg.Query.PARTIAL)
     assert (query.time_budget.sec, query.time_budget.nanosec) == (12, 250_000_000)
-    assert (query.asker, query.id) == ('/planner', future.query_id)
+    assert (query.asker, query.id) == ('/asker', future.query_id)
     assert before_s <= query.header.stamp.sec + query.header.stamp.nanosec * 1e-9 <= time.time()
     assert (query.deadline.sec, query.deadline.nanosec) == (0, 0)
 
 
 def test_a_question_waits_for_the_node_while_its_budget_runs(
-    planner: PlannerSide, start_server: Start
+    asker: AskerSide, start_server: Start
 ) -> None:
     ticks: list[float] = []
-    planner.node.create_timer(0.05, lambda: ticks.append(time.monotonic()))
-    client = planner.spin().client()
+    asker.node.create_timer(0.05, lambda: ticks.append(time.monotonic()))
+    client = asker.spin().client()
     asked_s = time.time()
     future = client.ask('Are you there?', LONG_S)
     wait_until(lambda: len(ticks) > 5, 20.0, 'the executor to go on meanwhile')
@@ -167,8 +167,8 @@ def test_a_question_waits_for_the_node_while_its_budget_runs(
     assert asked_s <= stamp.sec + stamp.nanosec * 1e-9 < came_s
 
 
-def test_without_a_node_the_miss_comes_at_the_deadline(planner: PlannerSide) -> None:
-    client = planner.spin().client()
+def test_without_a_node_the_miss_comes_at_the_deadline(asker: AskerSide) -> None:
+    client = asker.spin().client()
     start_s = time.monotonic()
     reply = resolved(client.ask('Is anybody there?', 0.5))
     assert time.monotonic() - start_s >= 0.5
@@ -179,10 +179,10 @@ def test_without_a_node_the_miss_comes_at_the_deadline(planner: PlannerSide) -> 
 
 @pytest.mark.parametrize('dies', [False, True], ids=['hangs', 'dies'])
 def test_of_a_node_that_never_replies_the_miss_comes_after_the_deadline(
-    domain: int, planner: PlannerSide, dies: bool
+    domain: int, asker: AskerSide, dies: bool
 ) -> None:
     server = FakeTimebillNode(domain, hang)
-    client = planner.spin().client()
+    client = asker.spin().client()
     resolved(client.ask('Connected?', LONG_S))
     start_s = time.monotonic()
     future = client.ask('Hello?', 2.0)
@@ -198,11 +198,11 @@ def test_of_a_node_that_never_replies_the_miss_comes_after_the_deadline(
 
 
 def test_a_late_answer_is_awaited_under_skip_next_only(
-    planner: PlannerSide, start_server: Start, monkeypatch: pytest.MonkeyPatch
+    asker: AskerSide, start_server: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(pending_question, 'GRACE_S', 0.1)
     server = start_server(hang)
-    client = planner.spin().client()
+    client = asker.spin().client()
     resolved(client.ask('Connected?', LONG_S))
     skip_next = client.ask('Slow', 0.5, overrun_policy=msg.Query.SKIP_NEXT)
     kill = client.ask('Slow', 0.5, overrun_policy=msg.Query.KILL)
@@ -213,13 +213,13 @@ def test_a_late_answer_is_awaited_under_skip_next_only(
     assert (reply.text, reply.answered, reply.in_time) == ('late', True, False)
 
 
-def test_the_first_reply_stands(planner: PlannerSide, start_server: Start) -> None:
+def test_the_first_reply_stands(asker: AskerSide, start_server: Start) -> None:
     def answer_twice(server: FakeTimebillNode, query: msg.Query) -> None:
         server.publish(msg.Response, query, text='first')
         server.publish(msg.Response, query, text='second')
 
     start_server(answer_twice)
-    client = planner.spin().client()
+    client = asker.spin().client()
     first = client.ask('Once?', LONG_S)
     resolved(first)
     resolved(client.ask('And then?', LONG_S))
@@ -227,19 +227,19 @@ def test_the_first_reply_stands(planner: PlannerSide, start_server: Start) -> No
 
 
 def test_clients_of_the_same_name_get_their_own_replies(
-    domain: int, planner: PlannerSide, start_server: Start
+    domain: int, asker: AskerSide, start_server: Start
 ) -> None:
     server = start_server()
-    another = PlannerSide(domain).spin()
-    clients = [planner.spin().client(), planner.client(), another.client()]
+    another = AskerSide(domain).spin()
+    clients = [asker.spin().client(), asker.client(), another.client()]
     futures = [client.ask(f'{number}', LONG_S) for number, client in enumerate(clients * 5)]
     assert [resolved(future).text for future in futures] == [f'{number}' for number in range(15)]
-    assert {query.asker for query in server.queries} == {'/planner'}
+    assert {query.asker for query in server.queries} == {'/asker'}
     assert len({query.id for query in server.queries}) == 15
     another.close()
 
 
-def test_chunks_come_in_order_before_the_reply(planner: PlannerSide, start_server: Start) -> None:
+def test_chunks_come_in_order_before_the_reply(asker: AskerSide, start_server: Start) -> None:
     pieces = [f'{number} ' for number in range(20)]
     seen: list[str] = []
 
@@ -251,7 +251,7 @@ def test_chunks_come_in_order_before_the_reply(planner: PlannerSide, start_serve
         server.answer(query)
 
     start_server(write)
-    client = planner.spin().client()
+    client = asker.spin().client()
     resolved(client.ask('Count', LONG_S, on_chunk=seen.append))
     assert seen == pieces
     resolved(client.ask('Unheard', LONG_S))
@@ -274,18 +274,18 @@ INVALID = {
 
 
 @pytest.mark.parametrize('case', INVALID)
-def test_what_cannot_be_asked_is_refused_with_its_bound(planner: PlannerSide, case: str) -> None:
+def test_what_cannot_be_asked_is_refused_with_its_bound(asker: AskerSide, case: str) -> None:
     arguments, sentence = INVALID[case]
     with pytest.raises(ValueError, match=sentence):
-        planner.client().ask(**{'prompt': 'What?', 'time_budget': 1.0, **arguments})
+        asker.client().ask(**{'prompt': 'What?', 'time_budget': 1.0, **arguments})
 
 
 @pytest.mark.parametrize('budget_s', [1e-12, 0.1, 1.0000000009, 2147483647.0])
 def test_a_budget_is_never_sent_as_unset(
-    planner: PlannerSide, start_server: Start, budget_s: float
+    asker: AskerSide, start_server: Start, budget_s: float
 ) -> None:
     server = start_server()
-    client = planner.spin().client()
+    client = asker.spin().client()
     resolved(client.ask('Connected?', LONG_S))
     client.ask('How long?', budget_s)
     wait_until(lambda: len(server.queries) == 2, 20.0, 'the query')
@@ -295,10 +295,10 @@ def test_a_budget_is_never_sent_as_unset(
 
 
 def test_a_callback_asks_and_its_done_callback_asks_again_in_the_executor(
-    planner: PlannerSide, start_server: Start
+    asker: AskerSide, start_server: Start
 ) -> None:
     start_server()
-    client = planner.client()
+    client = asker.client()
     replies: list[str] = []
     threads: set[str] = set()
 
@@ -312,11 +312,11 @@ def test_a_callback_asks_and_its_done_callback_asks_again_in_the_executor(
         timer.cancel()
         client.ask('0', LONG_S).add_done_callback(on_done)
 
-    timer = planner.node.create_timer(0.01, ask_once)
-    planner.spin()
+    timer = asker.node.create_timer(0.01, ask_once)
+    asker.spin()
     wait_until(lambda: len(replies) == 3, 20.0, 'three replies')
     assert replies == ['0', '1', '2']
-    assert threads == {planner._thread.name}
+    assert threads == {asker._thread.name}
 
 
 @pytest.mark.parametrize('executor_type', [SingleThreadedExecutor, MultiThreadedExecutor])
@@ -324,8 +324,8 @@ def test_a_coroutine_awaits_replies_and_misses(
     domain: int, start_server: Start, executor_type: type[Executor]
 ) -> None:
     start_server(hang)
-    planner = PlannerSide(domain, executor_type)
-    client = planner.client()
+    asker = AskerSide(domain, executor_type)
+    client = asker.client()
     reasons: list[str] = []
 
     async def ask_twice() -> None:
@@ -333,28 +333,28 @@ def test_a_coroutine_awaits_replies_and_misses(
         reasons.append((await client.ask('Connected?', LONG_S)).reason)
         reasons.append((await client.ask('Silence', 0.3)).reason)
 
-    timer = planner.node.create_timer(0.01, ask_twice)
-    planner.spin()
+    timer = asker.node.create_timer(0.01, ask_twice)
+    asker.spin()
     wait_until(lambda: len(reasons) == 2, 20.0, 'two replies')
     assert reasons == ['', 'KILLED']
-    planner.close()
+    asker.close()
 
 
-def test_a_coroutine_is_woken_by_a_miss_that_comes_of_silence(planner: PlannerSide) -> None:
-    client = planner.client()
+def test_a_coroutine_is_woken_by_a_miss_that_comes_of_silence(asker: AskerSide) -> None:
+    client = asker.client()
     replies: list[Reply] = []
 
     async def ask() -> None:
         timer.cancel()
         replies.append(await client.ask('Is anybody there?', 0.3))
 
-    timer = planner.node.create_timer(0.01, ask)
+    timer = asker.node.create_timer(0.01, ask)
     # Nothing else would wake this executor.
-    spinning = threading.Thread(target=planner.executor.spin, daemon=True)
+    spinning = threading.Thread(target=asker.executor.spin, daemon=True)
     spinning.start()
     wait_until(lambda: replies, 20.0, 'the miss')
     assert replies[0].reason == 'NOT_READY'
-    planner.executor.shutdown(timeout_sec=1.0)
+    asker.executor.shutdown(timeout_sec=1.0)
     spinning.join(timeout=2.0)
 
 
@@ -363,8 +363,8 @@ def test_many_threads_ask_and_block_at_once(
     domain: int, start_server: Start, executor_type: type[Executor]
 ) -> None:
     start_server()
-    planner = PlannerSide(domain, executor_type).spin()
-    client = planner.client()
+    asker = AskerSide(domain, executor_type).spin()
+    client = asker.client()
     wrong: list[str] = []
     done: list[int] = []
 
@@ -380,137 +380,137 @@ def test_many_threads_ask_and_block_at_once(
         threading.Thread(target=ask, args=(thread,), daemon=True).start()
     wait_until(lambda: len(done) == 8, 60.0, 'all replies')
     assert wrong == []
-    planner.close()
+    asker.close()
 
 
 def test_a_callback_of_a_multi_threaded_executor_may_block(
     domain: int, start_server: Start
 ) -> None:
     start_server()
-    planner = PlannerSide(domain, MultiThreadedExecutor)
-    client = planner.client()
+    asker = AskerSide(domain, MultiThreadedExecutor)
+    client = asker.client()
     texts: list[str] = []
 
     def ask() -> None:
         timer.cancel()
         texts.append(client.ask('Blocking', LONG_S).wait().text)
 
-    timer = planner.node.create_timer(0.01, ask)
-    planner.spin()
+    timer = asker.node.create_timer(0.01, ask)
+    asker.spin()
     wait_until(lambda: texts, 20.0, 'the reply')
     assert texts == ['Blocking']
-    planner.close()
+    asker.close()
 
 
 def test_spin_until_future_complete_ends_with_the_reply(
-    planner: PlannerSide, start_server: Start
+    asker: AskerSide, start_server: Start
 ) -> None:
     start_server()
-    client = planner.client()
+    client = asker.client()
     future = client.ask('Spun?', LONG_S)
-    planner.executor.spin_until_future_complete(future, timeout_sec=20.0)
+    asker.executor.spin_until_future_complete(future, timeout_sec=20.0)
     assert future.result().text == 'Spun?'
 
 
 def test_a_node_that_is_not_spun_gets_a_miss(
-    planner: PlannerSide, start_server: Start, monkeypatch: pytest.MonkeyPatch
+    asker: AskerSide, start_server: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(pending_question, 'GRACE_S', 0.1)
     start_server()
-    reply = planner.client().ask('Who listens?', 0.5).wait()
+    reply = asker.client().ask('Who listens?', 0.5).wait()
     assert (reply.is_local, reply.answered) == (True, False)
 
 
 def test_close_ends_open_questions_and_leaves_the_node_as_it_was(
-    planner: PlannerSide, start_server: Start
+    asker: AskerSide, start_server: Start
 ) -> None:
     server = start_server(hang)
-    before = (len(list(planner.node.subscriptions)), len(list(planner.node.publishers)))
-    client = planner.spin().client()
+    before = (len(list(asker.node.subscriptions)), len(list(asker.node.publishers)))
+    client = asker.spin().client()
     future = client.ask('Still there?', LONG_S)
     wait_until(lambda: server.queries, 20.0, 'the query')
     client.close()
     assert resolved(future).reason == 'CANCELLED'
-    assert (len(list(planner.node.subscriptions)), len(list(planner.node.publishers))) == before
+    assert (len(list(asker.node.subscriptions)), len(list(asker.node.publishers))) == before
     with pytest.raises(RuntimeError, match='closed'):
         client.ask('And now?', LONG_S)
     client.close()
 
 
 def test_misses_come_also_when_the_executor_is_shut_down(
-    planner: PlannerSide, monkeypatch: pytest.MonkeyPatch
+    asker: AskerSide, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def raise_as_humble_does(*arguments: Any) -> None:
         raise AttributeError("'NoneType' object has no attribute 'trigger'")
 
-    client = planner.client()
-    planner.executor.shutdown(timeout_sec=1.0)
-    monkeypatch.setattr(planner.executor, 'create_task', raise_as_humble_does)
-    monkeypatch.setattr(planner.executor, 'wake', raise_as_humble_does)
+    client = asker.client()
+    asker.executor.shutdown(timeout_sec=1.0)
+    monkeypatch.setattr(asker.executor, 'create_task', raise_as_humble_does)
+    monkeypatch.setattr(asker.executor, 'wake', raise_as_humble_does)
     for budget_s in (0.1, 0.2):
         future = client.ask('Is anybody there?', budget_s)
         future.add_done_callback(print)
         assert resolved(future).reason == future.wait().reason == 'NOT_READY'
 
 
-def test_open_questions_end_when_ros_is_shut_down(planner: PlannerSide) -> None:
-    future = planner.spin().client().ask('Is anybody there?', LONG_S)
-    rclpy.shutdown(context=planner.context)
+def test_open_questions_end_when_ros_is_shut_down(asker: AskerSide) -> None:
+    future = asker.spin().client().ask('Is anybody there?', LONG_S)
+    rclpy.shutdown(context=asker.context)
     reply = resolved(future)
     assert (reply.reason, reply.detail) == ('CANCELLED', 'ROS was shut down')
 
 
-def test_open_questions_end_when_the_planners_node_is_destroyed(planner: PlannerSide) -> None:
-    client = planner.client()
+def test_open_questions_end_when_the_askers_node_is_destroyed(asker: AskerSide) -> None:
+    client = asker.client()
     future = client.ask('Is anybody there?', 1.0)
-    planner.node.destroy_node()
+    asker.node.destroy_node()
     assert resolved(future).reason == 'NOT_READY'
 
 
-def test_another_name_of_the_server_is_asked(planner: PlannerSide, start_server: Start) -> None:
+def test_another_name_of_the_server_is_asked(asker: AskerSide, start_server: Start) -> None:
     server = start_server()
-    near = planner.spin().client(asker='near')
-    far = planner.client(server='/robot2/timebill', asker='far')
+    near = asker.spin().client(asker='near')
+    far = asker.client(server='/robot2/timebill', asker='far')
     assert resolved(near.ask('Near?', LONG_S)).answered
     assert resolved(far.ask('Far?', 0.3)).reason == 'NOT_READY'
     assert [query.asker for query in server.queries] == ['near']
 
 
 def test_a_withdrawn_question_ends_as_the_node_says(
-    planner: PlannerSide, start_server: Start
+    asker: AskerSide, start_server: Start
 ) -> None:
     server = start_server(hang)
     server.offer_cancel()
-    client = planner.spin().client()
+    client = asker.spin().client()
     kept, withdrawn = client.ask('Stay', LONG_S), client.ask('Go', LONG_S)
     wait_until(lambda: len(server.queries) == 2, 20.0, 'both queries')
-    planner.wait_for_cancel()
+    asker.wait_for_cancel()
     client.cancel(withdrawn)
     reply = resolved(withdrawn)
     assert (reply.reason, reply.is_local, reply.detail) == ('CANCELLED', False, 'on request')
     assert not kept.done()
-    assert ('/planner', withdrawn.query_id) in server.cancelled
+    assert ('/asker', withdrawn.query_id) in server.cancelled
 
 
 def test_a_withdrawal_that_is_faster_than_its_question_is_repeated(
-    planner: PlannerSide, start_server: Start
+    asker: AskerSide, start_server: Start
 ) -> None:
     server = start_server(hang)
     server.offer_cancel(finds_nothing_before=3)
-    client = planner.spin().client()
+    client = asker.spin().client()
     resolved(client.ask('Connected?', LONG_S))
-    planner.wait_for_cancel()
+    asker.wait_for_cancel()
     future = client.ask('Go', LONG_S)
     client.cancel(future)
     assert resolved(future).reason == 'CANCELLED'
-    assert server.cancelled == [('/planner', future.query_id)] * 4
+    assert server.cancelled == [('/asker', future.query_id)] * 4
 
 
 def test_without_the_service_a_question_is_cancelled_here(
-    planner: PlannerSide, start_server: Start
+    asker: AskerSide, start_server: Start
 ) -> None:
     server = start_server(hang)
-    client = planner.spin().client()
+    client = asker.spin().client()
     resolved(client.ask('Connected?', LONG_S))
     future = client.ask('Go', LONG_S)
     client.cancel(future)
@@ -521,9 +521,9 @@ def test_without_the_service_a_question_is_cancelled_here(
 
 
 def test_a_question_that_was_not_sent_is_cancelled_here_and_never_sent(
-    planner: PlannerSide, start_server: Start
+    asker: AskerSide, start_server: Start
 ) -> None:
-    client = planner.spin().client()
+    client = asker.spin().client()
     future = client.ask('Is anybody there?', LONG_S)
     client.cancel(future)
     reply = resolved(future)
@@ -535,11 +535,11 @@ def test_a_question_that_was_not_sent_is_cancelled_here_and_never_sent(
 
 
 def test_a_reply_stands_when_its_question_is_withdrawn(
-    planner: PlannerSide, start_server: Start
+    asker: AskerSide, start_server: Start
 ) -> None:
     server = start_server()
     server.offer_cancel()
-    client = planner.spin().client()
+    client = asker.spin().client()
     future = client.ask('Done?', LONG_S)
     resolved(future)
     client.cancel(future)

@@ -1,15 +1,12 @@
-"""Lets the tests of this folder import their tiny models by name."""
+"""Tiny models run on one thread, and the built-in model is loaded once a file."""
 
-import sys
 from pathlib import Path
 
 import pytest
 import torch
 
-from timebill_ros.inference.model_loader import BUILT_IN, TargetModel, load_target
-from tiny_model_folder import saved_qwen2
-
-sys.path.insert(0, str(Path(__file__).parent))
+from support.tiny_model_folder import saved_qwen2
+from timebill_ros.inference.loading.model_loader import BUILT_IN, TargetModel, load_target
 
 
 @pytest.fixture(autouse=True, scope='session')

@@ -1,11 +1,7 @@
 import pytest
 import torch
 
-from timebill_ros.inference import engine as engine_module
-from timebill_ros.inference import native_step
-from timebill_ros.inference.engine import DecodingSettings, Engine
-from timebill_ros.inference.generic_step import GenericStep
-from tiny_models import (
+from support.tiny_models import (
     ARCHITECTURES,
     NEVER,
     decoded,
@@ -13,6 +9,10 @@ from tiny_models import (
     stock_model,
     tiny_target,
 )
+from timebill_ros.inference import engine as engine_module
+from timebill_ros.inference.engine import DecodingSettings, Engine
+from timebill_ros.inference.step import native_step
+from timebill_ros.inference.step.generic_step import GenericStep
 
 ALL = (*ARCHITECTURES, 'mistral-sliding')
 

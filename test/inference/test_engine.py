@@ -10,10 +10,10 @@ from transformers import AutoModelForCausalLM
 
 from timebill_ros.core.deadline import Deadline
 from timebill_ros.core.outcome import FinishReason
-from timebill_ros.inference.chat_prompt import ChatPrompt
 from timebill_ros.inference.engine import DecodingSettings, Engine, prefill_chunks
 from timebill_ros.inference.interrupt import Interrupt, InterruptedGenerationError
-from timebill_ros.inference.model_loader import BUILT_IN, TargetModel, load_target
+from timebill_ros.inference.loading.chat_prompt import ChatPrompt
+from timebill_ros.inference.loading.model_loader import BUILT_IN, TargetModel, load_target
 
 PENALTY = 1.1
 MAX_NEW_TOKENS = 32

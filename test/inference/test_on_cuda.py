@@ -9,18 +9,25 @@ from typing import Any, cast
 import pytest
 import torch
 
-from fake_cuda import GPU, FakeCudaTensor, FakeEvent, fake_cuda
-from timebill_ros.benchmark.evicted_answers import EvictedAnswers
+from benchmark.eviction.evicted_answers import EvictedAnswers
+from support.fake_cuda import GPU, FakeCudaTensor, FakeEvent, fake_cuda
+from support.tiny_models import (
+    ARCHITECTURES,
+    NEVER,
+    decoded,
+    random_prompt,
+    tiny_model,
+    tiny_target,
+)
 from timebill_ros.core.eviction_settings import EvictionSettings
-from timebill_ros.inference.decoding_step import decoding_step
 from timebill_ros.inference.engine import DecodingSettings, Engine
-from timebill_ros.inference.generic_step import GenericStep
-from timebill_ros.inference.graph_step import GraphStep
 from timebill_ros.inference.interrupt import Interrupt
-from timebill_ros.inference.model_loader import load_target
-from timebill_ros.inference.state_head import StateHead
-from timebill_ros.inference.state_predictor import StatePredictor
-from tiny_models import ARCHITECTURES, NEVER, decoded, random_prompt, tiny_model, tiny_target
+from timebill_ros.inference.length.state_head import StateHead
+from timebill_ros.inference.length.state_predictor import StatePredictor
+from timebill_ros.inference.loading.model_loader import load_target
+from timebill_ros.inference.step.decoding_step import decoding_step
+from timebill_ros.inference.step.generic_step import GenericStep
+from timebill_ros.inference.step.graph_step import GraphStep
 
 
 @pytest.fixture
@@ -39,7 +46,8 @@ def on_gpu(architecture: str) -> Any:
 def test_tokens_and_logits_are_those_of_the_cpu(architecture: str, cuda: None) -> None:
     found = []
     for target in (tiny_target(architecture), on_gpu(architecture)):
-        step = GenericStep(target.model) if target.device.type == 'cpu' else decoding_step(target)
+        on_cpu = target.device.type == 'cpu'
+        step = GenericStep(target.model) if on_cpu else decoding_step(target.model, {})
         engine = Engine(target, DecodingSettings(repetition_penalty=1.2), step=step)
         for prompt_tokens, kept in ((150, 100), (250, 250)):
             prefilled = engine.prefill(random_prompt(prompt_tokens), 30, NEVER)
@@ -77,7 +85,7 @@ def test_a_step_that_waits_for_the_device_is_not_recorded(
     cuda: None, caplog: pytest.LogCaptureFixture
 ) -> None:
     before = torch.cuda.current_stream()
-    assert isinstance(decoding_step(on_gpu('llama-dynamic')), GenericStep)
+    assert isinstance(decoding_step(on_gpu('llama-dynamic').model, {}), GenericStep)
     assert torch.cuda.current_stream() is before
     assert 'not permitted when stream is capturing' in caplog.text
 

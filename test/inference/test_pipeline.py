@@ -6,18 +6,18 @@ import math
 import pytest
 from tokenizers import Tokenizer
 
-from fake_length_predictor import FakeLengthPredictor
+from support.fake_length_predictor import FakeLengthPredictor
 from timebill_ros.core.bill import Bill
 from timebill_ros.core.budget_planner import BudgetPlanner
 from timebill_ros.core.deadline import Deadline
 from timebill_ros.core.outcome import FinishReason
 from timebill_ros.core.planner_settings import PlannerSettings
 from timebill_ros.core.time_model import TimeModel
-from timebill_ros.inference.chat_prompt import ChatPrompt
 from timebill_ros.inference.engine import DecodingSettings, Engine
 from timebill_ros.inference.interrupt import Interrupt
-from timebill_ros.inference.length_predictor import LengthPredictor, NoPredictor
-from timebill_ros.inference.model_loader import BUILT_IN, load_target
+from timebill_ros.inference.length.length_predictor import LengthPredictor, NoPredictor
+from timebill_ros.inference.loading.chat_prompt import ChatPrompt
+from timebill_ros.inference.loading.model_loader import BUILT_IN, load_target
 from timebill_ros.inference.pipeline import Generation, Listener, Question, answer
 from timebill_ros.inference.text_stream import TextStream
 

@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 import torch
 
+from support.tiny_models import tiny_target
 from timebill_ros.inference.engine import DecodingSettings, Engine, Prefilled
-from timebill_ros.inference.model_loader import BUILT_IN, load_target
-from timebill_ros.inference.profile import profile_key, time_model
+from timebill_ros.inference.loading.model_loader import BUILT_IN, load_target
+from timebill_ros.inference.measured_time_model import profile_key, time_model
 from timebill_ros.inference.profiler import EVICTION_RATIOS, STEPS, Profiler
-from tiny_models import tiny_target
 
 TIME_LIMIT_S = 3.0
 

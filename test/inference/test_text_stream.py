@@ -3,7 +3,7 @@
 import pytest
 from tokenizers import Tokenizer
 
-from timebill_ros.inference.model_loader import BUILT_IN, load_target
+from timebill_ros.inference.loading.model_loader import BUILT_IN, load_target
 from timebill_ros.inference.text_stream import TextStream
 
 

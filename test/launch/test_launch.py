@@ -23,8 +23,8 @@ from launch_ros.event_handlers import OnStateTransition  # noqa: E402
 from launch_ros.substitutions import FindPackageShare  # noqa: E402
 
 import timebill_ros.msg as msg  # noqa: E402
-from lifecycle_manager import LifecycleManager  # noqa: E402
-from planner import START_TIMEOUT_S, Planner, next_domain, wait_until  # noqa: E402
+from support.asker import START_TIMEOUT_S, Asker, next_domain, wait_until  # noqa: E402
+from support.lifecycle_manager import LifecycleManager  # noqa: E402
 from timebill_ros.client import TimeBillClient  # noqa: E402
 
 
@@ -101,19 +101,19 @@ def with_and_without_arguments(launched: Launched, tmp_path: Path) -> LaunchDesc
 
 @pytest.mark.launch(fixture=one_node)
 def test_a_launched_node_serves_and_exits_cleanly(launched: Launched) -> Iterator[None]:
-    planner = Planner(launched.domain)
+    asker = Asker(launched.domain)
     try:
         wait_until(lambda: 'active' in launched.goal_states, START_TIMEOUT_S, 'the node active')
-        planner.wait_until_matched()
-        answer = planner.ask(planner.query('What is the capital of France?', id='answered'))
+        asker.wait_until_matched()
+        answer = asker.ask(asker.query('What is the capital of France?', id='answered'))
         assert isinstance(answer, msg.Response)
         assert 'Paris' in answer.text
-        miss = planner.ask(planner.query('Tell a story.', 0.5, id='missed', max_new_tokens=4000))
+        miss = asker.ask(asker.query('Tell a story.', 0.5, id='missed', max_new_tokens=4000))
         assert miss.reason == msg.DeadlineMiss.KILLED
         workers = launched.workers()
         assert len(workers) == 1
     finally:
-        planner.close()
+        asker.close()
     yield
     assert launched.exit_codes == [0]
     assert not any(worker.is_running() for worker in workers)
@@ -121,10 +121,10 @@ def test_a_launched_node_serves_and_exits_cleanly(launched: Launched) -> Iterato
 
 @pytest.mark.launch(fixture=one_node)
 def test_a_launched_node_withdraws_a_query(launched: Launched) -> Iterator[None]:
-    planner = Planner(launched.domain)
+    asker = Asker(launched.domain)
     try:
-        planner.wait_until_serving()
-        client = TimeBillClient(planner.node)
+        asker.wait_until_serving()
+        client = TimeBillClient(asker.node)
         writes = threading.Event()
         future = client.ask(
             'Tell a long story.', 90.0, max_new_tokens=4000, on_chunk=lambda _: writes.set()
@@ -135,17 +135,17 @@ def test_a_launched_node_withdraws_a_query(launched: Launched) -> Iterator[None]
         assert (reply.reason, reply.is_local) == ('CANCELLED', False)
         client.close()
     finally:
-        planner.close()
+        asker.close()
     yield
     assert launched.exit_codes == [0]
 
 
 @pytest.mark.launch(fixture=one_node)
 def test_a_launched_node_goes_through_its_lifecycle(launched: Launched) -> Iterator[None]:
-    planner = Planner(launched.domain)
+    asker = Asker(launched.domain)
     try:
-        planner.wait_until_serving()
-        manager = LifecycleManager(planner)
+        asker.wait_until_serving()
+        manager = LifecycleManager(asker)
         for cycle in range(2):
             manager.cycle(f'cycle {cycle}')
         assert launched.goal_states.count('unconfigured') == 2
@@ -153,7 +153,7 @@ def test_a_launched_node_goes_through_its_lifecycle(launched: Launched) -> Itera
         workers = launched.workers()
         assert len(workers) == 1
     finally:
-        planner.close()
+        asker.close()
     yield
     assert launched.exit_codes == [0]
     assert not any(worker.is_running() for worker in workers)
@@ -171,19 +171,19 @@ def test_an_example_is_launched_beside_the_node_and_ends(launched: Launched) -> 
 def test_two_nodes_in_two_namespaces_answer_their_own_queries(
     launched: Launched,
 ) -> Iterator[None]:
-    planners = [Planner(launched.domain, f'/robot{number}') for number in (1, 2)]
+    askers = [Asker(launched.domain, f'/robot{number}') for number in (1, 2)]
     try:
-        for planner in planners:
-            planner.wait_until_serving()
-        for number, planner in enumerate(planners):
-            reply = planner.ask(planner.query(id=f'asked-{number}'))
+        for asker in askers:
+            asker.wait_until_serving()
+        for number, asker in enumerate(askers):
+            reply = asker.ask(asker.query(id=f'asked-{number}'))
             assert isinstance(reply, msg.Response)
-        assert [len(planner.replies) for planner in planners] == [1, 1]
+        assert [len(asker.replies) for asker in askers] == [1, 1]
         workers = launched.workers()
         assert len(workers) == 2
     finally:
-        for planner in planners:
-            planner.close()
+        for asker in askers:
+            asker.close()
     yield
     assert launched.exit_codes == [0, 0]
     assert not any(worker.is_running() for worker in workers)
@@ -193,11 +193,11 @@ def test_two_nodes_in_two_namespaces_answer_their_own_queries(
 def test_only_arguments_that_are_given_override_the_params_file(
     launched: Launched,
 ) -> Iterator[None]:
-    planner = Planner(launched.domain)
+    asker = Asker(launched.domain)
     statuses: dict[str, tuple[str, bool]] = {}
 
     def all_failed() -> bool:
-        for array in list(planner.diagnostics):
+        for array in list(asker.diagnostics):
             status = array.status[0]
             if status.level == b'\x02':
                 statuses[status.name] = status.message, array.header.stamp.sec > 0
@@ -206,7 +206,7 @@ def test_only_arguments_that_are_given_override_the_params_file(
     try:
         wait_until(all_failed, START_TIMEOUT_S, 'both nodes to say that there is no such model')
     finally:
-        planner.close()
+        asker.close()
     message, has_time = statuses['/bare/timebill: inference']
     assert '/of_file.gguf' in message
     assert not has_time  # by use_sim_time, and there is no /clock

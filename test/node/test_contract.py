@@ -5,7 +5,7 @@ from collections import defaultdict
 
 import pytest
 
-from fake_desk import Desk, FakeWorker
+from support.fake_desk import Desk, FakeWorker
 from timebill_ros.core.bill import Bill
 from timebill_ros.core.budget_planner import BudgetPlanner
 from timebill_ros.core.outcome import Answer, FinishReason, Miss, MissReason, OverrunPolicy

@@ -7,6 +7,7 @@ from diagnostic_msgs.msg import DiagnosticStatus
 
 from timebill_ros.core.outcome import MissReason
 from timebill_ros.core.time_model import TimeModel
+from timebill_ros.dispatch.query_statistics import QuerySummary
 from timebill_ros.node.diagnostics import (
     ERROR_CONSECUTIVE_MISSES,
     RATED_QUERIES,
@@ -17,7 +18,6 @@ from timebill_ros.node.diagnostics import (
     percentile,
     resident_memory_mb,
 )
-from timebill_ros.node.query_statistics import QuerySummary
 from timebill_ros.worker.protocol import Estimate, Ready
 from timebill_ros.worker.worker_client import WorkerState
 

@@ -17,10 +17,10 @@ from rclpy.parameter import Parameter
 from std_srvs.srv import Trigger
 
 import timebill_ros.msg as msg
-from planner import Planner, next_domain, wait_until
+from support.asker import Asker, next_domain, wait_until
 from timebill_ros.node.timebill_node import TimebillNode
 
-Running = tuple[TimebillNode, Planner]
+Running = tuple[TimebillNode, Asker]
 
 
 @pytest.fixture
@@ -42,9 +42,9 @@ def running(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Running
     executor = SingleThreadedExecutor(context=context)
     executor.add_node(node)
     spinning = threading.Thread(target=executor.spin, daemon=True)
-    planner = Planner(domain)
-    yield node, planner, spinning  # type: ignore[misc]
-    planner.close()
+    asker = Asker(domain)
+    yield node, asker, spinning  # type: ignore[misc]
+    asker.close()
     node.close()
     executor.shutdown(timeout_sec=1.0)
     spinning.join(timeout=2.0)
@@ -53,11 +53,11 @@ def running(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Running
 
 
 def test_a_timer_and_a_parameter_request_run_on_meanwhile(running: Running) -> None:
-    node, planner, spinning = running  # type: ignore[misc]
+    node, asker, spinning = running  # type: ignore[misc]
     ticks: list[float] = []
     node.create_timer(0.02, lambda: ticks.append(time.monotonic()))
     spinning.start()
-    client = planner.node.create_client(GetParameters, '/timebill/get_parameters')
+    client = asker.node.create_client(GetParameters, '/timebill/get_parameters')
     assert client.wait_for_service(10.0)
 
     def longest_gap(work: str, until: object) -> None:
@@ -74,19 +74,19 @@ def test_a_timer_and_a_parameter_request_run_on_meanwhile(running: Running) -> N
         assert sorted(gaps)[len(gaps) // 2] < 0.04, work
 
     longest_gap('loading', lambda: node._supervisor.ready is not None)
-    planner.wait_until_serving()
-    query = planner.query('Tell a long story.', 4.0, id='long', max_new_tokens=4000)
-    planner.publisher.publish(query)
-    longest_gap('generating', lambda: any(r.query_id == 'long' for r in planner.replies))
+    asker.wait_until_serving()
+    query = asker.query('Tell a long story.', 4.0, id='long', max_new_tokens=4000)
+    asker.publisher.publish(query)
+    longest_gap('generating', lambda: any(r.query_id == 'long' for r in asker.replies))
 
 
 def test_lifecycle_and_parameters_while_running(running: Running) -> None:
-    node, planner, spinning = running  # type: ignore[misc]
+    node, asker, spinning = running  # type: ignore[misc]
     spinning.start()
-    planner.wait_until_serving()
+    asker.wait_until_serving()
     assert node._state_machine.current_state[0] == State.PRIMARY_STATE_ACTIVE
 
-    client = planner.node.create_client(SetParameters, '/timebill/set_parameters')
+    client = asker.node.create_client(SetParameters, '/timebill/set_parameters')
     assert client.wait_for_service(10.0)
 
     def set_value(name: str, value: object) -> object:
@@ -99,38 +99,38 @@ def test_lifecycle_and_parameters_while_running(running: Running) -> None:
     assert not refused.successful  # type: ignore[attr-defined]
     assert node.get_parameter('default_time_budget').value == 10.0
     assert set_value('default_time_budget', 77.0).successful  # type: ignore[attr-defined]
-    reply = planner.ask(planner.query(budget_s=0.0, id='default'))
+    reply = asker.ask(asker.query(budget_s=0.0, id='default'))
     assert reply.bill.time_budget == pytest.approx(77.0)
 
-    planner.publisher.publish(planner.query('A story.', id='running', max_new_tokens=4000))
-    wait_until(lambda: any(c.query_id == 'running' for c in planner.chunks), 60.0, 'a chunk')
+    asker.publisher.publish(asker.query('A story.', id='running', max_new_tokens=4000))
+    wait_until(lambda: any(c.query_id == 'running' for c in asker.chunks), 60.0, 'a chunk')
     node.trigger_deactivate()
-    planner.wait_for(['running'], 5.0)
-    assert planner.reply_to('running').reason == planner.reply_to('running').CANCELLED
-    assert planner.ask(planner.query(id='inactive')).detail == 'the node is not active'
+    asker.wait_for(['running'], 5.0)
+    assert asker.reply_to('running').reason == asker.reply_to('running').CANCELLED
+    assert asker.ask(asker.query(id='inactive')).detail == 'the node is not active'
     supervisor = node._supervisor
     assert supervisor is not None
     supervisor.on_worker_ready(supervisor.ready)  # as when it has been replaced meanwhile
     time.sleep(0.5)
-    assert planner.ask(planner.query(id='still inactive')).detail == 'the node is not active'
+    assert asker.ask(asker.query(id='still inactive')).detail == 'the node is not active'
     node.trigger_activate()
-    assert planner.ask(planner.query(id='active again')).text
+    assert asker.ask(asker.query(id='active again')).text
 
     assert not set_value('model', 'another').successful  # type: ignore[attr-defined]
     assert node._settings.model == node.get_parameter('model').value != 'another'
 
     node.trigger_deactivate()
     node.trigger_cleanup()
-    assert planner.ask(planner.query(id='cleaned')).detail == 'the node is not configured'
+    assert asker.ask(asker.query(id='cleaned')).detail == 'the node is not configured'
     node.trigger_configure()
-    planner.wait_until_serving()
-    assert planner.ask(planner.query(id='configured again')).text
+    asker.wait_until_serving()
+    assert asker.ask(asker.query(id='configured again')).text
 
 
 def test_recalibrate_measures_again_while_queries_are_refused(running: Running) -> None:
-    _, planner, spinning = running  # type: ignore[misc]
+    _, asker, spinning = running  # type: ignore[misc]
     spinning.start()
-    client = planner.node.create_client(Trigger, '/timebill/recalibrate')
+    client = asker.node.create_client(Trigger, '/timebill/recalibrate')
     assert client.wait_for_service(10.0)
 
     def recalibrate() -> Trigger.Response:
@@ -139,14 +139,14 @@ def test_recalibrate_measures_again_while_queries_are_refused(running: Running) 
         return future.result()
 
     assert 'being loaded' in recalibrate().message
-    planner.wait_until_serving()
-    planner.publisher.publish(planner.query('A story.', id='running', max_new_tokens=60))
-    wait_until(lambda: any(c.query_id == 'running' for c in planner.chunks), 60.0, 'a chunk')
+    asker.wait_until_serving()
+    asker.publisher.publish(asker.query('A story.', id='running', max_new_tokens=60))
+    wait_until(lambda: any(c.query_id == 'running' for c in asker.chunks), 60.0, 'a chunk')
     refused = recalibrate()
     assert (refused.success, 'being served' in refused.message) == (False, True)
-    planner.wait_for(['running'])
+    asker.wait_for(['running'])
 
     assert recalibrate().success
-    assert planner.ask(planner.query(id='meanwhile')).reason == msg.DeadlineMiss.NOT_READY
-    planner.wait_until_serving()
-    assert planner.ask(planner.query(id='afterwards')).text
+    assert asker.ask(asker.query(id='meanwhile')).reason == msg.DeadlineMiss.NOT_READY
+    asker.wait_until_serving()
+    assert asker.ask(asker.query(id='afterwards')).text

@@ -7,11 +7,11 @@ import psutil
 import pytest
 
 import timebill_ros.msg as msg
-from node_services import ACTIVATE, CLEANUP, CONFIGURE, DEACTIVATE, NodeServices
-from planner import NodeProcess, Planner, node_and_planner, wait_until
-from tiny_model_folder import saved_qwen2
+from support.asker import Asker, NodeProcess, node_and_asker, wait_until
+from support.node_services import ACTIVATE, CLEANUP, CONFIGURE, DEACTIVATE, NodeServices
+from support.tiny_model_folder import saved_qwen2
 
-Driven = tuple[NodeProcess, Planner, NodeServices]
+Driven = tuple[NodeProcess, Asker, NodeServices]
 
 
 @pytest.fixture(scope='module')
@@ -24,9 +24,9 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def driven(model: Path, tmp_path: Path) -> Iterator[Driven]:
     """A node that makes no transition by itself."""
     values = {'autostart': 'false', 'model': model, 'profile_time': 0.0}
-    with node_and_planner(tmp_path / 'log', **values) as (node, planner):
-        planner.wait_until_matched()
-        yield node, planner, NodeServices(planner)
+    with node_and_asker(tmp_path / 'log', **values) as (node, asker):
+        asker.wait_until_matched()
+        yield node, asker, NodeServices(asker)
         assert 'Traceback' not in node.log.read_text()
 
 
@@ -37,14 +37,14 @@ def held(node: NodeProcess) -> tuple[int, int, int]:
 
 
 def test_cycles_from_configure_to_cleanup_leak_nothing(driven: Driven) -> None:
-    node, planner, services = driven
+    node, asker, services = driven
     after: list[tuple[int, int, int]] = []
     for number in range(4):
         services.change_state(CONFIGURE)
         worker = node.wait_for_worker()
         services.change_state(ACTIVATE)
-        planner.wait_until_serving()
-        assert isinstance(planner.ask(planner.query(id=f'cycle {number}')), msg.Response)
+        asker.wait_until_serving()
+        assert isinstance(asker.ask(asker.query(id=f'cycle {number}')), msg.Response)
         services.change_state(DEACTIVATE, CLEANUP)
         assert services.state() == 'unconfigured'
         assert not worker.is_running()
@@ -61,29 +61,29 @@ def test_cycles_from_configure_to_cleanup_leak_nothing(driven: Driven) -> None:
 
 
 def test_deactivating_cancels_and_leaves_an_idle_worker_that_serves_again(driven: Driven) -> None:
-    node, planner, services = driven
+    node, asker, services = driven
     services.change_state(CONFIGURE, ACTIVATE)
-    planner.wait_until_serving()
+    asker.wait_until_serving()
     worker = node.wait_for_worker()
-    planner.publisher.publish(planner.query('word ' * 7000, id='running', max_new_tokens=1000))
-    planner.publisher.publish(planner.query(id='waiting'))
+    asker.publisher.publish(asker.query('word ' * 7000, id='running', max_new_tokens=1000))
+    asker.publisher.publish(asker.query(id='waiting'))
     services.change_state(DEACTIVATE)
-    planner.wait_for(['running', 'waiting'], 5.0)
+    asker.wait_for(['running', 'waiting'], 5.0)
     for query_id in ('running', 'waiting'):
-        assert planner.reply_to(query_id).reason in (
+        assert asker.reply_to(query_id).reason in (
             msg.DeadlineMiss.CANCELLED,
             msg.DeadlineMiss.NOT_READY,  # if it came after the transition
         )
-    assert planner.ask(planner.query(id='inactive')).reason == msg.DeadlineMiss.NOT_READY
+    assert asker.ask(asker.query(id='inactive')).reason == msg.DeadlineMiss.NOT_READY
     services.change_state(ACTIVATE)
-    assert isinstance(planner.ask(planner.query(id='again')), msg.Response)
+    assert isinstance(asker.ask(asker.query(id='again')), msg.Response)
     assert node.wait_for_worker().pid == worker.pid
 
 
 def test_load_time_parameters_change_the_model_at_the_next_configure(
     driven: Driven, model: Path
 ) -> None:
-    node, planner, services = driven
+    node, asker, services = driven
     assert services.set(model='/nowhere/model.gguf').successful
     services.change_state(CONFIGURE)
     wait_until(lambda: 'does not exist' in node.log.read_text(), 60.0, 'the model to be missed')
@@ -91,25 +91,25 @@ def test_load_time_parameters_change_the_model_at_the_next_configure(
     assert not refused.successful
     assert 'model may be changed only while the node is unconfigured' in refused.reason
     services.change_state(ACTIVATE)
-    assert "'/nowhere/model.gguf' does not exist" in planner.ask(planner.query(id='none')).detail
+    assert "'/nowhere/model.gguf' does not exist" in asker.ask(asker.query(id='none')).detail
     services.change_state(DEACTIVATE, CLEANUP)
 
     assert services.set(model=str(model), dtype='float32', threads=1).successful
     services.change_state(CONFIGURE, ACTIVATE)
-    planner.wait_until_serving()
-    assert isinstance(planner.ask(planner.query(id='tiny')), msg.Response)
-    values = {v.key: v.value for v in planner.diagnostics[-1].status[0].values}
+    asker.wait_until_serving()
+    assert isinstance(asker.ask(asker.query(id='tiny')), msg.Response)
+    values = {v.key: v.value for v in asker.diagnostics[-1].status[0].values}
     assert (values['model'], values['dtype']) == (str(model), 'float32')
 
 
 def test_cleaning_up_while_the_model_is_being_loaded_leaves_nothing(driven: Driven) -> None:
-    node, planner, services = driven
+    node, asker, services = driven
     for _ in range(3):
         services.change_state(CONFIGURE)
         node.wait_for_worker()
         services.change_state(CLEANUP)
         wait_until(lambda: node.worker is None, 5.0, 'the worker to be gone')
-    assert planner.ask(planner.query(id='q')).detail == 'the node is not configured'
+    assert asker.ask(asker.query(id='q')).detail == 'the node is not configured'
     services.change_state(CONFIGURE, ACTIVATE)
-    planner.wait_until_serving()
-    assert isinstance(planner.ask(planner.query(id='served')), msg.Response)
+    asker.wait_until_serving()
+    assert isinstance(asker.ask(asker.query(id='served')), msg.Response)

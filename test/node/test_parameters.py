@@ -9,7 +9,7 @@ from rclpy.context import Context
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 
-from planner import next_domain
+from support.asker import next_domain
 from timebill_ros.node import parameters, settings
 from timebill_ros.node.settings import NodeSettings
 

@@ -10,9 +10,9 @@ from lifecycle_msgs.msg import State
 from rclpy.context import Context
 from rclpy.parameter import Parameter
 
-from fake_desk import Desk
-from fake_worker_client import FakeWorkerClient
-from planner import next_domain
+from support.asker import next_domain
+from support.fake_desk import Desk
+from support.fake_worker_client import FakeWorkerClient
 from timebill_ros.core.outcome import Miss, MissReason
 from timebill_ros.core.time_model import TimeModel
 from timebill_ros.node import supervisor as room
@@ -207,7 +207,7 @@ def test_planning_parameters_apply_at_the_next_query(node: Any) -> None:
             Parameter('publish_reserve', value=0.5),
         ]
     )
-    planner, settings = node._dispatcher._planner.settings, node._dispatcher._settings
-    assert (planner.pessimistic_factor, planner.max_eviction_ratio) == (2.0, 0.5)
-    assert (planner.eviction_policy, planner.min_kept_tokens) == ('off', 16)
+    asker, settings = node._dispatcher._asker.settings, node._dispatcher._settings
+    assert (asker.pessimistic_factor, asker.max_eviction_ratio) == (2.0, 0.5)
+    assert (asker.eviction_policy, asker.min_kept_tokens) == ('off', 16)
     assert (settings.queue_order, settings.publish_reserve_s) == ('edf', 0.5)

@@ -6,19 +6,19 @@ from pathlib import Path
 import psutil
 
 import timebill_ros.msg as msg
-from lifecycle_manager import LifecycleManager
-from planner import NodeProcess, Planner, next_domain
+from support.asker import Asker, NodeProcess, next_domain
+from support.lifecycle_manager import LifecycleManager
 
 
 def test_two_nodes_answer_their_own_queries_and_cycle_on_their_own(tmp_path: Path) -> None:
     domain = next_domain()
     names = ('robot1', 'robot2')
     nodes = [NodeProcess(domain, tmp_path / name, namespace=f'/{name}') for name in names]
-    planners = [Planner(domain, f'/{name}') for name in names]
+    askers = [Asker(domain, f'/{name}') for name in names]
     try:
-        for planner in planners:
-            planner.wait_until_serving()
-        first, second = planners
+        for asker in askers:
+            asker.wait_until_serving()
+        first, second = askers
         worker = nodes[0].wait_for_worker()
         untouched = nodes[1].wait_for_worker()
         for cycle in range(2):
@@ -33,7 +33,7 @@ def test_two_nodes_answer_their_own_queries_and_cycle_on_their_own(tmp_path: Pat
         psutil.wait_procs(workers, timeout=5.0)
         assert not any(worker.is_running() for worker in workers)
     finally:
-        for planner in planners:
-            planner.close()
+        for asker in askers:
+            asker.close()
         for node in nodes:
             node.close()

@@ -1,12 +1,7 @@
-"""Lets the tests of this folder import their planted data by name."""
-
-import sys
-from pathlib import Path
+"""Trains on one thread."""
 
 import pytest
 import torch
-
-sys.path.insert(0, str(Path(__file__).parent))
 
 
 @pytest.fixture(autouse=True, scope='session')

@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 
 from timebill_ros.core.deadline import Deadline
-from timebill_ros.inference.chat_prompt import ChatPrompt
 from timebill_ros.inference.engine import Engine
 from timebill_ros.inference.interrupt import Interrupt
 from timebill_ros.inference.loaded_engine import loaded_engine
-from timebill_ros.inference.model_loader import BUILT_IN
+from timebill_ros.inference.loading.chat_prompt import ChatPrompt
+from timebill_ros.inference.loading.model_loader import BUILT_IN
 from timebill_ros.training.answer_length import answered, length_key
 from timebill_ros.training.collect_lengths import EndsAfterThis, collect, main, other_numerics
 from timebill_ros.training.length_file import LengthFile, LengthKey, read_lengths

@@ -5,8 +5,8 @@ import dataclasses
 import numpy as np
 import pytest
 import torch
-from planted_lengths import DEPTH, planted
 
+from support.planted_lengths import DEPTH, planted
 from timebill_ros.training.head_training import HeadSettings, head_lengths, train_head
 from timebill_ros.training.length_errors import length_errors
 from timebill_ros.training.length_objectives import (

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from planted_lengths import planted
 
+from support.planted_lengths import planted
 from timebill_ros.training.length_data import HELD_OUT_SOURCES, Split
 from timebill_ros.training.prompt_sources import SOURCES
 from timebill_ros.training.state_file import StateFile, read_states, state_layers

@@ -5,14 +5,14 @@ from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
-from planted_lengths import planted
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from fake_cuda import fake_cuda
-from timebill_ros.inference.classifier_predictor import KEY_FILE, ClassifierPredictor
-from timebill_ros.inference.model_loader import BUILT_IN, load_target
-from timebill_ros.inference.predictor_loader import load_predictor
-from timebill_ros.inference.state_predictor import StatePredictor, load_state_predictor
+from support.fake_cuda import fake_cuda
+from support.planted_lengths import planted
+from timebill_ros.inference.length.classifier_predictor import KEY_FILE, ClassifierPredictor
+from timebill_ros.inference.length.predictor_loader import load_predictor
+from timebill_ros.inference.length.state_predictor import StatePredictor, load_state_predictor
+from timebill_ros.inference.loading.model_loader import BUILT_IN, load_target
 from timebill_ros.training import train_predictor
 from timebill_ros.training.head_training import HeadSettings
 from timebill_ros.training.length_data import FILE, STATES_FILE

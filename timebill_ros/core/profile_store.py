@@ -22,7 +22,7 @@ class ProfileKey:
         weights_hash: hash of its weights' file.
         device: such as the CPU's or GPU's name.
         dtype: of activations and cache.
-        quantisation: of the weights.
+        quantization: of the weights.
         threads: number of threads.
         versions: of the libraries that compute.
         kernels: how attention and linear layers are computed, eviction's settings included.
@@ -33,7 +33,7 @@ class ProfileKey:
     weights_hash: str
     device: str
     dtype: str
-    quantisation: str
+    quantization: str
     threads: str
     versions: str
     kernels: str

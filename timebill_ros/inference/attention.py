@@ -11,7 +11,7 @@ from torch.nn.functional import scaled_dot_product_attention
 from transformers import AttentionInterface, AttentionMaskInterface
 from transformers.masking_utils import sdpa_mask
 
-from timebill_ros.inference.observation_window import recorder
+from timebill_ros.inference.cache.observation_window import recorder
 
 _flash = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu
 """What scaled_dot_product_attention runs on a CPU; returns the log-sum-exp of the scores too."""

@@ -7,15 +7,15 @@ import torch
 
 from timebill_ros.core.eviction_settings import EvictionSettings
 from timebill_ros.core.outcome import FinishReason
-from timebill_ros.inference.decoding_step import DecodingStep, decoding_step
-from timebill_ros.inference.eviction import evict
-from timebill_ros.inference.generic_step import forward
+from timebill_ros.inference.cache.eviction import evict
+from timebill_ros.inference.cache.kv_cache import KVCache
+from timebill_ros.inference.cache.observation_window import ObservationWindow
 from timebill_ros.inference.interrupt import Interrupt
-from timebill_ros.inference.kv_cache import KVCache
-from timebill_ros.inference.model_loader import TargetModel
-from timebill_ros.inference.observation_window import ObservationWindow
+from timebill_ros.inference.loading.model_loader import TargetModel
 from timebill_ros.inference.prefill_pace import PrefillPace
 from timebill_ros.inference.repetition import RepetitionPenalty, RepetitionStop
+from timebill_ros.inference.step.decoding_step import DecodingStep, decoding_step
+from timebill_ros.inference.step.generic_step import forward
 
 PREFILL_CHUNKS = ((3072, 1024), (1 << 62, 512))
 """Prompt tokens that are read together, up to a position: so large that chunks cost nothing, so
@@ -76,7 +76,7 @@ class Engine:
         step: DecodingStep | None = None,
     ) -> None:
         self.target = target
-        self.step = step or decoding_step(target)
+        self.step = step or decoding_step(target.model, target.quantized)
         self.settings = settings
         self.eviction = eviction
 
@@ -90,7 +90,7 @@ class Engine:
             max_new_tokens: the cache gets room for so many.
             interrupt: asked once a layer.
 
-        Errors:
+        Raises:
             InterruptedGenerationError: the interrupt says so.
         """
         prompt_ids = torch.tensor(token_ids, device=self.target.device)
@@ -110,7 +110,7 @@ class Engine:
         Arguments:
             kept_tokens: prompt tokens that stay, at least eviction.min_kept_tokens.
 
-        Errors:
+        Raises:
             InterruptedGenerationError: the prefill's interrupt says so.
         """
         if kept_tokens < len(prefilled.prompt_ids):
@@ -126,7 +126,7 @@ class Engine:
         Yields:
             each token's id, the stop token's too, and with the last one why it is the last.
 
-        Errors:
+        Raises:
             InterruptedGenerationError: the interrupt says so; what was yielded stands.
         """
         penalty = RepetitionPenalty(self.settings.repetition_penalty, prefilled.prompt_ids)

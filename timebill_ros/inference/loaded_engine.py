@@ -5,7 +5,7 @@ import transformers
 
 from timebill_ros.core.eviction_settings import EvictionSettings
 from timebill_ros.inference.engine import DecodingSettings, Engine
-from timebill_ros.inference.model_loader import BUILT_IN, load_target
+from timebill_ros.inference.loading.model_loader import BUILT_IN, load_target
 
 SERVED_EVICTION = EvictionSettings()
 
@@ -26,7 +26,7 @@ def loaded_engine(
         eviction: as the node's parameters eviction_*.
         repetition_penalty: as the node's; 0.0: what suits the model.
 
-    Errors:
+    Raises:
         ValueError: the model cannot be loaded; one sentence.
     """
     transformers.utils.logging.set_verbosity_error()

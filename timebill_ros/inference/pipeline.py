@@ -9,7 +9,7 @@ from timebill_ros.core.budget_planner import BudgetPlanner
 from timebill_ros.core.outcome import FinishReason
 from timebill_ros.inference.engine import Engine
 from timebill_ros.inference.interrupt import Interrupt, InterruptedGenerationError
-from timebill_ros.inference.length_predictor import LengthPredictor
+from timebill_ros.inference.length.length_predictor import LengthPredictor
 from timebill_ros.inference.text_stream import TextStream
 
 

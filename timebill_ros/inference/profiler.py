@@ -17,7 +17,7 @@ from timebill_ros.core.planner_settings import PlannerSettings
 from timebill_ros.core.worst_case_margin import Generation
 from timebill_ros.inference.engine import Engine
 from timebill_ros.inference.interrupt import Interrupt
-from timebill_ros.inference.length_predictor import NoPredictor
+from timebill_ros.inference.length.length_predictor import NoPredictor
 from timebill_ros.inference.pipeline import Listener, Question, answer
 from timebill_ros.inference.text_stream import TextStream
 
@@ -78,7 +78,7 @@ class Profiler:
     def run(self) -> TimeFit:
         """Measure and fit.
 
-        Errors:
+        Raises:
             ValueError: the time was too short for a fit.
         """
         start_s = time.monotonic()

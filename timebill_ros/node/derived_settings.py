@@ -4,7 +4,7 @@ from typing import cast
 
 from timebill_ros.core.eviction_settings import EvictionSettings
 from timebill_ros.core.planner_settings import EvictionPolicy, PlannerSettings
-from timebill_ros.node.dispatch_settings import AdmissionRule, DispatchSettings, QueueOrder
+from timebill_ros.dispatch.dispatch_settings import AdmissionRule, DispatchSettings, QueueOrder
 from timebill_ros.node.settings import NodeSettings
 from timebill_ros.worker.protocol import Load
 

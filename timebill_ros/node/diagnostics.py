@@ -14,7 +14,7 @@ from pathlib import Path
 
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 
-from timebill_ros.node.query_statistics import QuerySummary
+from timebill_ros.dispatch.query_statistics import QuerySummary
 from timebill_ros.worker.protocol import Estimate, Ready
 from timebill_ros.worker.worker_client import WorkerState
 

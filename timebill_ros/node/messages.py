@@ -46,7 +46,7 @@ def query_of(
 ) -> Query:
     """Check a message and fix its deadline.
 
-    Errors:
+    Raises:
         RefusedError: INVALID_QUERY, with the field, its value and the bound; EXPIRED for a
             negative budget.
     """

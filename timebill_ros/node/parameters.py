@@ -25,7 +25,7 @@ _APPLIES = {
 def declare(node: Node) -> NodeSettings:
     """Declare all parameters and return their values.
 
-    Errors:
+    Raises:
         ValueError: a value given at start is outside its bounds; a sentence.
     """
     for field in dataclasses.fields(NodeSettings):
@@ -51,7 +51,7 @@ def changed(
 ) -> NodeSettings:
     """Return the settings with some parameters changed.
 
-    Errors:
+    Raises:
         ValueError: a value is of another type or outside its bounds, or may not be changed now;
             nothing is changed.
     """

@@ -10,8 +10,8 @@ import timebill_ros.msg as msg
 from timebill_ros.core.bill import Bill
 from timebill_ros.core.outcome import Answer, Outcome
 from timebill_ros.core.query import Origin
+from timebill_ros.dispatch.query_statistics import QueryStatistics
 from timebill_ros.node import messages
-from timebill_ros.node.query_statistics import QueryStatistics
 
 REPLY_QOS = QoSProfile(
     depth=100, history=HistoryPolicy.KEEP_LAST, reliability=ReliabilityPolicy.RELIABLE

@@ -6,7 +6,7 @@ from typing import get_args
 
 from timebill_ros.core.eviction_settings import EvictionSettings
 from timebill_ros.core.planner_settings import EvictionPolicy
-from timebill_ros.node.dispatch_settings import AdmissionRule, QueueOrder
+from timebill_ros.dispatch.dispatch_settings import AdmissionRule, QueueOrder
 from timebill_ros.node.parameter_spec import ParameterSpec, parameter
 
 EVICTION = EvictionSettings()
@@ -211,7 +211,7 @@ class NodeSettings:
 def spec_of(name: str) -> ParameterSpec:
     """Return what is known of a parameter.
 
-    Errors:
+    Raises:
         KeyError: there is no such parameter.
     """
     specs: dict[str, ParameterSpec] = {
@@ -223,7 +223,7 @@ def spec_of(name: str) -> ParameterSpec:
 def check(settings: NodeSettings) -> None:
     """Hold all values against their bounds.
 
-    Errors:
+    Raises:
         ValueError: names the parameter, its value and the bound.
     """
     for field in dataclasses.fields(settings):

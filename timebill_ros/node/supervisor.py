@@ -6,8 +6,8 @@ from typing import Any, Protocol
 
 from timebill_ros.core.budget_planner import BudgetPlanner
 from timebill_ros.core.outcome import Miss, MissReason
+from timebill_ros.dispatch.dispatcher import Dispatcher
 from timebill_ros.node.derived_settings import load_of, planner_settings
-from timebill_ros.node.dispatcher import Dispatcher
 from timebill_ros.node.settings import NodeSettings
 from timebill_ros.worker.protocol import Estimate, Ready, Recalibrate
 from timebill_ros.worker.worker_client import WorkerClient, WorkerState

@@ -16,6 +16,8 @@ from std_srvs.srv import Trigger
 import timebill_ros.msg as msg
 import timebill_ros.srv as srv
 from timebill_ros.core.outcome import Miss, MissReason
+from timebill_ros.dispatch.dispatcher import Dispatcher
+from timebill_ros.dispatch.query_statistics import QueryStatistics
 from timebill_ros.node import messages, parameters
 from timebill_ros.node.derived_settings import dispatch_settings
 from timebill_ros.node.diagnostics import (
@@ -25,8 +27,6 @@ from timebill_ros.node.diagnostics import (
     inference_status,
     resident_memory_mb,
 )
-from timebill_ros.node.dispatcher import Dispatcher
-from timebill_ros.node.query_statistics import QueryStatistics
 from timebill_ros.node.reply_publisher import ReplyPublisher
 from timebill_ros.node.supervisor import Supervisor
 from timebill_ros.worker.protocol import Estimate

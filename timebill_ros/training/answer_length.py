@@ -11,10 +11,10 @@ import transformers
 
 from timebill_ros.core.deadline import Deadline
 from timebill_ros.core.outcome import FinishReason
-from timebill_ros.inference.chat_prompt import ChatPrompt
 from timebill_ros.inference.engine import Engine
 from timebill_ros.inference.interrupt import Interrupt
-from timebill_ros.inference.prefill_states import PrefillStates
+from timebill_ros.inference.length.prefill_states import PrefillStates
+from timebill_ros.inference.loading.chat_prompt import ChatPrompt
 from timebill_ros.training.length_file import LengthKey, LengthRecord
 from timebill_ros.training.prompt import Prompt
 from timebill_ros.training.state_file import StateFile, state_layers

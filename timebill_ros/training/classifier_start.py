@@ -9,7 +9,7 @@ import torch
 def last_linear(model: torch.nn.Module, classes: int) -> torch.nn.Linear:
     """Return the layer whose outputs are a model's logits.
 
-    Errors:
+    Raises:
         IndexError: there is none with so many outputs.
     """
     layers = [part for part in model.modules() if isinstance(part, torch.nn.Linear)]

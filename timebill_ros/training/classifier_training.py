@@ -13,8 +13,8 @@ from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 from timebill_ros.core.length_distribution import BUCKET_TOKENS, BUCKETS
 from timebill_ros.core.prompt_compression import compressed
-from timebill_ros.inference.classifier_predictor import KEY_FILE
-from timebill_ros.inference.predictor_key import PredictorKey
+from timebill_ros.inference.length.classifier_predictor import KEY_FILE
+from timebill_ros.inference.length.predictor_key import PredictorKey
 from timebill_ros.training.classifier_start import last_linear, start_layer
 from timebill_ros.training.fine_tuning import FineTuning, fine_tuned
 from timebill_ros.training.length_data import LengthData, Split
@@ -53,7 +53,7 @@ def train_classifier(
         output: the folder.
         progress: told how many training prompts more have been learned from, and the loss.
 
-    Errors:
+    Raises:
         ValueError: the model cannot be loaded; one sentence.
     """
     device = 'cuda' if torch.cuda.is_available() else 'cpu'

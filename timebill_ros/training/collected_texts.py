@@ -11,7 +11,7 @@ def collected_texts(data: LengthData, seed: int) -> list[str]:
     Arguments:
         seed: with which they were collected.
 
-    Errors:
+    Raises:
         ValueError: a package cannot be had, or a prompt is not in the set; one sentence.
     """
     texts = {prompt.sha256: prompt.text for prompt in prompt_set(all_fetched(), seed)}

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from timebill_ros.inference.state_head import WIDTH, StateHead
+from timebill_ros.inference.length.state_head import WIDTH, StateHead
 from timebill_ros.training.length_data import LengthData, Split
 from timebill_ros.training.length_objectives import Objective
 from timebill_ros.training.state_file import state_layers

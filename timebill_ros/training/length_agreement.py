@@ -31,7 +31,7 @@ def length_agreement(
 ) -> LengthAgreement:
     """Compare the response lengths of the prompts that two runs share.
 
-    Errors:
+    Raises:
         ValueError: they share none.
     """
     others = {record.sha256: record.response_tokens for record in second}

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from timebill_ros.inference.gguf_cache import cache_folder
+from timebill_ros.inference.loading.gguf_cache import cache_folder
 from timebill_ros.training.length_file import LengthKey, LengthRecord, read_lengths
 from timebill_ros.training.state_file import read_states
 
@@ -84,7 +84,7 @@ def read_data(folder: Path, state_shape: tuple[int, int, int]) -> LengthData:
     Arguments:
         state_shape: (layers, 2, hidden), of the target's states of a prompt.
 
-    Errors:
+    Raises:
         ValueError: nothing has been, or the files do not fit; one sentence.
     """
     key, records = read_lengths(folder / FILE)
@@ -99,7 +99,7 @@ def test_hashes(records: Sequence[LengthRecord]) -> set[str]:
 def only_folder() -> Path:
     """Return the folder in the cache where lengths have been collected.
 
-    Errors:
+    Raises:
         ValueError: there is none, or more than one; one sentence.
     """
     folders = sorted(path.parent for path in (cache_folder() / 'lengths').glob(f'*/{FILE}'))

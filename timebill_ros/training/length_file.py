@@ -68,7 +68,7 @@ class LengthFile:
         path: made if absent. A last line that was cut off is dropped.
         key: what the file's records hold for.
 
-    Errors:
+    Raises:
         ValueError: the file is another key's, damaged, or being added to; one sentence.
     """
 
@@ -105,7 +105,7 @@ class LengthFile:
 def read_lengths(path: Path) -> tuple[LengthKey, list[LengthRecord]]:
     """Return what a file holds, a last line that was cut off left out.
 
-    Errors:
+    Raises:
         ValueError: there is no such file, or it is damaged; one sentence.
     """
     whole = whole_lines(path)

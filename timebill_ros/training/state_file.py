@@ -27,7 +27,7 @@ class StateFile:
         shape: of a row; stored in fp16.
         rows: how many lengths there are already.
 
-    Errors:
+    Raises:
         ValueError: there are fewer rows than lengths; one sentence.
     """
 
@@ -63,7 +63,7 @@ class StateFile:
 def read_states(path: Path, shape: Sequence[int], rows: int) -> np.ndarray:
     """Return (rows, *shape), fp32.
 
-    Errors:
+    Raises:
         ValueError: there are fewer rows than lengths; one sentence.
     """
     values = np.fromfile(path, np.float16) if path.exists() else np.zeros(0, np.float16)

@@ -14,12 +14,12 @@ from timebill_ros.core.bill import Bill
 from timebill_ros.core.budget_planner import BudgetPlanner
 from timebill_ros.core.deadline import Deadline
 from timebill_ros.core.drift import Drift
-from timebill_ros.inference.chat_prompt import ChatPrompt
 from timebill_ros.inference.interrupt import Interrupt
+from timebill_ros.inference.length.predictor_loader import load_predictor
 from timebill_ros.inference.loaded_engine import loaded_engine
+from timebill_ros.inference.loading.chat_prompt import ChatPrompt
+from timebill_ros.inference.measured_time_model import LogProgress, time_model
 from timebill_ros.inference.pipeline import Generation, Listener, Question, answer
-from timebill_ros.inference.predictor_loader import load_predictor
-from timebill_ros.inference.profile import LogProgress, time_model
 from timebill_ros.inference.text_stream import TextStream
 from timebill_ros.worker.protocol import (
     Drop,
@@ -46,7 +46,7 @@ class QueryServer:
         load: what to load.
         send: takes messages for the node; called from both threads.
 
-    Errors:
+    Raises:
         ValueError: the model cannot be loaded; one sentence.
     """
 

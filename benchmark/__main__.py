@@ -1,0 +1,32 @@
+"""Runs one benchmark: `python -m benchmark NAME` in the repository; `make bench-NAME`."""
+
+import importlib
+import sys
+
+QUESTIONS = {
+    'deadline': 'benchmark.deadlines.deadline',
+    'engine': 'benchmark.engine.engine',
+    'estimator': 'benchmark.estimator.estimator',
+    'eviction': 'benchmark.eviction.eviction',
+    'eviction_defaults': 'benchmark.eviction.eviction_defaults',
+    'predictor': 'benchmark.predictor.predictor',
+    'planned_lengths': 'benchmark.predictor.planned_lengths',
+    'budgets': 'benchmark.budgets.budgets',
+    'k': 'benchmark.budgets.pessimistic_factor',
+    'profile': 'timebill_ros.profile',
+}
+
+
+def main() -> int:
+    """Run the benchmark that the first argument names; return its exit status."""
+    if len(sys.argv) < 2 or sys.argv[1] not in QUESTIONS:
+        asked = sys.argv[1] if len(sys.argv) > 1 else 'none'
+        print(f'benchmark: name one of {", ".join(QUESTIONS)}; got {asked}', file=sys.stderr)
+        return 2
+    name = sys.argv.pop(1)
+    sys.argv[0] = f'bench-{name}'
+    return int(importlib.import_module(QUESTIONS[name]).main() or 0)
+
+
+if __name__ == '__main__':
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""Which plan scores best at every time budget? The evaluation of the paper."""

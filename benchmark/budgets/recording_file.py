@@ -1,0 +1,63 @@
+"""Recorded answers on disk: a line of JSON each, added to until all that is needed is there."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from benchmark.budgets.recorded_answer import RecordedAnswer
+from timebill_ros.training.appended_lines import AppendedLines
+
+
+class RecordingFile:
+    """A file of answers by item and alpha. A context manager.
+
+    Arguments:
+        path: made if absent. A last line that was cut off is dropped.
+        key: everything that the answers and their times depend on besides the items.
+
+    Raises:
+        ValueError: the file is another key's, or being added to; one sentence.
+    """
+
+    def __init__(self, path: Path, key: Mapping[str, Any]) -> None:
+        self.path = path
+        self.answers: dict[str, dict[float, RecordedAnswer]] = {}
+        self.in_order: list[RecordedAnswer] = []
+        self._lines = AppendedLines(path)
+        lines = self._lines.found.splitlines()
+        header, *rows = [json.loads(line) for line in lines] or [dict(key)]
+        if header != dict(key):
+            self._lines.close()
+            other = sorted(name for name in key if header.get(name) != key[name])
+            raise ValueError(f'{path} was recorded with another {", ".join(other)}: remove it')
+        for row in rows:
+            self._remember(
+                RecordedAnswer(
+                    **{**row, 'times_s': tuple(row['times_s']), 'pieces': tuple(row['pieces'])}
+                )
+            )
+        if not lines:
+            self._lines.add(key)
+
+    def __enter__(self) -> 'RecordingFile':
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._lines.close()
+
+    def add(self, answer: RecordedAnswer) -> None:
+        """Append an answer; it is on the disk when this returns."""
+        self._lines.add(asdict(answer))
+        self._remember(answer)
+
+    def _remember(self, answer: RecordedAnswer) -> None:
+        self.answers.setdefault(answer.item, {})[answer.alpha] = answer
+        self.in_order.append(answer)

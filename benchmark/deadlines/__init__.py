@@ -1,0 +1,1 @@
+"""Is every query answered once, and by its deadline? Also under load."""

@@ -1,0 +1,1 @@
+"""Measures how right predicted times are, and whether the worst case holds."""

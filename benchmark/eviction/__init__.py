@@ -1,0 +1,1 @@
+"""Measures what eviction buys and what it costs."""

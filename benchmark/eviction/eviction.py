@@ -1,0 +1,183 @@
+"""What eviction buys and costs: step time, memory, break-even, and what survives.
+
+Survival is compared at equal bytes for SnapKV, StreamingLLM and random eviction: needles found,
+and the log-likelihood and ROUGE-L of the unevicted answer.
+"""
+
+import dataclasses
+import itertools
+import json
+import math
+import time
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+import numpy as np
+from rouge_score.rouge_scorer import RougeScorer
+
+from benchmark.eviction.evicted_answers import EvictedAnswers
+from benchmark.eviction.eviction_costs import PROMPT_LENGTHS, RATIOS, costs
+from benchmark.eviction.needles import NeedlePrompt, needle_prompt
+from benchmark.report.machine import describe_machine
+from benchmark.report.results_folder import RESULTS
+from timebill_ros.inference.engine import Engine
+from timebill_ros.inference.loaded_engine import loaded_engine
+from timebill_ros.inference.loading.chat_prompt import ChatPrompt
+from timebill_ros.progress import Progress
+
+matplotlib.use('Agg')
+
+from matplotlib import pyplot as plt
+
+SCORERS = ('snapkv', 'streaming_llm', 'random')
+SEED = 5000
+"""Of the prompts reported; the defaults were chosen on others, see EvictionSettings."""
+TASKS = {'needle': (1, 18, 16), 'multi_value_needle': (6, 12, 48)}
+"""Values hidden, number of prompts, longest answer [tokens]."""
+TASK_LENGTHS = (512, 1024, 2048)
+
+
+def main() -> int:
+    """Measure, report and draw; return the exit status."""
+    start_s, machine = time.monotonic(), describe_machine()
+    engine = loaded_engine()
+    report = {
+        'by_alpha': costs(engine, SEED),
+        'scorers': _survival(engine),
+        'settings': dataclasses.asdict(engine.eviction),
+        'seed': SEED,
+        'machine': machine,
+        'run_time_s': round(time.monotonic() - start_s, 1),
+    }
+    RESULTS.mkdir(exist_ok=True)
+    (RESULTS / 'eviction.json').write_text(json.dumps(report, indent=2) + '\n')
+    _print(report)
+    _draw(report, RESULTS / 'eviction.png')
+    return 0
+
+
+def _survival(engine: Engine) -> dict[str, Any]:
+    """Return, by task, scorer and ratio, the mean of each measure with its standard error."""
+    values: dict[tuple[str, str, float], list[dict[str, float]]] = {}
+    prompts = list(_prompts(engine))
+    rouge = RougeScorer(['rougeL'])
+    with Progress(len(prompts), 'prompts') as progress:
+        for task, needle, longest in prompts:
+            ids = ChatPrompt(engine.target.tokenizer).token_ids(needle.prompt)
+            answers = EvictedAnswers(engine, ids, longest)
+            whole = answers.decode(answers.evicted(engine.eviction, 0.0))
+            for scorer, ratio in itertools.product(SCORERS, RATIOS):
+                settings = dataclasses.replace(engine.eviction, scorer=scorer)
+                # Nothing evicted is the same for all.
+                decoded = answers.decode(answers.evicted(settings, ratio)) if ratio else whole
+                values.setdefault((task, scorer, ratio), []).append(
+                    {
+                        'recall': needle.recall(decoded.text),
+                        'log_likelihood': answers.log_likelihood(
+                            answers.evicted(settings, ratio), whole.token_ids
+                        ),
+                        'rouge_l': rouge.score(whole.text, decoded.text)['rougeL'].fmeasure,
+                    }
+                )
+            progress.advance(1, task)
+    result: dict[str, Any] = {}
+    for (task, scorer, ratio), found in values.items():
+        measures = {
+            measure: _mean_and_error([item[measure] for item in found])
+            for measure in ('recall', 'log_likelihood', 'rouge_l')
+        }
+        result.setdefault(task, {}).setdefault(scorer, {})[str(ratio)] = {
+            **measures,
+            'n': len(found),
+        }
+    for task in TASKS:
+        result[task]['snapkv_minus'] = _differences(values, task)
+    return result
+
+
+def _prompts(engine: Engine) -> Iterable[tuple[str, NeedlePrompt, int]]:
+    tokenizer = engine.target.tokenizer
+
+    def count(text: str) -> int:
+        return len(tokenizer(text)['input_ids'])
+
+    for task, (hidden, number, longest) in TASKS.items():
+        for index in range(number):
+            length = TASK_LENGTHS[index % len(TASK_LENGTHS)]
+            yield task, needle_prompt(SEED + index, length, count, hidden), longest
+
+
+def _differences(values: Any, task: str) -> dict[str, Any]:
+    """Return SnapKV less each baseline, paired by prompt, with the 95 % bootstrap interval."""
+    chance = np.random.default_rng(SEED)
+    differences: dict[str, Any] = {}
+    for scorer in SCORERS[1:]:
+        for ratio in RATIOS[1:]:
+            for measure in ('recall', 'log_likelihood'):
+                ours = np.array([item[measure] for item in values[task, 'snapkv', ratio]])
+                theirs = np.array([item[measure] for item in values[task, scorer, ratio]])
+                picks = chance.integers(0, len(ours), (2000, len(ours)))
+                low, high = np.quantile((ours - theirs)[picks].mean(axis=1), (0.025, 0.975))
+                differences.setdefault(scorer, {}).setdefault(str(ratio), {})[measure] = {
+                    'mean': float((ours - theirs).mean()),
+                    'interval': [float(low), float(high)],
+                }
+    return differences
+
+
+def _mean_and_error(values: list[float]) -> dict[str, float]:
+    return {
+        'mean': float(np.mean(values)),
+        'standard_error': float(np.std(values, ddof=1) / math.sqrt(len(values))),
+    }
+
+
+def _print(report: dict[str, Any]) -> None:
+    print('alpha   prompt  step ms   cache MB  evict ms  break-even tokens')
+    for ratio, by_length in report['by_alpha'].items():
+        for length, cost in by_length.items():
+            print(
+                f'{ratio:6} {length:>7} {cost["step_ms"]:8.1f} {cost["kv_bytes"] / 1e6:10.1f} '
+                f'{cost["eviction_ms"]:9.1f}  {cost["break_even_tokens"]}'
+            )
+    for task in TASKS:
+        print(f'{task}: recall / log-likelihood / ROUGE-L of the unevicted answer')
+        for scorer in SCORERS:
+            cells = [
+                ' '.join(f'{by[m]["mean"]:6.2f}' for m in ('recall', 'log_likelihood', 'rouge_l'))
+                for by in report['scorers'][task][scorer].values()
+            ]
+            print(f'  {scorer:14}' + ' |'.join(cells))
+
+
+def _draw(report: dict[str, Any], path: Path) -> None:
+    figure, axes = plt.subplots(1, 4, figsize=(18, 4.5), layout='constrained')
+    for length in PROMPT_LENGTHS:
+        costs = [report['by_alpha'][str(ratio)][str(length)] for ratio in RATIOS]
+        axes[0].plot(RATIOS, [cost['step_ms'] for cost in costs], 'o-', label=f'{length} tokens')
+        axes[1].plot(RATIOS, [cost['kv_bytes'] / 1e6 for cost in costs], 'o-')
+    axes[0].set_ylabel('decoding step [ms]')
+    axes[1].set_ylabel('KV cache [MB]')
+    for place, task in zip(axes[2:], TASKS, strict=True):
+        for scorer in SCORERS:
+            found = [report['scorers'][task][scorer][str(ratio)]['recall'] for ratio in RATIOS]
+            place.errorbar(
+                RATIOS,
+                [value['mean'] for value in found],
+                [value['standard_error'] for value in found],
+                fmt='o-',
+                capsize=3,
+                label=scorer,
+            )
+        place.set_ylabel(f'{task}: recall')
+        place.set_ylim(-0.05, 1.05)
+    for place in axes:
+        place.set_xlabel('eviction ratio')
+        if place.get_legend_handles_labels()[0]:
+            place.legend()
+    axes[0].set_ylim(bottom=0)
+    axes[1].set_ylim(bottom=0)
+    figure.savefig(path, dpi=120)
+    plt.close(figure)

@@ -1,0 +1,94 @@
+"""Chooses SnapKV's window, kernel, pooling and aggregation for the built-in model.
+
+On a development split of its own (SEED), never on what other benchmarks report. The criterion is
+the mean log-likelihood of the hidden values after eviction, over both ratios and both tasks.
+"""
+
+import dataclasses
+import itertools
+import json
+
+import numpy as np
+
+from benchmark.eviction.evicted_answers import EvictedAnswers
+from benchmark.eviction.needles import needle_prompt
+from benchmark.report.machine import describe_machine
+from benchmark.report.results_folder import RESULTS
+from timebill_ros.core.eviction_settings import EvictionSettings
+from timebill_ros.inference.loaded_engine import loaded_engine
+from timebill_ros.inference.loading.chat_prompt import ChatPrompt
+from timebill_ros.progress import Progress
+
+SEED = 100
+PROMPTS, LENGTHS, VALUES = 24, (512, 1024, 1536), (1, 6)
+RATIOS = (0.75, 0.95)
+WINDOWS, KERNELS, POOLINGS = (4, 16, 32), (7, 13, 21), ('avg', 'max')
+AGGREGATIONS = (('max', 'max'), ('mean', 'mean'))
+
+
+def main() -> int:
+    """Try the grid, print it from best to worst; return the exit status."""
+    grid = [
+        EvictionSettings(
+            window=window,
+            kernel=kernel,
+            pooling=pooling,
+            window_aggregation=over_window,
+            group_aggregation=over_group,
+        )
+        for window, kernel, pooling, (over_window, over_group) in itertools.product(
+            WINDOWS, KERNELS, POOLINGS, AGGREGATIONS
+        )
+    ]
+    engine = loaded_engine(eviction=EvictionSettings(window=max(WINDOWS)))
+    tokenizer = engine.target.tokenizer
+    found: dict[EvictionSettings, list[float]] = {settings: [] for settings in grid}
+    whole: list[float] = []
+    with Progress(PROMPTS, 'prompts') as progress:
+        for index in range(PROMPTS):
+            needle = needle_prompt(
+                SEED + index,
+                LENGTHS[index % len(LENGTHS)],
+                lambda text: len(tokenizer(text)['input_ids']),
+                VALUES[index % len(VALUES)],
+            )
+            right = tokenizer(', '.join(needle.values), add_special_tokens=False)['input_ids']
+            ids = ChatPrompt(tokenizer).token_ids(needle.prompt)
+            answers = EvictedAnswers(engine, ids, len(right))
+            whole.append(answers.log_likelihood(answers.evicted(grid[0], 0.0), right))
+            for settings in grid:
+                for ratio in RATIOS:
+                    state = answers.evicted(settings, ratio)
+                    found[settings].append(answers.log_likelihood(state, right))
+            progress.advance(1, 'development prompts')
+    ranking = sorted(
+        (
+            {
+                **dataclasses.asdict(settings),
+                'log_likelihood': float(np.mean(values)),
+                'by_ratio': {
+                    ratio: float(np.mean(values[index :: len(RATIOS)]))
+                    for index, ratio in enumerate(RATIOS)
+                },
+            }
+            for settings, values in found.items()
+        ),
+        key=lambda row: -row['log_likelihood'],
+    )
+    report = {
+        'unevicted_log_likelihood': float(np.mean(whole)),
+        'ranking': ranking,
+        'seed': SEED,
+        'n': PROMPTS,
+        'machine': describe_machine(),
+    }
+    RESULTS.mkdir(exist_ok=True)
+    (RESULTS / 'eviction_defaults.json').write_text(json.dumps(report, indent=2) + '\n')
+    print(f'unevicted: {report["unevicted_log_likelihood"]:.3f}')
+    for row in ranking:
+        print(
+            f'{row["log_likelihood"]:7.3f} {row["by_ratio"]} window {row["window"]:2} '
+            f'kernel {row["kernel"]:2} {row["pooling"]} '
+            f'{row["window_aggregation"]}/{row["group_aggregation"]}'
+        )
+    return 0

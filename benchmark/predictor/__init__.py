@@ -1,0 +1,1 @@
+"""Measures how right predicted lengths are, and what they are worth."""

@@ -1,0 +1,1 @@
+"""What all benchmarks report with: the machine, intervals, tables, the results page."""

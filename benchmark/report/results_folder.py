@@ -1,0 +1,5 @@
+"""Where the last JSON and PNG of each benchmark lie."""
+
+from pathlib import Path
+
+RESULTS = Path(__file__).parents[1] / 'results'

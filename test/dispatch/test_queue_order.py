@@ -1,0 +1,235 @@
+"""Whose turn is next, who is refused because of others, and who withdraws."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from support.fake_desk import Desk
+from timebill_ros.core.bill import Bill
+from timebill_ros.core.budget_planner import BudgetPlanner
+from timebill_ros.core.outcome import FinishReason, Miss, MissReason, OverrunPolicy
+from timebill_ros.core.time_model import TimeModel
+from timebill_ros.worker.protocol import Drop, Finished, Planned, Submit, Tokenised
+
+# Reading a token takes 0.1 s, writing one 0.01 s.
+READER = BudgetPlanner(time_model=TimeModel(a=0.0, b=0.1, c=0.0, p=0.0, q=0.01))
+EOS = FinishReason.EOS
+
+
+@pytest.fixture
+def desk() -> Iterator[Desk]:
+    desk = Desk(max_queue_length=10)
+    yield desk
+    desk.dispatcher.shut_down()
+
+
+def ask(desk: Desk, query_id: str, budget_s: float, tokens: int = 1, **fields: object) -> int:
+    """Submit a query and have it tokenised; return its number."""
+    desk.submit(query_id, budget_s, **fields)  # type: ignore[arg-type]
+    number = next(m.number for m in reversed(desk.worker.sent) if isinstance(m, Submit))
+    desk.say(Tokenised(number, tokens))
+    return number
+
+
+@pytest.mark.parametrize(('order', 'expected'), [('fifo', [0, 1, 2, 3]), ('edf', [0, 3, 2, 1])])
+def test_turns_come_by_arrival_or_by_deadline(desk: Desk, order: str, expected: list[int]) -> None:
+    desk.change(queue_order=order)
+    for number, budget_s in enumerate((50.0, 40.0, 30.0, 20.0)):
+        ask(desk, str(number), budget_s)
+    for number in expected:
+        desk.say(Finished(number, EOS, Bill()))
+    assert desk.worker.runs() == expected
+
+
+def test_equal_deadlines_are_served_as_they_came(desk: Desk) -> None:
+    desk.change(queue_order='edf')
+    for number in range(4):
+        ask(desk, str(number), 50.0)
+    for number in range(4):
+        desk.say(Finished(number, EOS, Bill()))
+    assert desk.worker.runs() == [0, 1, 2, 3]
+
+
+def test_the_order_may_change_while_queries_wait(desk: Desk) -> None:
+    for number, budget_s in enumerate((50.0, 40.0, 30.0)):
+        ask(desk, str(number), budget_s)
+    desk.change(queue_order='edf')
+    desk.say(Finished(0, EOS, Bill()))
+    assert desk.worker.runs() == [0, 2]
+
+
+def test_the_bound_holds_in_both_orders(desk: Desk) -> None:
+    desk.change(queue_order='edf', max_queue_length=2)
+    for number in range(4):
+        ask(desk, str(number), 50.0 - number)
+    assert desk.replies.ended() == {'3': MissReason.QUEUE_FULL}
+
+
+# Admission
+
+
+def test_what_runs_and_waits_ahead_counts_and_the_smallest_budget_is_enough(desk: Desk) -> None:
+    desk.dispatcher.change_planner(READER)
+    ask(desk, 'running', 60.0, 20)  # 2 s
+    ask(desk, 'ahead', 60.0, 30)  # 3 s
+    desk.now_s += 1.0
+    ask(desk, 'hopeless', 4.5, 10)  # begins after 4 s, and takes 1 s
+    miss = desk.outcome('hopeless')
+    assert miss.reason is MissReason.INFEASIBLE
+    assert 'its turn is predicted to come in 4.000 s' in miss.detail
+    assert miss.minimum_time_budget_s == pytest.approx(5.021, abs=0.0011)
+    ask(desk, 'again', miss.minimum_time_budget_s, 10)
+    assert desk.replies.ended() == {'hopeless': MissReason.INFEASIBLE}
+
+
+def test_alone_admits_what_could_be_met_if_nobody_else_had_asked(desk: Desk) -> None:
+    desk.dispatcher.change_planner(READER)
+    desk.change(admission='alone')
+    ask(desk, 'running', 60.0, 50)
+    ask(desk, 'hopeless', 2.0, 10)
+    ask(desk, 'never', 2.0, 30)
+    assert desk.replies.ended() == {'never': MissReason.INFEASIBLE}
+
+
+def test_a_long_answer_ahead_refuses_nobody_before_lengths_are_known(desk: Desk) -> None:
+    desk.dispatcher.change_planner(READER)
+    ask(desk, 'running', 60.0, 1, max_new_tokens=4000)
+    ask(desk, 'next', 1.0, 1)
+    assert desk.replies.outcomes == []
+
+
+def test_lengths_of_answers_are_learned(desk: Desk) -> None:
+    desk.dispatcher.change_planner(READER)
+    first = ask(desk, 'first', 60.0, 1, max_new_tokens=50)
+    desk.say(Finished(first, EOS, Bill(response_tokens=25, total_time=1.0)))
+    second = ask(desk, 'second', 60.0, 1, max_new_tokens=90)
+    desk.say(Planned(second, Bill(prompt_tokens=1, kept_tokens=1)))
+    ask(desk, 'within', 0.4, 1)  # 0.24 s of writing ahead, and 0.1 s of reading
+    ask(desk, 'beyond', 0.3, 1)
+    assert desk.replies.ended() == {'first': EOS, 'beyond': MissReason.INFEASIBLE}
+
+
+def test_what_is_ahead_counts_no_longer_than_to_its_last_moment(desk: Desk) -> None:
+    desk.dispatcher.change_planner(READER)
+    first = ask(desk, 'first', 60.0, 1, max_new_tokens=90)
+    desk.say(Finished(first, EOS, Bill(response_tokens=90, total_time=1.0)))
+    ask(desk, 'running', 1.5, 10, max_new_tokens=90)  # would take 1.89 s
+    ask(desk, 'next', 1.9, 3)
+    assert desk.replies.ended() == {'first': EOS}
+
+
+def test_a_newcomer_with_an_earlier_deadline_ends_at_once_what_it_makes_hopeless(
+    desk: Desk,
+) -> None:
+    desk.dispatcher.change_planner(READER)
+    desk.change(queue_order='edf')
+    ask(desk, 'running', 60.0, 20)
+    ask(desk, 'waiting', 5.0, 20)
+    assert desk.replies.outcomes == []
+    ask(desk, 'earlier', 4.5, 20)
+    miss = desk.outcome('waiting')
+    assert miss.reason is MissReason.INFEASIBLE
+    assert miss.minimum_time_budget_s == pytest.approx(6.021, abs=0.0011)
+    assert desk.dispatcher.queue_length == 1
+
+
+# Cancelling
+
+
+def test_cancel_ends_a_query_that_waits_or_runs_and_no_other(desk: Desk) -> None:
+    for query_id, asker in (('1', 'a'), ('2', 'a'), ('2', 'b'), ('3', 'a')):
+        ask(desk, query_id, 60.0, asker=asker)
+    assert desk.dispatcher.cancel('a', '2', 'withdrawn') == 1
+    assert desk.dispatcher.cancel('a', '1', 'withdrawn') == 1
+    assert desk.dispatcher.cancel('a', '1', 'withdrawn') == 0
+    assert desk.replies.ended() == {'1': MissReason.CANCELLED, '2': MissReason.CANCELLED}
+    assert [message for message in desk.worker.sent if isinstance(message, Drop)] == [
+        Drop(1),
+        Drop(0),
+    ]
+    desk.say(Finished(0, 0, Bill()))
+    assert desk.worker.runs() == [0, 2]
+
+
+def test_cancel_without_an_id_ends_all_of_an_asker(desk: Desk) -> None:
+    for query_id, asker in (('1', 'a'), ('2', 'a'), ('3', 'b'), ('4', 'a')):
+        ask(desk, query_id, 60.0, asker=asker)
+    assert desk.dispatcher.cancel('a', '', 'withdrawn') == 3
+    assert sorted(desk.replies.ended()) == ['1', '2', '4']
+
+
+def test_keep_latest_cancels_the_older_queries_of_the_same_asker(desk: Desk) -> None:
+    desk.change(keep_latest=True)
+    ask(desk, 'running', 60.0)
+    ask(desk, 'other', 60.0, asker='b')
+    ask(desk, 'newer', 60.0)
+    assert desk.replies.ended() == {'running': MissReason.CANCELLED}
+    assert "'newer'" in desk.outcome('running').detail
+    ask(desk, 'newest', 60.0)
+    assert desk.replies.ended()['newer'] is MissReason.CANCELLED
+    desk.say(Finished(0, 0, Bill()))
+    assert desk.worker.runs() == [0, 1]
+
+
+def test_keep_latest_keeps_what_a_refused_query_would_replace(desk: Desk) -> None:
+    desk.change(keep_latest=True)
+    ask(desk, 'q', 60.0)
+    desk.submit('expired', 0.01)
+    desk.submit('q', 60.0)
+    assert [outcome[1].reason for outcome in desk.replies.outcomes] == [
+        MissReason.EXPIRED,
+        MissReason.DUPLICATE_ID,
+    ]
+
+
+def test_keep_latest_makes_room_in_a_full_queue(desk: Desk) -> None:
+    desk.change(keep_latest=True, max_queue_length=1)
+    ask(desk, 'running', 60.0, asker='b')
+    ask(desk, 'older', 60.0)
+    ask(desk, 'newer', 60.0)
+    assert desk.replies.ended() == {'older': MissReason.CANCELLED}
+
+
+# Pausing
+
+
+def test_a_paused_dispatcher_refuses_and_has_what_ran_dropped(desk: Desk) -> None:
+    ask(desk, 'running', 60.0)
+    ask(desk, 'waiting', 60.0)
+    desk.dispatcher.pause(Miss(MissReason.CANCELLED, 'inactive'))
+    desk.submit('refused', 60.0)
+    assert desk.replies.ended() == {
+        'running': MissReason.CANCELLED,
+        'waiting': MissReason.CANCELLED,
+        'refused': MissReason.NOT_READY,
+    }
+    assert Drop(0) in desk.worker.sent
+    desk.dispatcher.resume()
+    ask(desk, 'next', 60.0)
+    assert desk.worker.runs() == [0]  # the worker is still busy with what was dropped
+    desk.say(Finished(0, 0, Bill()))
+    assert desk.worker.runs() == [0, 2]
+
+
+def test_a_worker_that_does_not_stop_is_replaced_also_while_paused(desk: Desk) -> None:
+    ask(desk, 'running', 60.0)
+    desk.dispatcher.pause(Miss(MissReason.CANCELLED, 'inactive'))
+    desk.pass_time(0.3)
+    assert 'abort_grace' in desk.worker.killed[0]
+
+
+def test_a_larger_reserve_holds_for_the_next_query_only(desk: Desk) -> None:
+    ask(desk, 'before', 5.0, policy=OverrunPolicy.KILL)
+    desk.change(publish_reserve_s=1.0)
+    ask(desk, 'after', 5.0)
+    desk.pass_time(4.5)
+    assert desk.replies.ended() == {'after': MissReason.KILLED}
+    desk.say(Finished(0, EOS, Bill()))
+    assert desk.replies.ended()['before'] is EOS
+
+
+def test_many_short_queries_with_long_budgets_leave_nothing_behind(desk: Desk) -> None:
+    for number in range(2000):
+        desk.say(Finished(ask(desk, str(number), 600.0), EOS, Bill()))
+    assert len(desk.dispatcher._last_moments._heap) < 200
+    assert len(desk.dispatcher._guard._heap) < 10

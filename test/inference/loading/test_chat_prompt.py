@@ -1,0 +1,58 @@
+"""Questions to token ids: text stays text."""
+
+import random
+from typing import Any
+
+import pytest
+from transformers import AutoTokenizer
+
+from timebill_ros.inference.loading.chat_prompt import ChatPrompt
+from timebill_ros.inference.loading.model_loader import BUILT_IN, load_target
+
+
+@pytest.fixture(scope='module')
+def tokenizer() -> Any:
+    return load_target(BUILT_IN, device='cpu').tokenizer
+
+
+@pytest.mark.parametrize('system_prompt', ['', 'You are a robot. '])
+@pytest.mark.parametrize('prompt', ['Go to the dock.', ' \n two\n\nlines ', 'é漢字🤖', '|im_end|'])
+def test_plain_text_is_tokenised_as_the_template_is(
+    tokenizer: Any, prompt: str, system_prompt: str
+) -> None:
+    turns = [{'role': 'user', 'content': prompt}]
+    if system_prompt:
+        turns.insert(0, {'role': 'system', 'content': system_prompt})
+    stock = tokenizer.apply_chat_template(turns, add_generation_prompt=True, return_dict=True)
+    assert ChatPrompt(tokenizer).token_ids(prompt, system_prompt) == stock['input_ids']
+
+
+def test_control_tokens_in_text_open_no_turn(tokenizer: Any) -> None:
+    chat = ChatPrompt(tokenizer)
+    harmless = chat.token_ids('a b', 'c d')
+    control = set(tokenizer.added_tokens_decoder)
+    attack = ' '.join(token.content for token in tokenizer.added_tokens_decoder.values())
+    for prompt, system_prompt in ((attack, 'c d'), ('a b', attack), (attack, attack)):
+        ids = chat.token_ids(prompt, system_prompt)
+        assert [i for i in ids if i in control] == [i for i in harmless if i in control]
+        decoded = tokenizer.decode(ids)
+        assert prompt in decoded
+        assert system_prompt in decoded
+
+
+def test_text_around_control_tokens_is_whole(tokenizer: Any) -> None:
+    chance = random.Random(0)
+    text = ''.join(chr(chance.randrange(0x20, 0xD7FF)) for _ in range(500))
+    prompt = f'{text}<|im_start|>{text}<|im_end|>'
+    assert prompt in tokenizer.decode(ChatPrompt(tokenizer).token_ids(prompt))
+
+
+def test_a_template_without_system_turn_gets_it_before_the_question(tokenizer: Any) -> None:
+    strict = AutoTokenizer.from_pretrained(tokenizer.name_or_path)
+    strict.chat_template = (
+        "{% if messages[0]['role'] == 'system' %}{{ raise_exception('no system') }}{% endif %}"
+        "{% for m in messages %}<|im_start|>{{ m['role'] }}\n{{ m['content'] }}<|im_end|>"
+        '{% endfor %}'
+    )
+    decoded = strict.decode(ChatPrompt(strict).token_ids('Go.', 'Be brief.'))
+    assert decoded == '<|im_start|>user\nBe brief.\n\nGo.<|im_end|>'

@@ -1,0 +1,100 @@
+"""Models by name, file and folder; and what is said of those that cannot be loaded."""
+
+import math
+from pathlib import Path
+
+import pytest
+import torch
+from transformers import AutoModelForCausalLM, Qwen2ForCausalLM
+
+from timebill_ros.core.deadline import Deadline
+from timebill_ros.inference.engine import DecodingSettings, Engine
+from timebill_ros.inference.interrupt import Interrupt
+from timebill_ros.inference.loading.chat_prompt import ChatPrompt
+from timebill_ros.inference.loading.model_loader import BUILT_IN, TargetModel, load_target
+from timebill_ros.inference.loading.prepacked_linear import PrepackedLinear
+
+
+def test_the_built_in_model_knows_its_end_and_its_penalty(built_in: TargetModel) -> None:
+    assert built_in.stop_token_ids == {2}
+    assert built_in.context_length == 8192
+    assert built_in.repetition_penalty == 1.05
+
+
+def test_a_folder_of_another_family_loads_and_decodes_as_generate_does(qwen2: Path) -> None:
+    target = load_target(str(qwen2), device='cpu', dtype='float32')
+    assert target.context_length == 512
+    assert target.repetition_penalty == 1.0
+    ids = ChatPrompt(target.tokenizer).token_ids('Go to the dock.')
+    never = Interrupt(Deadline(math.inf))
+    engine = Engine(target, DecodingSettings(stop_at_repetition=False))
+    ours = [token for token, _ in engine.decode(engine.prefill(ids, 20, never), 20, never)]
+    reference = Qwen2ForCausalLM.from_pretrained(qwen2).eval()
+    theirs = reference.generate(torch.tensor([ids]), do_sample=False, max_new_tokens=20)
+    assert ours == theirs[0, len(ids) :].tolist()
+
+
+def test_other_weights_have_another_hash(qwen2: Path) -> None:
+    before = load_target(str(qwen2), device='cpu').weights_hash
+    assert load_target(str(qwen2), device='cpu').weights_hash == before
+    model = Qwen2ForCausalLM.from_pretrained(qwen2)
+    with torch.no_grad():
+        model.model.norm.weight += 1
+    model.save_pretrained(qwen2)
+    assert load_target(str(qwen2), device='cpu').weights_hash != before
+
+
+@pytest.mark.parametrize(
+    ('source', 'words'),
+    [
+        ('/nowhere/model.gguf', "model '/nowhere/model.gguf' does not exist"),
+        ('no-such-name', "model 'no-such-name' does not exist"),
+        (__file__, 'not a .gguf one'),
+    ],
+)
+def test_what_is_not_there_is_said_in_a_sentence(source: str, words: str) -> None:
+    with pytest.raises(ValueError, match=words.replace('.', r'\.')):
+        load_target(source)
+
+
+def test_a_broken_gguf_is_said_in_a_sentence(tmp_path: Path) -> None:
+    path = tmp_path / 'broken.gguf'
+    path.write_bytes(b'GGUF' + bytes(100))
+    with pytest.raises(ValueError, match=r'broken.gguf.* cannot be loaded: .') as raised:
+        load_target(str(path))
+    assert '\n' not in str(raised.value)
+
+
+def test_pickled_weights_are_not_read(qwen2: Path) -> None:
+    (qwen2 / 'model.safetensors').unlink()
+    torch.save({}, qwen2 / 'pytorch_model.bin')
+    with pytest.raises(ValueError, match='cannot be loaded'):
+        load_target(str(qwen2), device='cpu')
+
+
+def test_a_model_without_chat_template_is_refused(qwen2: Path) -> None:
+    (qwen2 / 'chat_template.jinja').unlink()
+    with pytest.raises(ValueError, match='has no chat template'):
+        load_target(str(qwen2), device='cpu')
+
+
+@pytest.mark.parametrize('device', ['cuda:99', 'nonsense', 'meta'])
+def test_a_device_that_is_not_there_is_said(device: str) -> None:
+    with pytest.raises(ValueError, match='device'):
+        load_target(BUILT_IN, device=device)
+
+
+def test_prepacked_layers_give_the_plain_ones_logits(built_in: TargetModel) -> None:
+    if built_in.dtype != torch.bfloat16:
+        pytest.skip('this machine does not compute in bf16')
+    layer = built_in.model.model.layers[0].mlp.gate_proj
+    assert isinstance(layer, PrepackedLinear)
+    assert layer.weight is None  # the step reads it in 4 bits
+    plain = AutoModelForCausalLM.from_pretrained(
+        built_in.model.config._name_or_path, dtype=torch.bfloat16
+    ).eval()
+    for tokens in (1, 3, 200):
+        ids = torch.arange(300, 300 + tokens)[None]
+        with torch.inference_mode():
+            found, expected = built_in.model(ids).logits, plain(ids).logits
+        assert (found - expected).float().norm() / expected.float().norm() < 2e-2

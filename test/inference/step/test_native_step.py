@@ -1,0 +1,151 @@
+"""The compiled step, against transformers' modules: every instruction set, format and family."""
+
+from functools import cache
+
+import pytest
+import torch
+
+from support.tiny_models import NEVER, random_prompt, tiny_model, tiny_target
+from timebill_ros.inference.cache.kv_cache import KVCache
+from timebill_ros.inference.engine import DecodingSettings, Engine
+from timebill_ros.inference.loading.chat_prompt import ChatPrompt
+from timebill_ros.inference.loading.model_loader import BUILT_IN, load_target
+from timebill_ros.inference.loading.model_quantization import chosen_weights
+from timebill_ros.inference.step import decoder_library, native_step
+from timebill_ros.inference.step.decoding_step import decoding_step
+from timebill_ros.inference.step.generic_step import GenericStep, forward
+from timebill_ros.inference.step.native_step import NativeStep
+from timebill_ros.inference.step.quantization import packed, quantize
+
+INSTRUCTION_SETS = decoder_library.instruction_sets()
+PROMPT = 'List five things that a robot can do in a kitchen, and say why each is of use.'
+
+
+def step_logits(model, step, ids, prompt_tokens):
+    """Return (len(ids) - prompt_tokens, vocabulary): the step's logits after each token."""
+    cache = KVCache(model.config, len(ids), lambda: None)
+    forward(model, torch.tensor(ids[:prompt_tokens]), 0, cache)
+    with step.answering(cache, prompt_tokens, len(ids)) as answering:
+        return torch.stack(
+            [answering.logits(torch.tensor(token)).clone() for token in ids[prompt_tokens:]]
+        )
+
+
+def relative_error(found, expected):
+    return float((found - expected).norm() / expected.norm())
+
+
+def test_the_library_is_built_and_used():
+    assert INSTRUCTION_SETS[-1] == 'baseline'
+    assert isinstance(decoding_step(tiny_target('llama').model, {}), NativeStep)
+
+
+def test_another_architecture_takes_the_generic_step():
+    assert 'Gemma3' in native_step.why_not(tiny_model('gemma3'))
+    assert isinstance(decoding_step(tiny_target('gemma3').model, {}), GenericStep)
+
+
+@pytest.mark.parametrize('threads', [1, 2, 5])
+@pytest.mark.parametrize('rank', range(len(INSTRUCTION_SETS)), ids=INSTRUCTION_SETS)
+@pytest.mark.parametrize('architecture', ['llama', 'qwen2', 'qwen3', 'mistral-sliding'])
+def test_plain_weights_give_the_generic_steps_logits(architecture, rank, threads):
+    model, ids = tiny_model(architecture), random_prompt(60)
+    for prompt_tokens in (1, 40):
+        expected = step_logits(model, GenericStep(model), ids, prompt_tokens)
+        found = step_logits(model, NativeStep(model, {}, threads, rank), ids, prompt_tokens)
+        torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize('bits', [4, 8])
+@pytest.mark.parametrize('rank', range(len(INSTRUCTION_SETS)), ids=INSTRUCTION_SETS)
+def test_quantized_weights_give_the_logits_of_the_same_weights_made_plain(rank, bits):
+    ids = random_prompt(50)
+    model = tiny_model('qwen3')
+    rounded = tiny_model.__wrapped__('qwen3')
+    weights = {}
+    for name, module in rounded.named_modules():
+        if isinstance(module, torch.nn.Linear):
+            quantized = quantize(module.weight.detach(), bits)
+            weights[name] = packed(quantized)
+            module.weight = torch.nn.Parameter(quantized.dequantized())
+    expected = step_logits(rounded, GenericStep(rounded), ids, 20)
+    plain = step_logits(model, GenericStep(model), ids, 20)
+    found = step_logits(rounded, NativeStep(rounded, weights, 2, rank), ids, 20)
+    assert relative_error(found, expected) < 1e-3
+    assert relative_error(plain, expected) > 5e-3  # so that plain weights would not pass
+
+
+@pytest.fixture(scope='module')
+def reference():
+    return load_target(BUILT_IN, device='cpu', dtype='float32', quantization='none')
+
+
+@pytest.fixture(scope='module')
+def prompt_ids(reference):
+    return ChatPrompt(reference.tokenizer).token_ids(PROMPT)
+
+
+@cache
+def loaded(dtype, quantization):
+    return load_target(BUILT_IN, device='cpu', dtype=dtype, quantization=quantization)
+
+
+@pytest.mark.parametrize('rank', range(len(INSTRUCTION_SETS)), ids=INSTRUCTION_SETS)
+@pytest.mark.parametrize(
+    ('dtype', 'quantization', 'bound'),
+    [
+        ('float32', 'none', 1e-5),
+        ('float32', 'auto', 5e-4),
+        ('bfloat16', 'none', 2e-2),
+        ('bfloat16', 'auto', 2e-2),
+        ('float32', 'int8', 2e-2),
+    ],
+)
+def test_real_logits_are_near_those_of_fp32(
+    reference, prompt_ids, dtype, quantization, bound, rank
+):
+    target = loaded(dtype, quantization)
+    ids = prompt_ids + random_prompt(16)
+    expected = step_logits(reference.model, GenericStep(reference.model), ids, len(prompt_ids))
+    step = NativeStep(target.model, target.quantized, 2, rank)
+    assert relative_error(step_logits(target.model, step, ids, len(prompt_ids)), expected) < bound
+
+
+def test_the_built_in_model_runs_as_its_file_stores_it():
+    target = load_target(BUILT_IN, device='cpu')
+    bits = {name: weight.bits for name, weight in target.quantized.items()}
+    assert target.quantization == 'int4'
+    assert bits.pop('lm_head') == 8
+    assert len(bits) == 210 and set(bits.values()) == {4}
+
+
+def test_a_step_after_an_eviction_sees_what_was_kept(reference, prompt_ids):
+    engine = Engine(reference, DecodingSettings())
+    ids, kept = [*prompt_ids] * 8, engine.eviction.min_kept_tokens
+    logits = []
+    for step in (engine.step, GenericStep(reference.model)):
+        prefilled = engine.prefill(ids, 8, NEVER)
+        engine.evict(prefilled, kept)
+        with step.answering(prefilled.cache, len(ids), 8) as answering:
+            tokens = torch.tensor(random_prompt(8))
+            logits.append(torch.stack([answering.logits(token).clone() for token in tokens]))
+        assert prefilled.cache.layers[0].length == kept + 8
+    assert relative_error(*logits) < 1e-5
+
+
+def test_torchs_threads_are_given_back(reference, prompt_ids):
+    before = torch.get_num_threads()
+    engine = Engine(reference, DecodingSettings())
+    decoding = engine.decode(engine.prefill(prompt_ids, 8, NEVER), 8, NEVER)
+    next(decoding)
+    decoding.close()
+    assert torch.get_num_threads() == before
+
+
+def test_quantization_of_what_has_no_native_step_is_refused():
+    target = tiny_target('gemma3')
+    with pytest.raises(ValueError, match=r"quantization 'int4' is for .*Gemma3"):
+        chosen_weights(target.model, 'int4', {})
+    assert chosen_weights(target.model, 'auto', {}) == {}
+    with pytest.raises(ValueError, match="must be one of auto, none, int8, int4, got 'int3'"):
+        chosen_weights(target.model, 'int3', {})

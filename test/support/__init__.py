@@ -1,0 +1,1 @@
+"""Helpers of the tests: the asking side, fakes (named so), tiny models."""

@@ -1,3 +1,0 @@
-"""Measurements, one module a question. `python -m timebill_ros.benchmark.NAME`."""
-
-import timebill_ros.inference as _before_torch  # noqa: F401

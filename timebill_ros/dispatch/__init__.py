@@ -1,0 +1,1 @@
+"""Who is next, what is refused, when it ends. Knows neither ROS nor torch."""

@@ -1,0 +1,63 @@
+"""What becomes of a query that has come to its last moment: the overrun policies.
+
+KILL: it ends as KILLED. PARTIAL: its whole words so far are the answer; without any, KILLED.
+SKIP_NEXT: if it runs, it runs on and will be late (see LateRun). One that still waits for its turn
+ends as KILLED under each of them.
+
+Only time is a matter of these policies. When the inference process dies, a query ends as
+ENGINE_FAULT at once, also under PARTIAL: its asker has the time that is left for something else,
+and no answer cut short by a fault passes for one that was cut by its deadline.
+"""
+
+from timebill_ros.core.outcome import (
+    Answer,
+    FinishReason,
+    Miss,
+    MissReason,
+    Outcome,
+    OverrunPolicy,
+)
+from timebill_ros.core.planner_settings import PlannerSettings
+from timebill_ros.dispatch.pending_query import PendingQuery
+
+
+def planner_settings(entry: PendingQuery, settings: PlannerSettings) -> PlannerSettings:
+    """Return how a query is planned, by what becomes of it if it is late."""
+    is_partial = entry.query.overrun_policy is OverrunPolicy.PARTIAL
+    return settings.for_partial_answers if is_partial else settings
+
+
+def outcome_at_last_moment(entry: PendingQuery, now_s: float) -> Outcome | None:
+    """Return how a query ends at its last moment, or soon after; None: it runs on."""
+    if entry.started_at_s is not None and entry.may_be_late:
+        return None
+    return cut_off(entry, now_s)
+
+
+def cut_off(entry: PendingQuery, now_s: float) -> Outcome:
+    """Return how a query ends when its generation has been, or is to be, stopped by time.
+
+    No partial answer is late: on a machine so busy that the deadline has passed, it is KILLED.
+    """
+    gives_text = entry.query.overrun_policy is OverrunPolicy.PARTIAL and entry.text.whole_words
+    if gives_text and now_s < entry.query.deadline.at_s:
+        return Answer(entry.text.whole_words, FinishReason.DEADLINE)
+    budget_s = entry.query.time_budget_s
+    return Miss(
+        MissReason.KILLED, f'the time budget of {budget_s:.3f} s ran out while {entry.doing}'
+    )
+
+
+def finished(entry: PendingQuery, finish_reason: int, now_s: float) -> Outcome:
+    """Return how a query ends that the worker has done with.
+
+    Arguments:
+        finish_reason: as the worker said it; 0: it was stopped, by time.
+        now_s: on the deadline's clock [s].
+    """
+    if finish_reason == 0:
+        return cut_off(entry, now_s)
+    is_late = now_s >= entry.last_moment_s
+    if is_late and not entry.may_be_late:
+        return cut_off(entry, now_s)
+    return Answer(entry.text.text, FinishReason(finish_reason), deadline_met=not is_late)

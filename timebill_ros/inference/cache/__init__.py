@@ -1,0 +1,1 @@
+"""Keys and values of a prompt and its answer, and their eviction."""

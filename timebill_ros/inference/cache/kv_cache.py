@@ -1,0 +1,131 @@
+"""The KV cache: one block of memory a layer, taken once, written in place."""
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from transformers.cache_utils import Cache, CacheLayerMixin
+
+
+class KVCacheLayer(CacheLayerMixin):
+    """Keys and values of one layer, preallocated.
+
+    Arguments:
+        capacity: tokens it has room for.
+        before_update: called before each write, so once a layer in every forward pass; it may
+            raise.
+        is_sliding: the layer attends to a part of the tokens only, by their distance.
+    """
+
+    def __init__(self, capacity: int, before_update: Callable[[], None], is_sliding: bool) -> None:
+        super().__init__()
+        self.capacity = capacity
+        self.before_update = before_update
+        self.is_sliding = is_sliding
+        self.length = 0
+
+    def lazy_initialization(self, key_states: torch.Tensor, value_states: torch.Tensor) -> None:
+        """Take the memory, of the shape and dtype of the first states."""
+
+        def empty(states: torch.Tensor) -> torch.Tensor:
+            batch, kv_heads, _, head_dim = states.shape
+            return states.new_empty(batch, kv_heads, self.capacity, head_dim)
+
+        self.keys, self.values = empty(key_states), empty(value_states)
+        self.is_initialized = True
+
+    def update(
+        self, key_states: torch.Tensor, value_states: torch.Tensor, *_: Any, **__: Any
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Append (batch, kv_heads, new, head_dim) states; return views of all there are."""
+        self.before_update()
+        if not self.is_initialized:
+            self.lazy_initialization(key_states, value_states)
+        start, self.length = self.length, self.length + key_states.shape[2]
+        assert self.length <= self.capacity, 'the cache was taken too small'
+        self.keys[:, :, start : self.length] = key_states
+        self.values[:, :, start : self.length] = value_states
+        return self.keys[:, :, : self.length], self.values[:, :, : self.length]
+
+    def keep(self, positions: torch.Tensor) -> None:
+        """Move some of the tokens to new memory, with as much room behind them, and free the old.
+
+        Arguments:
+            positions: (kv_heads, kept), sorted.
+        """
+        kv_heads, kept = positions.shape
+        room = self.capacity - self.length
+        # Rows of a matrix are copied whole; gather() would go element by element.
+        first_rows = torch.arange(kv_heads, device=positions.device)[:, None] * self.capacity
+        rows = (positions + first_rows).flatten()
+
+        def moved(states: torch.Tensor) -> torch.Tensor:
+            head_dim = states.shape[-1]
+            memory = states.new_empty(1, kv_heads, kept + room, head_dim)
+            selected = states.view(-1, head_dim).index_select(0, rows)
+            memory[:, :, :kept] = selected.view(kv_heads, kept, head_dim)
+            return memory
+
+        self.keys, self.values = moved(self.keys), moved(self.values)
+        self.length, self.capacity = kept, kept + room
+
+    def get_seq_length(self) -> int:
+        """Return the number of cached tokens."""
+        return self.length
+
+    def get_mask_sizes(self, query_length: int) -> tuple[int, int]:
+        """Return the length that a mask must have, and the position of its first token."""
+        return self.length + query_length, 0
+
+    def get_max_length(self) -> int:
+        """Return the capacity."""
+        return self.capacity
+
+
+class KVCache(Cache):
+    """The cache of one generation.
+
+    Arguments:
+        config: the model's configuration.
+        capacity: tokens it has room for: prompt and response.
+        before_update: called once a layer in every forward pass; it may raise to cut the pass off.
+    """
+
+    def __init__(self, config: Any, capacity: int, before_update: Callable[[], None]) -> None:
+        super().__init__(
+            layers=[
+                KVCacheLayer(capacity, before_update, kind != 'full_attention')
+                for kind in _layer_kinds(config.get_text_config(decoder=True))
+            ]
+        )
+
+    @property
+    def nbytes(self) -> int:
+        """The memory taken [bytes]."""
+        return sum(layer.keys.nbytes + layer.values.nbytes for layer in self.layers)
+
+    def evict(self, choose: Callable[[int, torch.Tensor], torch.Tensor]) -> None:
+        """Keep some tokens of each full-attention layer, one layer after the other.
+
+        Sliding layers stay whole: their masks count tokens.
+
+        Arguments:
+            choose: given a layer's index and its keys, (kv_heads, length, head_dim), returns the
+                sorted positions to keep, (kv_heads, kept).
+
+        Raises:
+            what before_update raises; the cache is of no use then.
+        """
+        for index, layer in enumerate(self.layers):
+            if not layer.is_sliding:
+                layer.before_update()
+                layer.keep(choose(index, layer.keys[0, :, : layer.length]))
+
+
+def _layer_kinds(text_config: Any) -> list[str]:
+    if kinds := getattr(text_config, 'layer_types', None):
+        return list(kinds)
+    # A model without layer_types has one kind of layer (Mistral, Phi-3).
+    is_sliding = getattr(text_config, 'sliding_window', None) is not None
+    kind = 'sliding_attention' if is_sliding else 'full_attention'
+    return [kind] * text_config.num_hidden_layers

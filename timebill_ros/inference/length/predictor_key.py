@@ -1,0 +1,46 @@
+"""Whose answers' lengths a predictor has learned."""
+
+from dataclasses import dataclass
+
+from timebill_ros.inference.loading.model_loader import TargetModel
+
+
+@dataclass(frozen=True)
+class PredictorKey:
+    """The target whose answers' lengths a predictor has learned.
+
+    Arguments:
+        target: its name, for people.
+        weights_hash: of its weights; other weights give other answers.
+        quantization: of the decoding step, which gives other answers too.
+        repetition_penalty: of the decoding.
+        max_new_tokens: N_max of the answers that were learned from.
+    """
+
+    target: str
+    weights_hash: str
+    quantization: str
+    repetition_penalty: float
+    max_new_tokens: int
+
+
+def refuse_another_target(
+    predictor: str, key: PredictorKey, target: TargetModel, repetition_penalty: float
+) -> None:
+    """Raise ValueError, with a sentence that says what differs, if a key is another target's.
+
+    Arguments:
+        predictor: its name, for the sentence.
+        repetition_penalty: with which the target will answer.
+    """
+    pairs = (
+        ('weights_hash', key.weights_hash, target.weights_hash),
+        ('quantization', key.quantization, target.quantization),
+        ('repetition_penalty', key.repetition_penalty, repetition_penalty),
+    )
+    differing = [f'{name} {old!r}, not {new!r}' for name, old, new in pairs if old != new]
+    if differing:
+        raise ValueError(
+            f'length predictor {predictor!r} was trained for target {key.target!r} with '
+            f'{"; ".join(differing)} (target {target.name!r}): train one for this target'
+        )

@@ -1,0 +1,77 @@
+"""The length predictor that reads the target's own states during the prefill: no second pass."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import torch
+
+from timebill_ros.core.length_distribution import LengthDistribution
+from timebill_ros.inference.length import state_head
+from timebill_ros.inference.length.predictor_key import refuse_another_target
+from timebill_ros.inference.length.prefill_states import PrefillStates
+from timebill_ros.inference.length.state_head import StateHead
+from timebill_ros.inference.loading.model_loader import TargetModel
+
+
+class StatePredictor:
+    """Predicts with a head on the states of the target's layers.
+
+    Arguments:
+        target: the loaded target, whose prefill is read.
+        head: trained on this target's answers.
+    """
+
+    def __init__(self, target: TargetModel, head: StateHead) -> None:
+        layers = ', '.join(map(str, head.layers))
+        self.name = f'states of layer {layers}, {head.fingerprint()}'
+        self._model = target.model
+        self._head = head.to(target.device).eval()
+
+    @contextmanager
+    def beside_prefill(
+        self, prompt: str, token_ids: list[int], prefill_s: float
+    ) -> Iterator['StateReading']:
+        """Read the prompt's states while the target's prefill makes them."""
+        reading = StateReading(self._head, len(token_ids))
+        states = PrefillStates(self._model, self._head.layers, len(token_ids), reading.read)
+        with states.reading():
+            yield reading
+
+
+class StateReading:
+    """One prompt's prediction: there when the highest layer that is read has read it all."""
+
+    def __init__(self, head: StateHead, prompt_tokens: int) -> None:
+        self._head = head
+        self._prompt_tokens = prompt_tokens
+        self._probabilities: torch.Tensor | None = None
+
+    def read(self, states: torch.Tensor) -> None:
+        """Take the states, (layers, 2, hidden)."""
+        with torch.inference_mode():
+            length = torch.tensor([self._prompt_tokens], device=states.device)
+            self._probabilities = self._head(states[None], length)[0]
+
+    def distribution(self) -> LengthDistribution | None:
+        """Return the prediction; None: the prefill was cut off before it was made."""
+        if self._probabilities is None:
+            return None
+        return LengthDistribution(self._probabilities.double().cpu().numpy())
+
+
+def load_state_predictor(
+    path: Path, target: TargetModel, repetition_penalty: float
+) -> StatePredictor:
+    """Load a trained head for a target.
+
+    Arguments:
+        path: a file that training has written.
+        repetition_penalty: with which the target will answer.
+
+    Raises:
+        ValueError: it is no such file, or was trained for another target; one sentence.
+    """
+    head, key = state_head.load(path)
+    refuse_another_target(path.name, key, target, repetition_penalty)
+    return StatePredictor(target, head)

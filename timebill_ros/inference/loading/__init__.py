@@ -1,0 +1,1 @@
+"""From the parameter `model` to weights, tokenizer and chat template."""

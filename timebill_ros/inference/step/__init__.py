@@ -1,0 +1,1 @@
+"""One decoding step: compiled, as CUDA graphs, or through transformers."""

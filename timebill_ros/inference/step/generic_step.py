@@ -1,0 +1,66 @@
+"""The decoding step of any architecture, through transformers' modules."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+
+from timebill_ros.inference.cache.kv_cache import KVCache
+
+NAME = 'transformers'
+
+
+def forward(model: Any, ids: torch.Tensor, position: int, cache: KVCache) -> torch.Tensor:
+    """Run (length,) ids at positions position..; return the last one's logits.
+
+    Positions are given, not counted from the cache: after an eviction they differ.
+
+    Returns:
+        (vocabulary,), fp32, that may be written to.
+    """
+    positions = torch.arange(position, position + len(ids), device=ids.device)
+    with torch.inference_mode():
+        output = model(
+            input_ids=ids[None],
+            position_ids=positions[None],
+            past_key_values=cache,
+            use_cache=True,
+            logits_to_keep=1,
+        )
+    # A copy made outside of inference mode may be written to.
+    return torch.Tensor.to(output.logits[0, -1], torch.float32, copy=True)
+
+
+class GenericStep:
+    """Runs one token through the model.
+
+    Arguments:
+        model: any decoder-only transformers model.
+    """
+
+    name = NAME
+
+    def __init__(self, model: Any) -> None:
+        self._model = model
+
+    @contextmanager
+    def answering(
+        self, cache: KVCache, position: int, max_new_tokens: int
+    ) -> Iterator['GenericStep']:
+        """Begin an answer.
+
+        Arguments:
+            cache: with room for the new tokens.
+            position: of the first new token in the sequence; after an eviction that is not the
+                cache's length.
+            max_new_tokens: so many steps at most.
+        """
+        self._cache, self._position = cache, position
+        yield self
+
+    def logits(self, token: torch.Tensor) -> torch.Tensor:
+        """Append a token, a tensor of no dimensions; return the next one's logits in fp32."""
+        logits = forward(self._model, token[None], self._position, self._cache)
+        self._position += 1
+        return logits

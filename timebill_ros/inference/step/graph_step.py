@@ -1,0 +1,137 @@
+"""The decoding step on a GPU: recorded once as a CUDA graph for each cache size, then replayed.
+
+A step of a small model is hundreds of kernels of a few microseconds; to start them one by one from
+Python takes longer than to run them.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+
+from timebill_ros.inference.cache.kv_cache import KVCache
+from timebill_ros.inference.cache.static_cache import StaticCache
+from timebill_ros.inference.step.generic_step import GenericStep
+
+BUCKET_TOKENS = 256
+"""Graphs attend to multiples of so many tokens: to less than that more than there are."""
+LARGEST_CACHE_TOKENS = 16384
+"""Longer caches take the generic step."""
+
+
+def why_not(model: Any) -> str:
+    """Return why a model's step cannot be recorded, as a clause; '' if it can."""
+    if model.device.type != 'cuda':
+        return f'the model is on {model.device.type}'
+    kinds = getattr(model.config.get_text_config(), 'layer_types', None) or ['full_attention']
+    sliding = getattr(model.config.get_text_config(), 'sliding_window', None)
+    if set(kinds) != {'full_attention'} or (
+        sliding and not getattr(model.config, 'layer_types', None)
+    ):
+        return 'some of its layers attend to a window'
+    return ''
+
+
+class GraphStep:
+    """Runs one token through the model.
+
+    Arguments:
+        model: one for which why_not() is ''; on a CPU, nothing is recorded and steps are run.
+        bucket_tokens: graphs are recorded for multiples of so many cached tokens.
+        capacity: most cached tokens; longer answers take the generic step.
+    """
+
+    name = f'cuda graph {BUCKET_TOKENS}'
+
+    def __init__(
+        self,
+        model: Any,
+        bucket_tokens: int = BUCKET_TOKENS,
+        capacity: int = LARGEST_CACHE_TOKENS,
+    ) -> None:
+        config = model.config.get_text_config()
+        capacity = min(
+            capacity, -(-config.max_position_embeddings // bucket_tokens) * bucket_tokens
+        )
+        heads = config.num_key_value_heads
+        head_size = getattr(config, 'head_dim', None) or (
+            config.hidden_size // config.num_attention_heads
+        )
+        self._model, self._bucket_tokens = model, bucket_tokens
+        self._generic = GenericStep(model)
+        self._cache = StaticCache(
+            config.num_hidden_layers, (1, heads, capacity, head_size), model.dtype, model.device
+        )
+        self._token = torch.zeros(1, 1, dtype=torch.long, device=model.device)
+        self._position = torch.zeros(1, 1, dtype=torch.long, device=model.device)
+        self._places = torch.arange(capacity, device=model.device)
+        self._logits = torch.zeros(config.vocab_size, device=model.device)
+        self._graphs: dict[int, Any] = {}
+        if model.device.type == 'cuda':
+            self._record_all()
+
+    @contextmanager
+    def answering(
+        self, cache: KVCache, position: int, max_new_tokens: int
+    ) -> Iterator['GraphStep | GenericStep']:
+        """Begin an answer; see GenericStep."""
+        self._length = cache.layers[0].length
+        if self._length + max_new_tokens > self._cache.capacity:
+            with self._generic.answering(cache, position, max_new_tokens) as step:
+                yield step
+            return
+        with torch.inference_mode():
+            self._cache.take(cache)
+            self._position.fill_(position)
+        yield self
+
+    def logits(self, token: torch.Tensor) -> torch.Tensor:
+        """Append a token, a tensor of no dimensions; return the next one's logits in fp32.
+
+        The result is the same tensor at each step, and may be written to.
+        """
+        self._length += 1
+        bucket = -(-self._length // self._bucket_tokens) * self._bucket_tokens
+        with torch.inference_mode():
+            self._token.copy_(token)
+            graph = self._graphs.get(bucket)
+            if graph is not None:
+                graph.replay()
+            else:
+                self._run(bucket)
+        return self._logits
+
+    def _run(self, bucket: int) -> None:
+        self._cache.show(bucket)
+        output = self._model(
+            input_ids=self._token,
+            position_ids=self._position,
+            # In four dimensions it goes to the attention as it is.
+            attention_mask=(self._places[:bucket] <= self._cache.cursor)[None, None, None],
+            past_key_values=self._cache,
+            use_cache=True,
+            logits_to_keep=1,
+        )
+        self._logits.copy_(output.logits[0, -1])
+        self._cache.cursor.add_(1)
+        self._position.add_(1)
+
+    def _record_all(self) -> None:
+        """Record a graph for each size, the largest first: the others find room in its memory."""
+        pool, current = torch.cuda.graph_pool_handle(), torch.cuda.current_stream()
+        sizes = range(self._cache.capacity, 0, -self._bucket_tokens)
+        # A recording that fails would leave its own stream for the current one.
+        with torch.inference_mode(), torch.cuda.stream(current):
+            stream = torch.cuda.Stream()
+            stream.wait_stream(current)
+            with torch.cuda.stream(stream):
+                for _ in range(3):  # libraries choose their kernels on the first calls
+                    self._cache.cursor.zero_()
+                    self._run(sizes[0])
+            current.wait_stream(stream)
+            for bucket in sizes:
+                graph = torch.cuda.CUDAGraph()
+                with torch.cuda.graph(graph, pool=pool):
+                    self._run(bucket)
+                self._graphs[bucket] = graph

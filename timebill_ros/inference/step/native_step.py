@@ -1,0 +1,186 @@
+"""The decoding step of Llama-like models on a CPU, compiled: see src/decoder_step.cpp."""
+
+import ctypes
+import weakref
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+
+from timebill_ros.inference.cache.kv_cache import KVCache
+from timebill_ros.inference.step import decoder_library
+from timebill_ros.inference.step.decoder_library import KINDS, Layer, Matrix, Model
+from timebill_ros.inference.step.quantization import PackedWeight
+
+FAMILIES = ('LlamaForCausalLM', 'MistralForCausalLM', 'Qwen2ForCausalLM', 'Qwen3ForCausalLM')
+"""transformers' classes whose layers the library computes."""
+
+_PROJECTIONS = {
+    'query': 'self_attn.q_proj',
+    'key': 'self_attn.k_proj',
+    'value': 'self_attn.v_proj',
+    'output': 'self_attn.o_proj',
+    'gate': 'mlp.gate_proj',
+    'up': 'mlp.up_proj',
+    'down': 'mlp.down_proj',
+}
+
+
+def why_not(model: Any) -> str:
+    """Return why a model's step cannot be run natively, as a clause; '' if it can."""
+    config, kind = model.config, type(model).__name__
+    if decoder_library.library() is None:
+        return f'{decoder_library.FILE} was not built'
+    if model.device.type != 'cpu':
+        return f'the model is on {model.device.type}'
+    if kind not in FAMILIES:
+        return f'{kind} is not one of {", ".join(FAMILIES)}'
+    if model.dtype not in (torch.float32, torch.bfloat16):
+        return f'dtype is {model.dtype}, not float32 or bfloat16'
+    if config.hidden_act != 'silu':
+        return f'its activation is {config.hidden_act}, not silu'
+    head_size = model.model.layers[0].self_attn.head_dim
+    if head_size % 32 or head_size > decoder_library.LARGEST_HEAD:
+        return f'its heads have {head_size} elements, not a multiple of 32 up to 256'
+    if config.hidden_size % 32 or config.intermediate_size % 32:
+        return 'its layers have no multiple of 32 elements'
+    return ''
+
+
+class NativeStep:
+    """Runs one token through the model.
+
+    Arguments:
+        model: one for which why_not() is ''. Its plain weights are used where they are.
+        quantized: weights in 4 or 8 bits, by their module's name, used instead of the plain ones.
+        threads: how many to run on.
+        instruction_set: rank among decoder_library.instruction_sets(); 0 is the best.
+    """
+
+    def __init__(
+        self,
+        model: Any,
+        quantized: Mapping[str, PackedWeight],
+        threads: int,
+        instruction_set: int = 0,
+    ) -> None:
+        self.name = f'native {decoder_library.instruction_sets()[instruction_set]}'
+        self._model = model
+        self._alive: list[Any] = []  # what the library has pointers to
+        self._quantized = quantized
+        self._read_bytes = 0
+        config = model.config
+        self._layers = (Layer * config.num_hidden_layers)()
+        for index, (layer, module) in enumerate(
+            zip(self._layers, model.model.layers, strict=True)
+        ):
+            self._fill(layer, module, f'model.layers.{index}')
+        attention = model.model.layers[0].self_attn
+        described = Model(
+            layers=config.num_hidden_layers,
+            hidden=config.hidden_size,
+            heads=config.num_attention_heads,
+            kv_heads=config.num_key_value_heads,
+            head_size=attention.head_dim,
+            intermediate=config.intermediate_size,
+            cache_kind=_kind(model.dtype),
+            epsilon=config.rms_norm_eps,
+            scaling=attention.scaling,
+            layer=self._layers,
+            final_norm=self._floats(model.model.norm.weight),
+            head=self._matrix(model.lm_head, 'lm_head'),
+        )
+        self._logits = torch.empty(model.lm_head.out_features)
+        self._embedding = model.model.embed_tokens.weight.detach()
+        library = decoder_library.library()
+        assert library is not None, 'why_not() says so'
+        self._library = library
+        self._decoder = library.timebill_decoder_create(
+            ctypes.byref(described), threads, instruction_set
+        )
+        weakref.finalize(self, library.timebill_decoder_destroy, self._decoder)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of weights that a step reads."""
+        return self._read_bytes
+
+    @contextmanager
+    def answering(
+        self, cache: KVCache, position: int, max_new_tokens: int
+    ) -> Iterator['NativeStep']:
+        """Begin an answer; see GenericStep."""
+        self._cache = cache
+        for layer, cached in zip(self._layers, cache.layers, strict=True):
+            layer.keys, layer.values = cached.keys.data_ptr(), cached.values.data_ptr()
+            layer.capacity, layer.length = cached.capacity, cached.length
+            layer.window = self._model.config.sliding_window if cached.is_sliding else 0
+        positions = torch.arange(position, position + max_new_tokens)[None]
+        with torch.inference_mode():
+            cosine, sine = self._model.model.rotary_emb(torch.empty(0), positions)
+        self._cosine, self._sine = cosine[0].contiguous(), sine[0].contiguous()
+        self._count = 0
+        threads = torch.get_num_threads()
+        # torch's own threads wait for work by spinning: they would take the step's cores.
+        torch.set_num_threads(1)
+        try:
+            yield self
+        finally:
+            torch.set_num_threads(threads)
+
+    def logits(self, token: torch.Tensor) -> torch.Tensor:
+        """Append a token, a tensor of no dimensions; return the next one's logits in fp32.
+
+        The result is the same tensor at each step, and may be written to.
+        """
+        assert self._cache.layers[0].length < self._cache.layers[0].capacity, 'the cache is full'
+        embedding = self._embedding[token].float()
+        offset = self._count * self._cosine.stride(0) * self._cosine.itemsize
+        self._library.timebill_decoder_step(
+            self._decoder,
+            embedding.data_ptr(),
+            self._cosine.data_ptr() + offset,
+            self._sine.data_ptr() + offset,
+            self._logits.data_ptr(),
+        )
+        self._count += 1
+        for layer in self._cache.layers:
+            layer.length += 1
+        return self._logits
+
+    def _fill(self, layer: Layer, module: Any, name: str) -> None:
+        layer.attention_norm = self._floats(module.input_layernorm.weight)
+        layer.mlp_norm = self._floats(module.post_attention_layernorm.weight)
+        for field, path in _PROJECTIONS.items():
+            linear = module.get_submodule(path)
+            setattr(layer, field, self._matrix(linear, f'{name}.{path}'))
+        for field, path in (('query_norm', 'q_norm'), ('key_norm', 'k_norm')):
+            norm = getattr(module.self_attn, path, None)
+            setattr(layer, field, None if norm is None else self._floats(norm.weight))
+
+    def _matrix(self, linear: torch.nn.Linear, name: str) -> Matrix:
+        quantized = self._quantized.get(name)
+        if quantized is None:
+            kind, weights = _kind(linear.weight.dtype), linear.weight.detach().contiguous()
+        else:
+            kind, weights = KINDS[f'int{quantized.bits}'], quantized.data
+        self._alive.append(weights)
+        self._read_bytes += weights.nbytes
+        bias = None if linear.bias is None else self._floats(linear.bias)
+        return Matrix(
+            kind=kind,
+            rows=linear.out_features,
+            columns=linear.in_features,
+            weights=weights.data_ptr(),
+            bias=bias,
+        )
+
+    def _floats(self, values: torch.Tensor) -> int:
+        copy = values.detach().float().contiguous()
+        self._alive.append(copy)
+        return copy.data_ptr()
+
+
+def _kind(dtype: torch.dtype) -> int:
+    return KINDS[str(dtype).removeprefix('torch.')]
