@@ -21,6 +21,7 @@ from rclpy.qos import QoSProfile
 from rclpy.task import Future
 
 import timebill_ros.msg as msg
+from timebill_ros.client.constant_names import constant_name
 
 NAMESPACE = '/timebill_demo'
 _START_TIMEOUT_S = 300.0
@@ -184,17 +185,9 @@ def _line(label: str, cells: list[str]) -> str:
 
 
 def _outcome(reply: Any) -> str:
-    names = (
-        ('EOS', 'LENGTH', 'REPETITION', 'DEADLINE')
-        if isinstance(reply, msg.Response)
-        else (
-            *('INFEASIBLE', 'QUEUE_FULL', 'EXPIRED', 'KILLED', 'SKIPPED', 'ENGINE_FAULT'),
-            *('INVALID_QUERY', 'DUPLICATE_ID', 'NOT_READY', 'CANCELLED'),
-        )
-    )
-    value = reply.finish_reason if isinstance(reply, msg.Response) else reply.reason
-    kind = 'answer' if isinstance(reply, msg.Response) else 'miss'
-    return next(f'{kind}: {name}' for name in names if getattr(reply, name) == value)
+    if isinstance(reply, msg.Response):
+        return f'answer: {constant_name(msg.Response, reply.finish_reason)}'
+    return f'miss: {constant_name(msg.DeadlineMiss, reply.reason)}'
 
 
 def main() -> int:

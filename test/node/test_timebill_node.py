@@ -103,6 +103,11 @@ INVALID = {
     'one megabyte of prompt': ({'prompt': 'x' * 1_000_000}, '262144 bytes'),
     'budget above the bound': ({'budget_s': 101.0}, '100.000 s'),
     'unknown policy': ({'overrun_policy': 9}, 'overrun_policy'),
+    'a context': ({'context': 'A map.'}, 'context is not served'),
+    'a history': ({'history': [msg.Turn(role=1, text='Hi.')]}, 'history is not served'),
+    'a constraint': ({'constraint_kind': msg.Query.REGEX, 'constraint': 'a+'}, 'constraint is'),
+    'choices': ({'choices': ['GO', 'STOP']}, 'choices is not served'),
+    'a remote policy': ({'remote_policy': msg.Query.ONLY}, 'it must be 0, got 4'),
 }
 
 

@@ -6,12 +6,8 @@ from dataclasses import dataclass
 from rclpy.executors import Executor
 from rclpy.task import Future
 
+from timebill_ros.client.constant_names import constant_name
 from timebill_ros.msg import DeadlineMiss, Response
-
-_REASONS = (
-    *('INFEASIBLE', 'QUEUE_FULL', 'EXPIRED', 'KILLED', 'SKIPPED'),
-    *('ENGINE_FAULT', 'INVALID_QUERY', 'DUPLICATE_ID', 'NOT_READY', 'CANCELLED'),
-)
 
 
 @dataclass(frozen=True)
@@ -44,10 +40,7 @@ class Reply:
     @property
     def reason(self) -> str:
         """Why there is no answer: the name of a constant of DeadlineMiss; '' for an answer."""
-        if self.answered:
-            return ''
-        value = self.message.reason
-        return next((name for name in _REASONS if getattr(DeadlineMiss, name) == value), '')
+        return '' if self.answered else constant_name(DeadlineMiss, self.message.reason)
 
     @property
     def detail(self) -> str:

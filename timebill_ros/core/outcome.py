@@ -20,6 +20,7 @@ class FinishReason(IntEnum):
     LENGTH = 2
     REPETITION = 3
     DEADLINE = 4
+    CLOSED = 5
 
 
 class MissReason(IntEnum):
@@ -35,6 +36,7 @@ class MissReason(IntEnum):
     DUPLICATE_ID = 8
     NOT_READY = 9
     CANCELLED = 10
+    OVERLOADED = 11
 
 
 @dataclass(frozen=True)

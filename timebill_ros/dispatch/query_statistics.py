@@ -19,6 +19,7 @@ NODE_MISSES = frozenset(
         MissReason.KILLED,
         MissReason.SKIPPED,
         MissReason.ENGINE_FAULT,
+        MissReason.OVERLOADED,
     }
 )
 """Misses that are the node's: a valid query got no answer in the time that it brought.

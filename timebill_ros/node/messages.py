@@ -51,6 +51,7 @@ def query_of(
             negative budget.
     """
     _check_text(message, settings)
+    _check_unserved(message)
     overrun_policy = _overrun_policy(message, settings)
     asked_ago_s, budget_s = _budget(message, settings, arrival)
     now_s = arrival.clock()
@@ -75,6 +76,17 @@ def _check_text(message: msg.Query, settings: NodeSettings) -> None:
                 f'{name} must be at most {settings.max_prompt_bytes} bytes (max_prompt_bytes), '
                 f'got {size}'
             )
+
+
+def _check_unserved(message: msg.Query) -> None:
+    """Refuse what the message can say and this version does not do: never ignore it."""
+    for name in ('context', 'history', 'constraint', 'choices', 'fill_missing'):
+        if getattr(message, name):
+            raise _invalid(f'{name} is not served by this version: leave it empty')
+    for name in ('constraint_kind', 'remote_policy'):
+        if getattr(message, name) != 0:
+            value = getattr(message, name)
+            raise _invalid(f'{name} is not served by this version: it must be 0, got {value}')
 
 
 def _overrun_policy(message: msg.Query, settings: NodeSettings) -> OverrunPolicy:
