@@ -3,6 +3,7 @@
 The planner here is an ordinary rclpy node that knows the public topics only.
 """
 
+import argparse
 import contextlib
 import os
 import signal
@@ -18,6 +19,7 @@ import rclpy
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.qos import QoSProfile
+from rclpy.signals import SignalHandlerOptions
 from rclpy.task import Future
 
 import timebill_ros.msg as msg
@@ -192,8 +194,26 @@ def _outcome(reply: Any) -> str:
 
 def main() -> int:
     """Run the demo; return the exit status."""
+    argparse.ArgumentParser(prog='timebill_demo', description=__doc__).parse_args()
     os.environ.setdefault('RCUTILS_COLORIZED_OUTPUT', '0')
-    rclpy.init()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    # rclpy's own handlers would shut the context down under the executor's thread.
+    rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
+    try:
+        with asking_planner() as planner, running_node():
+            return ask_everything(planner)
+    except KeyboardInterrupt:
+        return 130
+    except TimeoutError as error:
+        print(f'timebill_demo: {error}', file=sys.stderr)
+        return 1
+    finally:
+        rclpy.shutdown()
+
+
+@contextlib.contextmanager
+def asking_planner() -> Iterator[Planner]:
+    """Spin the planner's node in a thread, as long as the block lasts."""
     planner = Planner()
     executor = SingleThreadedExecutor()
     executor.add_node(planner)
@@ -202,29 +222,34 @@ def main() -> int:
         target=executor.spin_until_future_complete, args=(ended,), daemon=True
     )
     spinning.start()
+    try:
+        yield planner
+    finally:
+        ended.set_result(None)
+        spinning.join(timeout=1.0)
+        executor.shutdown(timeout_sec=0.5)
+        planner.destroy_node()
+
+
+def ask_everything(planner: Planner) -> int:
+    """Ask the three questions and print what comes; return the exit status."""
+    print('starting the node (the first time, the model is converted and measured: 2 minutes)')
+    planner.wait_until_ready()
+    print(f'\n{PROMPT}')
     replies = []
-    with running_node():
-        print('starting the node (the first time, the model is converted and measured: 2 minutes)')
-        planner.wait_until_ready()
-        print(f'\n{PROMPT}')
-        pending = [Question('generous', GENEROUS_BUDGET_S, MAX_NEW_TOKENS, PROMPT)]
-        while pending:
-            question = pending.pop(0)
-            print(f'\n--- {question.id}: {question.time_budget_s:.2f} s')
-            reply = planner.ask(question)
-            if reply is None:
-                print('no reply: this must not happen', file=sys.stderr)
-                return 1
-            if not replies:
-                pending = questions_after(reply.bill)
-            replies.append(reply)
-            print(f'\n[{_outcome(reply)}] {getattr(reply, "detail", "")}')
-        print('\n' + table(replies))
-    ended.set_result(None)
-    spinning.join(timeout=1.0)
-    executor.shutdown(timeout_sec=0.5)
-    planner.destroy_node()
-    rclpy.shutdown()
+    pending = [Question('generous', GENEROUS_BUDGET_S, MAX_NEW_TOKENS, PROMPT)]
+    while pending:
+        question = pending.pop(0)
+        print(f'\n--- {question.id}: {question.time_budget_s:.2f} s')
+        reply = planner.ask(question)
+        if reply is None:
+            print('no reply: this must not happen', file=sys.stderr)
+            return 1
+        if not replies:
+            pending = questions_after(reply.bill)
+        replies.append(reply)
+        print(f'\n[{_outcome(reply)}] {getattr(reply, "detail", "")}')
+    print('\n' + table(replies))
     return 0
 
 

@@ -96,7 +96,7 @@ def test_without_a_clock_simulated_deadlines_are_invalid_and_budgets_hold(tmp_pa
         assert isinstance(asker.ask(asker.query(id='budget')), msg.Response)
 
 
-@pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_cancels_what_runs_and_waits(tmp_path: Path, number: int) -> None:
     with node_and_asker(tmp_path / 'log') as (node, asker):
         asker.wait_until_serving()

@@ -1,0 +1,69 @@
+"""The node's process: arguments, rclpy, an executor."""
+
+import argparse
+import gc
+import sys
+import threading
+from collections.abc import Sequence
+
+import rclpy
+from rclpy.exceptions import ParameterException
+from rclpy.executors import SingleThreadedExecutor
+from rclpy.signals import SignalHandlerOptions
+from rclpy.task import Future
+from rclpy.utilities import remove_ros_args
+
+from timebill_ros.node.timebill_node import TimebillNode
+
+_USAGE = (
+    'The node answers questions with a language model by their deadlines. It has no arguments but '
+    "ROS's: parameters (--ros-args -p model:=FILE.gguf), a file of them (--ros-args --params-file "
+    'FILE), names (--ros-args -r __ns:=/robot). `ros2 param describe /timebill NAME` tells what a '
+    'parameter means.'
+)
+
+
+def run_node(arguments: Sequence[str], stop: threading.Event) -> int:
+    """Run the node until it is told to stop; return the exit status.
+
+    Arguments:
+        arguments: of the process, ROS's among them.
+        stop: set by a signal.
+    """
+    argparse.ArgumentParser(
+        prog='timebill_node', description=_USAGE, usage='%(prog)s [-h] [--ros-args ...]'
+    ).parse_args(remove_ros_args(list(arguments))[1:])
+    try:
+        rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
+    except RuntimeError as error:  # an unknown log level, a params file that is not YAML
+        print(f'timebill: {error}', file=sys.stderr)
+        return 1
+    try:
+        node = TimebillNode()
+    except (ValueError, ParameterException) as error:
+        print(f'timebill: {error}', file=sys.stderr)
+        rclpy.shutdown()
+        return 1
+    # The guard's thread gets the interpreter from a busy executor sooner than after 5 ms.
+    sys.setswitchinterval(0.001)
+    executor = SingleThreadedExecutor()
+    executor.add_node(node)
+    ended = Future()
+    spinning = threading.Thread(
+        target=executor.spin_until_future_complete, args=(ended,), name='executor', daemon=True
+    )
+    spinning.start()
+    gc.collect()
+    gc.freeze()  # a full collection would take some 20 ms
+    while spinning.is_alive() and not stop.wait(0.5):
+        pass
+    status = 0 if stop.is_set() else 1  # the executor ended by itself: a callback failed
+    node.close()
+    # The thread before the executor: one that takes up a callback meanwhile raises in rclpy.
+    ended.set_result(None)
+    spinning.join(timeout=0.5)
+    executor.shutdown(timeout_sec=0.5)
+    spinning.join(timeout=0.5)
+    node.destroy_node()
+    rclpy.shutdown()
+    return status
