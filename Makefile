@@ -9,7 +9,7 @@ RUN := env -u PYTHONPATH -u LD_LIBRARY_PATH PATH="$(BIN):$$PATH" \
 	CMAKE_PREFIX_PATH="$(CURDIR)/$(VENV)" AMENT_PREFIX_PATH="$(CURDIR)/$(VENV)"
 SOURCES := $(shell find msg srv launch config src timebill_ros -type f -not -path '*/__pycache__/*')
 
-.PHONY: demo test lint run collect-lengths train-predictor build clean
+.PHONY: demo test lint docs run collect-lengths train-predictor build clean
 
 build: $(VENV)/.built
 
@@ -22,6 +22,10 @@ test: $(VENV)/.built lint
 lint: $(VENV)/.installed
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
+
+# docs/parameters.md and config/timebill.yaml, from the declarations of the parameters
+docs: $(VENV)/.installed
+	@$(RUN) python -m timebill_ros.node.parameter_docs docs/parameters.md config/timebill.yaml
 
 # make run ARGS="--ros-args -p model:=FILE.gguf"
 run: $(VENV)/.built

@@ -14,6 +14,7 @@ import numpy as np
 
 from timebill_ros.core import profile_store
 from timebill_ros.core.execution_time_estimator import CurveFit, Sample, TimeFit
+from timebill_ros.core.model_settings import ModelSettings
 from timebill_ros.inference.loaded_engine import loaded_engine
 from timebill_ros.inference.loading.gguf_cache import cache_folder
 from timebill_ros.inference.loading.model_loader import BUILT_IN
@@ -82,7 +83,12 @@ def main() -> int:
     arguments = parser.parse_args()
     try:
         engine = loaded_engine(
-            arguments.model, arguments.device, arguments.dtype, arguments.threads
+            ModelSettings(
+                model=arguments.model,
+                device=arguments.device,
+                dtype=arguments.dtype,
+                threads=arguments.threads,
+            )
         )
         profiler = Profiler(engine, arguments.time)
         fitted = profiled(profiler)

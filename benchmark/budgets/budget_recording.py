@@ -107,8 +107,8 @@ class _PrefilledItem:
 
     def answer(self, alpha: float) -> RecordedAnswer:
         engine = self._engine
-        kept = kept_tokens(self.prompt_tokens, alpha, engine.eviction.min_kept_tokens)
-        copy = copied(engine, self._prefilled, self._longest, engine.eviction.window)
+        kept = kept_tokens(self.prompt_tokens, alpha, engine.scorer.min_kept_tokens)
+        copy = copied(engine, self._prefilled, self._longest, engine.scorer.window)
         engine.synchronize()
         start_s = time.monotonic()
         engine.evict(copy, kept)

@@ -18,6 +18,7 @@ from benchmark.budgets.recorded_item import RecordedItem
 from benchmark.budgets.recording_file import RecordingFile
 from benchmark.budgets.tasks import TASKS, task_items
 from benchmark.budgets.tasks.task import Item, Task
+from timebill_ros.core.model_settings import ModelSettings
 from timebill_ros.core.planner_settings import PlannerSettings
 from timebill_ros.core.time_model import TimeModel
 from timebill_ros.inference.engine import Engine
@@ -61,7 +62,7 @@ class BudgetRun:
     @property
     def planning(self) -> Planning:
         """TimeBill's, with the node's settings, corrected for drift as the node does."""
-        least = self.engine.eviction.min_kept_tokens
+        least = self.engine.scorer.min_kept_tokens
         return Planning(
             self.time_model,
             PlannerSettings(min_kept_tokens=least),
@@ -145,7 +146,11 @@ def budget_run(options: argparse.Namespace) -> Iterator[BudgetRun]:
         raise ValueError(f'items must be at least {FEWEST}, got {options.items}')
     if options.max_new_tokens is not None and options.max_new_tokens < 1:
         raise ValueError(f'max-new-tokens must be at least 1, got {options.max_new_tokens}')
-    engine = loaded_engine(options.model, options.device, quantization=options.quantization)
+    engine = loaded_engine(
+        ModelSettings(
+            model=options.model, device=options.device, quantization=options.quantization
+        )
+    )
     predictor = load_predictor('auto', engine.target, engine.settings.repetition_penalty)
     items = _items(engine, options)
     model = time_model(engine, PROFILE_TIME_S, LogProgress('measuring the time model'))
@@ -165,7 +170,9 @@ def _four_bit(engine: Engine, options: argparse.Namespace) -> Engine | None:
     """Return the target with int4 weights; None: it has quantized ones, or cannot have them."""
     if engine.target.quantization != 'none' or native_step.why_not(engine.target.model):
         return None
-    return loaded_engine(options.model, options.device, quantization='int4')
+    return loaded_engine(
+        ModelSettings(model=options.model, device=options.device, quantization='int4')
+    )
 
 
 def _recorded(

@@ -82,7 +82,7 @@ def replayed(run: BudgetRun, budgets_s: list[float]) -> dict[str, Any]:
         'predictor': run.recorder.predictor.name,
         'target': run.engine.target.name,
         'quantization': run.engine.target.quantization,
-        'eviction': dataclasses.asdict(run.engine.eviction),
+        'eviction': dataclasses.asdict(run.engine.scorer),
         'robot_plans_graded_by': robot_plans.grader(),
         'seed': run.seed,
     }

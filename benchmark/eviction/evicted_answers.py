@@ -7,9 +7,9 @@ import torch
 from tokenizers import Tokenizer
 
 from timebill_ros.core.deadline import Deadline
-from timebill_ros.core.eviction_settings import EvictionSettings
 from timebill_ros.inference.cache.kv_cache import KVCache
 from timebill_ros.inference.cache.observation_window import ObservationWindow
+from timebill_ros.inference.cache.scorers.scorer import Scorer
 from timebill_ros.inference.engine import Engine, Prefilled
 from timebill_ros.inference.interrupt import Interrupt
 from timebill_ros.inference.text_stream import TextStream
@@ -42,11 +42,11 @@ class EvictedAnswers:
         self._detokenizer = Tokenizer.from_str(tokenizer.to_str())
         self.prompt_tokens = len(token_ids)
 
-    def evicted(self, settings: EvictionSettings, ratio: float) -> Prefilled:
+    def evicted(self, scorer: Scorer, ratio: float) -> Prefilled:
         """Return a copy of the prefilled state, evicted; ratio 0 is a plain copy."""
-        copy = copied(self._engine, self._prefilled, self._longest, settings.window)
-        kept = max(settings.min_kept_tokens, math.floor((1 - ratio) * self.prompt_tokens))
-        engine = Engine(self._engine.target, self._engine.settings, settings, self._engine.step)
+        copy = copied(self._engine, self._prefilled, self._longest, scorer.window)
+        kept = max(scorer.min_kept_tokens, math.floor((1 - ratio) * self.prompt_tokens))
+        engine = Engine(self._engine.target, self._engine.settings, scorer, self._engine.step)
         engine.evict(copy, min(kept, self.prompt_tokens))
         return copy
 

@@ -20,8 +20,11 @@ from rouge_score.rouge_scorer import RougeScorer
 from benchmark.eviction.evicted_answers import EvictedAnswers
 from benchmark.eviction.eviction_costs import PROMPT_LENGTHS, RATIOS, costs
 from benchmark.eviction.needles import NeedlePrompt, needle_prompt
+from benchmark.eviction.random_scorer import RandomScorer
 from benchmark.report.machine import describe_machine
 from benchmark.report.results_folder import RESULTS
+from timebill_ros.inference.cache.scorers.snapkv import SnapKV
+from timebill_ros.inference.cache.scorers.streaming_llm import StreamingLLM
 from timebill_ros.inference.engine import Engine
 from timebill_ros.inference.loaded_engine import loaded_engine
 from timebill_ros.inference.loading.chat_prompt import ChatPrompt
@@ -31,9 +34,13 @@ matplotlib.use('Agg')
 
 from matplotlib import pyplot as plt
 
-SCORERS = ('snapkv', 'streaming_llm', 'random')
+SCORERS = {
+    'snapkv': SnapKV(),
+    'streaming_llm': StreamingLLM(),
+    'random': RandomScorer(),
+}
 SEED = 5000
-"""Of the prompts reported; the defaults were chosen on others, see EvictionSettings."""
+"""Of the prompts reported; the defaults were chosen on others, see SnapKV."""
 TASKS = {'needle': (1, 18, 16), 'multi_value_needle': (6, 12, 48)}
 """Values hidden, number of prompts, longest answer [tokens]."""
 TASK_LENGTHS = (512, 1024, 2048)
@@ -46,7 +53,7 @@ def main() -> int:
     report = {
         'by_alpha': costs(engine, SEED),
         'scorers': _survival(engine),
-        'settings': dataclasses.asdict(engine.eviction),
+        'settings': dataclasses.asdict(SCORERS['snapkv']),
         'seed': SEED,
         'machine': machine,
         'run_time_s': round(time.monotonic() - start_s, 1),
@@ -67,16 +74,15 @@ def _survival(engine: Engine) -> dict[str, Any]:
         for task, needle, longest in prompts:
             ids = ChatPrompt(engine.target.tokenizer).token_ids(needle.prompt)
             answers = EvictedAnswers(engine, ids, longest)
-            whole = answers.decode(answers.evicted(engine.eviction, 0.0))
-            for scorer, ratio in itertools.product(SCORERS, RATIOS):
-                settings = dataclasses.replace(engine.eviction, scorer=scorer)
+            whole = answers.decode(answers.evicted(SCORERS['snapkv'], 0.0))
+            for (name, scorer), ratio in itertools.product(SCORERS.items(), RATIOS):
                 # Nothing evicted is the same for all.
-                decoded = answers.decode(answers.evicted(settings, ratio)) if ratio else whole
-                values.setdefault((task, scorer, ratio), []).append(
+                decoded = answers.decode(answers.evicted(scorer, ratio)) if ratio else whole
+                values.setdefault((task, name, ratio), []).append(
                     {
                         'recall': needle.recall(decoded.text),
                         'log_likelihood': answers.log_likelihood(
-                            answers.evicted(settings, ratio), whole.token_ids
+                            answers.evicted(scorer, ratio), whole.token_ids
                         ),
                         'rouge_l': rouge.score(whole.text, decoded.text)['rougeL'].fmeasure,
                     }
@@ -113,7 +119,7 @@ def _differences(values: Any, task: str) -> dict[str, Any]:
     """Return SnapKV less each baseline, paired by prompt, with the 95 % bootstrap interval."""
     chance = np.random.default_rng(SEED)
     differences: dict[str, Any] = {}
-    for scorer in SCORERS[1:]:
+    for scorer in ('streaming_llm', 'random'):
         for ratio in RATIOS[1:]:
             for measure in ('recall', 'log_likelihood'):
                 ours = np.array([item[measure] for item in values[task, 'snapkv', ratio]])

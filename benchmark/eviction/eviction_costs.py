@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from benchmark.eviction.evicted_answers import NEVER
-from timebill_ros.core.eviction_settings import EvictionSettings
+from timebill_ros.inference.cache.scorers.scorer import Scorer
 from timebill_ros.inference.engine import Engine
 from timebill_ros.progress import Progress
 
@@ -62,7 +62,7 @@ def _one_cost(
     ids = [chance.randrange(len(engine.target.tokenizer)) for _ in range(length)]
     prefilled = engine.prefill(ids, STEPS, NEVER)
     start_s = time.perf_counter()
-    engine.evict(prefilled, _kept(engine.eviction, length, ratio))
+    engine.evict(prefilled, _kept(engine.scorer, length, ratio))
     eviction_ms = 1000 * (time.perf_counter() - start_s)
     times_s = [time.perf_counter()]
     for _ in engine.decode(prefilled, STEPS, NEVER):
@@ -71,5 +71,5 @@ def _one_cost(
     return eviction_ms, 1000 * float(np.median(np.diff(times_s)[1:])), prefilled.cache.nbytes
 
 
-def _kept(settings: EvictionSettings, length: int, ratio: float) -> int:
-    return min(length, max(settings.min_kept_tokens, math.floor((1 - ratio) * length)))
+def _kept(scorer: Scorer, length: int, ratio: float) -> int:
+    return min(length, max(scorer.min_kept_tokens, math.floor((1 - ratio) * length)))

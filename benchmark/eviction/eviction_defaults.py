@@ -14,7 +14,7 @@ from benchmark.eviction.evicted_answers import EvictedAnswers
 from benchmark.eviction.needles import needle_prompt
 from benchmark.report.machine import describe_machine
 from benchmark.report.results_folder import RESULTS
-from timebill_ros.core.eviction_settings import EvictionSettings
+from timebill_ros.inference.cache.scorers.snapkv import SnapKV
 from timebill_ros.inference.loaded_engine import loaded_engine
 from timebill_ros.inference.loading.chat_prompt import ChatPrompt
 from timebill_ros.progress import Progress
@@ -29,7 +29,7 @@ AGGREGATIONS = (('max', 'max'), ('mean', 'mean'))
 def main() -> int:
     """Try the grid, print it from best to worst; return the exit status."""
     grid = [
-        EvictionSettings(
+        SnapKV(
             window=window,
             kernel=kernel,
             pooling=pooling,
@@ -40,9 +40,9 @@ def main() -> int:
             WINDOWS, KERNELS, POOLINGS, AGGREGATIONS
         )
     ]
-    engine = loaded_engine(eviction=EvictionSettings(window=max(WINDOWS)))
+    engine = loaded_engine(scorer=SnapKV(window=max(WINDOWS)))
     tokenizer = engine.target.tokenizer
-    found: dict[EvictionSettings, list[float]] = {settings: [] for settings in grid}
+    found: dict[SnapKV, list[float]] = {scorer: [] for scorer in grid}
     whole: list[float] = []
     with Progress(PROMPTS, 'prompts') as progress:
         for index in range(PROMPTS):
@@ -56,22 +56,22 @@ def main() -> int:
             ids = ChatPrompt(tokenizer).token_ids(needle.prompt)
             answers = EvictedAnswers(engine, ids, len(right))
             whole.append(answers.log_likelihood(answers.evicted(grid[0], 0.0), right))
-            for settings in grid:
+            for scorer in grid:
                 for ratio in RATIOS:
-                    state = answers.evicted(settings, ratio)
-                    found[settings].append(answers.log_likelihood(state, right))
+                    state = answers.evicted(scorer, ratio)
+                    found[scorer].append(answers.log_likelihood(state, right))
             progress.advance(1, 'development prompts')
     ranking = sorted(
         (
             {
-                **dataclasses.asdict(settings),
+                **dataclasses.asdict(scorer),
                 'log_likelihood': float(np.mean(values)),
                 'by_ratio': {
                     ratio: float(np.mean(values[index :: len(RATIOS)]))
                     for index, ratio in enumerate(RATIOS)
                 },
             }
-            for settings, values in found.items()
+            for scorer, values in found.items()
         ),
         key=lambda row: -row['log_likelihood'],
     )

@@ -175,7 +175,7 @@ def test_figures_of_an_evicting_plan():
         (1.25, 5, 100, 7),
         (1.0, 0, 100, 1),
         (2.0, 900, 100, 100),
-        (math.inf, 3, 100, 100),
+        (100.0, 3, 100, 100),
     ],
 )
 def test_pessimistic_length(factor, expected, limit, longest):

@@ -56,7 +56,7 @@ def replies():
 @pytest.fixture
 def dispatcher(clock, replies):
     # The guard's thread sleeps in real time, so it never comes to a deadline on this clock.
-    dispatcher = Dispatcher(DispatchSettings(4, 0.02, 0.05, 1.0), replies, clock, lambda: '')
+    dispatcher = Dispatcher(DispatchSettings(max_queue_length=4), replies, clock, lambda: '')
     dispatcher.resume()
     dispatcher.open(Worker(), 8192, BudgetPlanner())
     yield dispatcher

@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from benchmark.eviction.evicted_answers import EvictedAnswers
+from benchmark.eviction.random_scorer import RandomScorer
 from support.fake_cuda import GPU, FakeCudaTensor, FakeEvent, fake_cuda
 from support.tiny_models import (
     ARCHITECTURES,
@@ -19,7 +20,9 @@ from support.tiny_models import (
     tiny_model,
     tiny_target,
 )
-from timebill_ros.core.eviction_settings import EvictionSettings
+from timebill_ros.inference.cache.scorers import SCORERS
+from timebill_ros.inference.cache.scorers.scorer import Scorer
+from timebill_ros.inference.cache.scorers.streaming_llm import StreamingLLM
 from timebill_ros.inference.engine import DecodingSettings, Engine
 from timebill_ros.inference.interrupt import Interrupt
 from timebill_ros.inference.length.state_head import StateHead
@@ -60,9 +63,9 @@ def test_tokens_and_logits_are_those_of_the_cpu(architecture: str, cuda: None) -
         assert gpu_ids == ids
 
 
-@pytest.mark.parametrize('scorer', ['snapkv', 'streaming_llm', 'random'])
-def test_every_scorer_evicts_there(scorer: Any, cuda: None) -> None:
-    engine = Engine(on_gpu('llama'), DecodingSettings(), EvictionSettings(scorer=scorer))
+@pytest.mark.parametrize('scorer', [*SCORERS.values(), RandomScorer])
+def test_every_scorer_evicts_there(scorer: type[Scorer], cuda: None) -> None:
+    engine = Engine(on_gpu('llama'), DecodingSettings(), scorer())
     prefilled = engine.prefill(random_prompt(200), 4, NEVER)
     engine.evict(prefilled, 120)
     assert prefilled.cache.get_seq_length() == 120
@@ -144,6 +147,6 @@ def test_an_evicted_cache_rates_an_answer_as_on_the_cpu(qwen2: Path, cuda: None)
     for device in ('cpu', 'cuda'):
         engine = Engine(load_target(str(qwen2), device, 'float32', 'none'), DecodingSettings())
         answers = EvictedAnswers(engine, list(range(100, 250)), 30)
-        evicted = answers.evicted(EvictionSettings(scorer='streaming_llm'), 0.25)
+        evicted = answers.evicted(StreamingLLM(), 0.25)
         found.append(answers.log_likelihood(evicted, [3, 1, 4, 1, 5]))
     assert found[1] == pytest.approx(found[0], rel=1e-4)

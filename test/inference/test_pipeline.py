@@ -76,7 +76,7 @@ def test_a_generous_budget_evicts_nothing_a_tight_one_as_little_as_fits(engine: 
             assert bill.worst_case_time - bill.prefill_time <= budget_s
     assert ratios[0] == 0.0 < ratios[1]
     assert ratios == sorted(ratios)
-    assert bill.kept_tokens >= engine.eviction.min_kept_tokens
+    assert bill.kept_tokens >= engine.scorer.min_kept_tokens
 
 
 def test_the_plan_is_made_for_the_predicted_length_and_the_wait_for_it_is_billed(
@@ -112,7 +112,7 @@ def test_a_fixed_ratio_holds_whatever_the_budget(engine: Engine) -> None:
     settings = PlannerSettings(
         eviction_policy='fixed',
         fixed_eviction_ratio=0.5,
-        min_kept_tokens=engine.eviction.min_kept_tokens,
+        min_kept_tokens=engine.scorer.min_kept_tokens,
     )
     bill = run(engine, BudgetPlanner(settings, CACHE_MATTERS), math.inf)[0].bill
     assert bill.eviction_ratio == pytest.approx(0.5, abs=0.01)
@@ -121,7 +121,7 @@ def test_a_fixed_ratio_holds_whatever_the_budget(engine: Engine) -> None:
 
 def test_the_context_bounds_the_response(engine: Engine) -> None:
     small = Engine(
-        dataclasses.replace(engine.target, context_length=0), engine.settings, engine.eviction
+        dataclasses.replace(engine.target, context_length=0), engine.settings, engine.scorer
     )
     prompt_tokens = len(ChatPrompt(engine.target.tokenizer).token_ids(PROMPT))
     small.target = dataclasses.replace(engine.target, context_length=prompt_tokens + 3)

@@ -10,6 +10,8 @@ import pytest
 import torch
 
 from support.tiny_models import tiny_target
+from timebill_ros.inference.cache.scorers.snapkv import SnapKV
+from timebill_ros.inference.cache.scorers.streaming_llm import StreamingLLM
 from timebill_ros.inference.engine import DecodingSettings, Engine, Prefilled
 from timebill_ros.inference.loading.model_loader import BUILT_IN, load_target
 from timebill_ros.inference.measured_time_model import profile_key, time_model
@@ -52,7 +54,7 @@ def test_curves_and_generations_are_measured_over_the_whole_context(engine: Engi
     assert len(lengths) >= 5
     assert max(lengths) > engine.target.context_length - 2 * STEPS - 5
     assert {sample.tokens for sample in measured.steps} - lengths  # also after evictions
-    assert min(s.tokens for s in measured.evictions) > engine.eviction.min_kept_tokens
+    assert min(s.tokens for s in measured.evictions) > engine.scorer.min_kept_tokens
     assert measured.generations
     assert all(g.kept_tokens <= g.prompt_tokens for g in measured.generations)
     assert any(g.eviction_s > 0 for g in measured.generations)
@@ -79,7 +81,7 @@ def test_a_time_model_is_kept_until_something_changes(engine: Engine, cache: Pat
     assert time_model(engine, TIME_LIMIT_S, told.append) == first
     assert told == []  # not measured
 
-    other = Engine(engine.target, DecodingSettings(1.3), engine.eviction)
+    other = Engine(engine.target, DecodingSettings(1.3), engine.scorer)
     assert profile_key(other) != profile_key(engine)
     time_model(other, TIME_LIMIT_S, told.append)
     assert told
@@ -89,6 +91,13 @@ def test_a_time_model_is_kept_until_something_changes(engine: Engine, cache: Pat
     time_model(engine, TIME_LIMIT_S, told.append, anew=True)
     assert told
     assert len(list(cache.glob('profile-*.json'))) == 2
+
+
+def test_a_profile_holds_for_one_scorer_and_its_settings(engine: Engine) -> None:
+    scorers = (SnapKV(), SnapKV(window=8), SnapKV(pooling='max'), StreamingLLM())
+    engines = [Engine(engine.target, engine.settings, scorer) for scorer in scorers]
+    assert len({profile_key(engine).file_name for engine in engines}) == len(scorers)
+    assert profile_key(engines[0]) == profile_key(engine)
 
 
 def short_of_memory(monkeypatch: pytest.MonkeyPatch, engine: Engine, most_tokens: int) -> None:

@@ -117,7 +117,7 @@ def test_lifecycle_and_parameters_while_running(running: Running) -> None:
     assert asker.ask(asker.query(id='active again')).text
 
     assert not set_value('model', 'another').successful  # type: ignore[attr-defined]
-    assert node._settings.model == node.get_parameter('model').value != 'another'
+    assert node._settings.loading.model == node.get_parameter('model').value != 'another'
 
     node.trigger_deactivate()
     node.trigger_cleanup()

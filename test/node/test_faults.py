@@ -17,9 +17,7 @@ LONG = 'Tell a very long story about a robot, with many chapters.'
 def running_query(asker: Asker, query_id: str, budget_s: float = 60.0) -> None:
     """Ask a long question and wait until its answer has begun."""
     asker.publisher.publish(asker.query(LONG, budget_s, id=query_id, max_new_tokens=4000))
-    wait_until(
-        lambda: any(chunk.query_id == query_id for chunk in asker.chunks), 60.0, 'a chunk'
-    )
+    wait_until(lambda: any(chunk.query_id == query_id for chunk in asker.chunks), 60.0, 'a chunk')
 
 
 def assert_no_traceback(node: NodeProcess) -> None:
@@ -150,8 +148,10 @@ def test_a_killed_node_leaves_no_worker_behind(tmp_path: Path) -> None:
 
 
 def test_a_misspelled_parameter_is_warned_of(tmp_path: Path) -> None:
-    with node_and_asker(tmp_path / 'log', chunck_rate=5.0) as (node, _):
+    with node_and_asker(tmp_path / 'log', chunck_rate=5.0, eviction_window=8) as (node, _):
         wait_until(lambda: "'chunck_rate' is no parameter" in node.log.read_text(), 30.0, 'it')
+        replaced = 'it has no effect; eviction_scorer has replaced it'
+        wait_until(lambda: node.log.read_text().count(replaced) == 1, 30.0, 'the other')
 
 
 def test_a_bad_parameter_at_start_is_a_sentence_and_an_exit_code(tmp_path: Path) -> None:

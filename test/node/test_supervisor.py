@@ -169,7 +169,7 @@ def test_a_transition_that_fails_ends_the_worker_and_the_node_can_be_configured_
     node.trigger_activate()
     assert state_of(node) == State.PRIMARY_STATE_ACTIVE
     second = FakeWorkerClient.made[1]
-    assert second.load.model == 'another'
+    assert second.load.settings.model == 'another'
     second.listener.on_worker_ready(READY)
     assert node._why_not_serving() == ''
     first.listener.on_worker_lost('stopped')  # its thread had this to say still
@@ -188,9 +188,9 @@ def test_parameters_set_atomically_change_all_or_nothing(node: Any) -> None:
         assert not node.set_parameters_atomically([good, bad]).successful, bad.name
         assert not node.set_parameters_atomically([bad, good]).successful, bad.name
         assert node.get_parameter('pessimistic_factor').value == 5.0
-        assert node._settings.pessimistic_factor == 5.0
+        assert node._settings.planning.pessimistic_factor == 5.0
     assert node.set_parameters_atomically([good]).successful
-    assert node._settings.pessimistic_factor == node.get_parameter(good.name).value == 2.0
+    assert node._settings.planning.pessimistic_factor == node.get_parameter(good.name).value == 2.0
 
 
 def test_planning_parameters_apply_at_the_next_query(node: Any) -> None:
@@ -207,7 +207,7 @@ def test_planning_parameters_apply_at_the_next_query(node: Any) -> None:
             Parameter('publish_reserve', value=0.5),
         ]
     )
-    asker, settings = node._dispatcher._asker.settings, node._dispatcher._settings
-    assert (asker.pessimistic_factor, asker.max_eviction_ratio) == (2.0, 0.5)
-    assert (asker.eviction_policy, asker.min_kept_tokens) == ('off', 16)
+    planner, settings = node._dispatcher._planner.settings, node._dispatcher._settings
+    assert (planner.pessimistic_factor, planner.max_eviction_ratio) == (2.0, 0.5)
+    assert (planner.eviction_policy, planner.min_kept_tokens) == ('off', 16)
     assert (settings.queue_order, settings.publish_reserve_s) == ('edf', 0.5)

@@ -14,7 +14,7 @@ from timebill_ros.dispatch.dispatcher import Dispatcher
 from timebill_ros.worker.protocol import Run
 
 SETTINGS = DispatchSettings(
-    max_queue_length=3, publish_reserve_s=0.02, chunk_period_s=0.05, abort_grace_s=0.2
+    max_queue_length=3, publish_reserve_s=0.02, chunk_rate=20.0, abort_grace_s=0.2
 )
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from timebill_ros.core.deadline import Deadline
+from timebill_ros.core.model_settings import ModelSettings
 from timebill_ros.inference.engine import Engine
 from timebill_ros.inference.interrupt import Interrupt
 from timebill_ros.inference.loaded_engine import loaded_engine
@@ -27,7 +28,7 @@ PROMPTS = [
 
 @pytest.fixture(scope='module')
 def engine() -> Engine:
-    return loaded_engine(device='cpu')
+    return loaded_engine(ModelSettings(device='cpu'))
 
 
 @pytest.fixture

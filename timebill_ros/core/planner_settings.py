@@ -3,48 +3,52 @@
 from dataclasses import dataclass, replace
 from typing import Literal, get_args
 
+from timebill_ros.core.parameter_spec import parameter
+from timebill_ros.core.settings import Settings
+
 EvictionPolicy = Literal['timebill', 'expected', 'fixed', 'off']
 """timebill: alpha*, the smallest ratio whose worst case fits; expected: the largest
 (1 - alpha) * P(in time); fixed: a given ratio; off: evict nothing."""
 
 
 @dataclass(frozen=True)
-class PlannerSettings:
-    """What an operator chooses.
+class PlannerSettings(Settings):
+    """How much of each prompt's cache is evicted.
 
     Arguments:
-        pessimistic_factor: k in N_W = min(k * N_hat, N_max), >= 1: the length of the worst case,
-            by which policy timebill chooses. Policy expected counts with N_hat.
-        eviction_policy: see EvictionPolicy.
-        max_eviction_ratio: alpha_max, the largest ratio that policies timebill and expected
-            take, in [0, 1).
-        fixed_eviction_ratio: the ratio of policy fixed, in [0, 1).
-        min_kept_tokens: no policy keeps fewer; the observation window + 64. A prompt that is not
-            longer is never evicted.
-
-    Raises:
-        ValueError: a value is out of its bounds.
+        min_kept_tokens: no policy keeps fewer. The node's is that of the scorer which the worker
+            has loaded. A prompt that is not longer is never evicted.
     """
 
-    pessimistic_factor: float = 5.0
-    eviction_policy: EvictionPolicy = 'timebill'
-    max_eviction_ratio: float = 0.95
-    fixed_eviction_ratio: float = 0.5
+    eviction_policy: EvictionPolicy = parameter(
+        'timebill',
+        "How much of the prompt the node evicts from the cache. 'timebill': as little as the time "
+        "budget allows in the worst case; a few more answers are completed. 'expected': the "
+        'eviction ratio alpha with the largest (1 - alpha) * P(in time); more of the prompt stays '
+        "when budgets are tight. 'fixed': `fixed_eviction_ratio`. 'off': nothing.",
+        choices=get_args(EvictionPolicy),
+    )
+    max_eviction_ratio: float = parameter(
+        0.95,
+        "Largest share of the prompt that policies 'timebill' and 'expected' evict (alpha_max).",
+        bounds=(0.0, 0.99),
+    )
+    fixed_eviction_ratio: float = parameter(
+        0.5,
+        "Share of the prompt that policy 'fixed' evicts (alpha).",
+        bounds=(0.0, 0.99),
+    )
+    pessimistic_factor: float = parameter(
+        5.0,
+        'In the worst case, an answer is this many times longer than predicted (k). Policy '
+        "'timebill' plans for the worst case, policy 'expected' for the predicted length.",
+        bounds=(1.0, 100.0),
+    )
     min_kept_tokens: int = 96
 
     def __post_init__(self) -> None:
-        if not self.pessimistic_factor >= 1.0:
-            raise ValueError(f'pessimistic_factor must be >= 1, got {self.pessimistic_factor}')
-        if self.eviction_policy not in get_args(EvictionPolicy):
-            raise ValueError(
-                f'eviction_policy must be one of {get_args(EvictionPolicy)}, '
-                f'got {self.eviction_policy!r}'
-            )
-        for name in ('max_eviction_ratio', 'fixed_eviction_ratio'):
-            if not 0.0 <= getattr(self, name) < 1.0:
-                raise ValueError(f'{name} must be in [0, 1), got {getattr(self, name)}')
-        if self.min_kept_tokens < 1:
-            raise ValueError(f'min_kept_tokens must be >= 1, got {self.min_kept_tokens}')
+        super().__post_init__()
+        assert self.min_kept_tokens >= 1, f'min_kept_tokens is {self.min_kept_tokens}'
 
     @property
     def for_partial_answers(self) -> 'PlannerSettings':

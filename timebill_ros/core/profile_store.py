@@ -25,7 +25,7 @@ class ProfileKey:
         quantization: of the weights.
         threads: number of threads.
         versions: of the libraries that compute.
-        kernels: how attention and linear layers are computed, eviction's settings included.
+        kernels: how attention and linear layers are computed, with the settings of the scorer.
         prefill_chunk: tokens of the prefill's chunks.
     """
 

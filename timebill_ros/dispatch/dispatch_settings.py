@@ -1,7 +1,10 @@
 """What an operator chooses about serving queries."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
+
+from timebill_ros.core.parameter_spec import parameter
+from timebill_ros.core.settings import Settings
 
 QueueOrder = Literal['fifo', 'edf']
 """fifo: first in, first out; edf: earliest deadline first."""
@@ -10,14 +13,59 @@ AdmissionRule = Literal['backlog', 'alone']
 
 
 @dataclass(frozen=True)
-class DispatchSettings:
-    """The node's parameters of these names; times in seconds."""
+class DispatchSettings(Settings):
+    """How queries wait, which are refused, and when they end."""
 
-    max_queue_length: int
-    publish_reserve_s: float
-    chunk_period_s: float
-    abort_grace_s: float
-    max_time_budget_s: float = 600.0
-    queue_order: QueueOrder = 'fifo'
-    admission: AdmissionRule = 'backlog'
-    keep_latest: bool = False
+    queue_order: QueueOrder = parameter(
+        'fifo',
+        "Which query is next. 'fifo': first in, first out. 'edf': earliest deadline first.",
+        choices=get_args(QueueOrder),
+    )
+    admission: AdmissionRule = parameter(
+        'backlog',
+        "Which queries the node refuses at once as INFEASIBLE. 'backlog': those that cannot be "
+        "met behind the running and the waiting queries. 'alone': those that could not be met "
+        'even if no other query were there.',
+        choices=get_args(AdmissionRule),
+    )
+    keep_latest: bool = parameter(
+        False, 'A new query cancels the older ones of its asker, waiting or running.'
+    )
+    max_queue_length: int = parameter(
+        16,
+        'Largest number of waiting queries. The running query does not count.',
+        unit='queries',
+        bounds=(1, 100000),
+    )
+    max_time_budget_s: float = parameter(
+        600.0,
+        'Largest time budget. A query with a larger one is invalid.',
+        name='max_time_budget',
+        unit='s',
+        bounds=(0.001, 86400.0),
+    )
+    publish_reserve_s: float = parameter(
+        0.02,
+        'The node ends a query this long before its deadline, so that the reply is out in time.',
+        name='publish_reserve',
+        unit='s',
+        bounds=(0.0, 10.0),
+    )
+    chunk_rate: float = parameter(
+        20.0,
+        'Largest number of chunks per second that the node publishes of an answer.',
+        unit='Hz',
+        bounds=(0.1, 1000.0),
+    )
+    abort_grace_s: float = parameter(
+        1.0,
+        'The node replaces the inference process if it does not stop a query within this time.',
+        name='abort_grace',
+        unit='s',
+        bounds=(0.05, 60.0),
+    )
+
+    @property
+    def chunk_period_s(self) -> float:
+        """The least time between two chunks of an answer [s]."""
+        return 1.0 / self.chunk_rate

@@ -5,11 +5,12 @@ from dataclasses import dataclass
 
 import torch
 
-from timebill_ros.core.eviction_settings import EvictionSettings
 from timebill_ros.core.outcome import FinishReason
 from timebill_ros.inference.cache.eviction import evict
 from timebill_ros.inference.cache.kv_cache import KVCache
 from timebill_ros.inference.cache.observation_window import ObservationWindow
+from timebill_ros.inference.cache.scorers.scorer import Scorer
+from timebill_ros.inference.cache.scorers.snapkv import SnapKV
 from timebill_ros.inference.interrupt import Interrupt
 from timebill_ros.inference.loading.model_loader import TargetModel
 from timebill_ros.inference.prefill_pace import PrefillPace
@@ -65,6 +66,7 @@ class Engine:
     """Runs one generation at a time on the target model.
 
     Arguments:
+        scorer: chooses what stays when a prompt's cache is evicted.
         step: runs a token through the model; None: the fastest that there is.
     """
 
@@ -72,13 +74,13 @@ class Engine:
         self,
         target: TargetModel,
         settings: DecodingSettings,
-        eviction: EvictionSettings = EvictionSettings(),  # noqa: B008 (frozen)
+        scorer: Scorer = SnapKV(),  # noqa: B008 (frozen)
         step: DecodingStep | None = None,
     ) -> None:
         self.target = target
         self.step = step or decoding_step(target.model, target.quantized)
         self.settings = settings
-        self.eviction = eviction
+        self.scorer = scorer
 
     def prefill(
         self, token_ids: list[int], max_new_tokens: int, interrupt: Interrupt
@@ -97,7 +99,7 @@ class Engine:
         on_gpu = self.target.device.type == 'cuda'
         check = PrefillPace(interrupt.check) if on_gpu else interrupt.check
         cache = KVCache(self.target.model.config, len(token_ids) + max_new_tokens, check)
-        observed = ObservationWindow(self.eviction.window)
+        observed = ObservationWindow(self.scorer.window)
         with observed.recording():
             for start, end in prefill_chunks(len(token_ids)):
                 logits = forward(self.target.model, prompt_ids[start:end], start, cache)
@@ -108,14 +110,14 @@ class Engine:
         """Shrink the prompt's cache in place, once; all tokens kept costs nothing.
 
         Arguments:
-            kept_tokens: prompt tokens that stay, at least eviction.min_kept_tokens.
+            kept_tokens: prompt tokens that stay, at least scorer.min_kept_tokens.
 
         Raises:
             InterruptedGenerationError: the prefill's interrupt says so.
         """
         if kept_tokens < len(prefilled.prompt_ids):
             with torch.inference_mode():
-                evict(prefilled.cache, prefilled.observed, kept_tokens, self.eviction)
+                evict(prefilled.cache, prefilled.observed, kept_tokens, self.scorer)
             self.synchronize()
 
     def decode(

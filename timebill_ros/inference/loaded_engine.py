@@ -3,36 +3,29 @@
 import torch
 import transformers
 
-from timebill_ros.core.eviction_settings import EvictionSettings
+from timebill_ros.core.model_settings import ModelSettings
+from timebill_ros.inference.cache.scorers import SCORERS
+from timebill_ros.inference.cache.scorers.scorer import Scorer
 from timebill_ros.inference.engine import DecodingSettings, Engine
-from timebill_ros.inference.loading.model_loader import BUILT_IN, load_target
+from timebill_ros.inference.loading.model_loader import load_target
 
-SERVED_EVICTION = EvictionSettings()
+SERVED = ModelSettings()
 
 
-def loaded_engine(
-    model: str = BUILT_IN,
-    device: str = 'auto',
-    dtype: str = 'auto',
-    threads: int = 0,
-    eviction: EvictionSettings = SERVED_EVICTION,
-    quantization: str = 'auto',
-    repetition_penalty: float = 0.0,
-) -> Engine:
-    """Return an engine; the defaults are the node's.
+def loaded_engine(settings: ModelSettings = SERVED, scorer: Scorer | None = None) -> Engine:
+    """Return an engine.
 
     Arguments:
-        model, device, dtype, threads, quantization: as the node's parameters of these names.
-        eviction: as the node's parameters eviction_*.
-        repetition_penalty: as the node's; 0.0: what suits the model.
+        settings: the node's parameters; the default is theirs.
+        scorer: evicts in place of the one that settings names, for the laboratory.
 
     Raises:
         ValueError: the model cannot be loaded; one sentence.
     """
     transformers.utils.logging.set_verbosity_error()
     transformers.utils.logging.disable_progress_bar()
-    if threads > 0:
-        torch.set_num_threads(threads)
-    target = load_target(model, device, dtype, quantization)
-    penalty = repetition_penalty or target.repetition_penalty
-    return Engine(target, DecodingSettings(penalty), eviction)
+    if settings.threads > 0:
+        torch.set_num_threads(settings.threads)
+    target = load_target(settings.model, settings.device, settings.dtype, settings.quantization)
+    penalty = settings.repetition_penalty or target.repetition_penalty
+    return Engine(target, DecodingSettings(penalty), scorer or SCORERS[settings.eviction_scorer]())

@@ -79,7 +79,7 @@ def profile_key(engine: Engine) -> ProfileKey:
         quantization=target.quantization,
         threads=str(torch.get_num_threads()),
         versions=' '.join((platform.python_version(), *versions)),
-        kernels=f'{_KERNELS} {engine.step.name} {engine.settings} {engine.eviction}',
+        kernels=f'{_KERNELS} {engine.step.name} {engine.settings} {engine.scorer}',
         prefill_chunk=str(PREFILL_CHUNKS),
     )
 

@@ -11,6 +11,7 @@ from timebill_ros.core.bill import Bill
 from timebill_ros.core.deadline import Clock, Deadline
 from timebill_ros.core.outcome import Answer, Miss, MissReason, Outcome, OverrunPolicy
 from timebill_ros.core.query import Origin, Query, QueryKey
+from timebill_ros.node.query_settings import QuerySettings
 from timebill_ros.node.settings import NodeSettings
 
 
@@ -50,23 +51,23 @@ def query_of(
         RefusedError: INVALID_QUERY, with the field, its value and the bound; EXPIRED for a
             negative budget.
     """
-    _check_text(message, settings)
+    _check_text(message, settings.queries)
     _check_unserved(message)
-    overrun_policy = _overrun_policy(message, settings)
+    overrun_policy = _overrun_policy(message, settings.queries)
     asked_ago_s, budget_s = _budget(message, settings, arrival)
     now_s = arrival.clock()
     return Query(
         origin=origin,
         prompt=message.prompt,
-        system_prompt=message.system_prompt or settings.system_prompt,
-        max_new_tokens=message.max_new_tokens or settings.max_new_tokens,
+        system_prompt=message.system_prompt or settings.queries.system_prompt,
+        max_new_tokens=message.max_new_tokens or settings.queries.max_new_tokens,
         overrun_policy=overrun_policy,
         asked_at_s=now_s - asked_ago_s,
         deadline=Deadline(now_s - asked_ago_s + budget_s, arrival.clock),
     )
 
 
-def _check_text(message: msg.Query, settings: NodeSettings) -> None:
+def _check_text(message: msg.Query, settings: QuerySettings) -> None:
     if not message.prompt.strip():
         raise _invalid('prompt must not be empty')
     for name, text in (('prompt', message.prompt), ('system_prompt', message.system_prompt)):
@@ -89,7 +90,7 @@ def _check_unserved(message: msg.Query) -> None:
             raise _invalid(f'{name} is not served by this version: it must be 0, got {value}')
 
 
-def _overrun_policy(message: msg.Query, settings: NodeSettings) -> OverrunPolicy:
+def _overrun_policy(message: msg.Query, settings: QuerySettings) -> OverrunPolicy:
     if message.overrun_policy == OverrunPolicy.DEFAULT:
         return OverrunPolicy[settings.overrun_policy.upper()]
     try:
@@ -116,10 +117,11 @@ def _budget(message: msg.Query, settings: NodeSettings, arrival: Arrival) -> tup
                 'use_sim_time is set, but nothing has been received on /clock'
             )
         bounds.append(deadline_s - arrival.ros_time_s + asked_ago_s)
-    budget_s = min(bounds, default=settings.default_time_budget)
-    if budget_s > settings.max_time_budget:
+    budget_s = min(bounds, default=settings.queries.default_time_budget_s)
+    longest_s = settings.serving.max_time_budget_s
+    if budget_s > longest_s:
         raise _invalid(
-            f'time_budget must be at most {settings.max_time_budget:.3f} s (max_time_budget), '
+            f'time_budget must be at most {longest_s:.3f} s (max_time_budget), '
             f'got {budget_s:.3f} s'
         )
     return asked_ago_s, budget_s

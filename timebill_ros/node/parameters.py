@@ -1,8 +1,5 @@
 """The node's parameters as rclpy knows them: declared, described, changed."""
 
-import dataclasses
-from typing import Any
-
 from rcl_interfaces.msg import (
     FloatingPointRange,
     IntegerRange,
@@ -12,14 +9,23 @@ from rcl_interfaces.msg import (
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 
-from timebill_ros.node.parameter_spec import ParameterSpec
-from timebill_ros.node.settings import NodeSettings, check, spec_of
+from timebill_ros.core.parameter_spec import ParameterSpec
+from timebill_ros.node.settings import NodeSettings
 
 _APPLIES = {
     'running': ' Applies at the next query.',
     'unconfigured': ' May change only while unconfigured; applies at the next configure.',
     'never': ' Fixed when the node starts.',
 }
+_REPLACED = {
+    'eviction_window': 'eviction_scorer',
+    'eviction_kernel': 'eviction_scorer',
+    'eviction_pooling': 'eviction_scorer',
+    'eviction_window_aggregation': 'eviction_scorer',
+    'eviction_group_aggregation': 'eviction_scorer',
+    'eviction_sinks': 'eviction_scorer',
+}
+"""What has taken the place of parameters of earlier versions."""
 
 
 def declare(node: Node) -> NodeSettings:
@@ -28,22 +34,21 @@ def declare(node: Node) -> NodeSettings:
     Raises:
         ValueError: a value given at start is outside its bounds; a sentence.
     """
-    for field in dataclasses.fields(NodeSettings):
-        node.declare_parameter(field.name, field.default, _descriptor(field))
-    settings = NodeSettings(
-        **{
-            field.name: node.get_parameter(field.name).value
-            for field in dataclasses.fields(NodeSettings)
-        }
-    )
-    check(settings)
-    return settings
+    settings = NodeSettings()
+    for name, spec in settings.specs.items():
+        node.declare_parameter(name, spec.default, _descriptor(spec))
+    return settings.with_values({name: node.get_parameter(name).value for name in settings.specs})
 
 
-def misspelled(node: Node) -> list[str]:
-    """Return the names of values given at start that no parameter has; ROS ignores them."""
+def ignored(node: Node) -> list[str]:
+    """Return a sentence for each value given at start that no parameter has; ROS says nothing."""
     given = getattr(node, '_parameter_overrides', {})  # rclpy has no public name for it
-    return [name for name in given if not node.has_parameter(name) and '.' not in name]
+    return [
+        f'{name!r} is no parameter of this node: it has no effect'
+        + (f'; {_REPLACED[name]} has replaced it' if name in _REPLACED else '')
+        for name in given
+        if not node.has_parameter(name) and '.' not in name
+    ]
 
 
 def changed(
@@ -55,27 +60,24 @@ def changed(
         ValueError: a value is of another type or outside its bounds, or may not be changed now;
             nothing is changed.
     """
-    names = {field.name for field in dataclasses.fields(NodeSettings)}
+    specs, before = settings.specs, settings.values
     values = {
-        parameter.name: parameter.value for parameter in parameters if parameter.name in names
+        parameter.name: parameter.value for parameter in parameters if parameter.name in specs
     }
     for name, value in values.items():
-        if type(value) is not type(getattr(settings, name)):
-            raise ValueError(
-                f'{name} must be a {type(getattr(settings, name)).__name__}, got {value!r}'
-            )
-        if value == getattr(settings, name) or spec_of(name).change == 'running':
+        kind, change = type(specs[name].default), specs[name].change
+        if type(value) is not kind:
+            raise ValueError(f'{name} must be a {kind.__name__}, got {value!r}')
+        if value == before[name] or change == 'running':
             continue
-        if spec_of(name).change == 'never':
+        if change == 'never':
             raise ValueError(f'{name} is fixed when the node starts')
         if not is_unconfigured:
             raise ValueError(
                 f'{name} may be changed only while the node is unconfigured: deactivate it and '
                 f'clean it up first; {name} is then read when it is configured'
             )
-    result = dataclasses.replace(settings, **values)
-    check(result)
-    return result
+    return settings.with_values(values)
 
 
 def accepted() -> SetParametersResult:
@@ -88,21 +90,20 @@ def refused(error: ValueError) -> SetParametersResult:
     return SetParametersResult(successful=False, reason=str(error))
 
 
-def _descriptor(field: 'dataclasses.Field[Any]') -> ParameterDescriptor:
+def _descriptor(spec: ParameterSpec) -> ParameterDescriptor:
     """Describe a parameter for `ros2 param describe` and rqt.
 
     A range is told in the description as well as by rclpy's means; rclpy's own refusal would not
     name the bound.
     """
-    spec: ParameterSpec = field.metadata['spec']
     unit = f' [{spec.unit}]' if spec.unit else ''
     descriptor = ParameterDescriptor(
-        name=field.name,
+        name=spec.name,
         description=spec.description + unit + _APPLIES[spec.change],
         read_only=spec.change == 'never',
         additional_constraints=f'one of {", ".join(spec.choices)}' if spec.choices else '',
     )
-    if spec.bounds is not None and isinstance(field.default, float):
+    if spec.bounds is not None and isinstance(spec.default, float):
         descriptor.floating_point_range = [
             FloatingPointRange(from_value=spec.bounds[0], to_value=spec.bounds[1])
         ]

@@ -2,14 +2,14 @@
 
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, Protocol
 
 from timebill_ros.core.budget_planner import BudgetPlanner
 from timebill_ros.core.outcome import Miss, MissReason
 from timebill_ros.dispatch.dispatcher import Dispatcher
-from timebill_ros.node.derived_settings import load_of, planner_settings
 from timebill_ros.node.settings import NodeSettings
-from timebill_ros.worker.protocol import Estimate, Ready, Recalibrate
+from timebill_ros.worker.protocol import Estimate, Load, Ready, Recalibrate
 from timebill_ros.worker.worker_client import WorkerClient, WorkerState
 
 
@@ -59,8 +59,8 @@ class Supervisor:
         self._is_recalibrating = False
         self.ready: Ready | None = None
         self.estimate = Estimate(None)
-        self.model = settings.model
-        self._worker = WorkerClient(load_of(settings), self)
+        self.model = settings.loading.model
+        self._worker = WorkerClient(Load(settings.loading), self)
         self._worker.start()
 
     @property
@@ -178,5 +178,6 @@ class Supervisor:
     def _planner(self) -> BudgetPlanner:
         min_kept_tokens = self.ready.min_kept_tokens if self.ready else 1
         return BudgetPlanner(
-            planner_settings(self._settings, min_kept_tokens), self.estimate.time_model
+            replace(self._settings.planning, min_kept_tokens=min_kept_tokens),
+            self.estimate.time_model,
         )

@@ -19,7 +19,6 @@ from timebill_ros.core.outcome import Miss, MissReason
 from timebill_ros.dispatch.dispatcher import Dispatcher
 from timebill_ros.dispatch.query_statistics import QueryStatistics
 from timebill_ros.node import messages, parameters
-from timebill_ros.node.derived_settings import dispatch_settings
 from timebill_ros.node.diagnostics import (
     deadlines_status,
     diagnostic_array,
@@ -52,14 +51,14 @@ class TimebillNode(LifecycleNode):
     def __init__(self, **rclpy_arguments: Any) -> None:
         super().__init__('timebill', **rclpy_arguments)
         self._settings = parameters.declare(self)
-        for name in parameters.misspelled(self):
-            self.get_logger().warning(f'{name!r} is no parameter of this node: it has no effect')
+        for sentence in parameters.ignored(self):
+            self.get_logger().warning(sentence)
         self.add_on_set_parameters_callback(self._on_set_parameters)
         self._diagnostics = Node.create_publisher(self, DiagnosticArray, '/diagnostics', 10)
         self._statistics = QueryStatistics()
         self._replies = ReplyPublisher(self, self._statistics)
         self._dispatcher = Dispatcher(
-            dispatch_settings(self._settings), self._replies, time.monotonic, self._why_not_ready
+            self._settings.serving, self._replies, time.monotonic, self._why_not_ready
         )
         self._supervisor: Supervisor | None = None
         self._activates_when_ready = False
@@ -77,7 +76,7 @@ class TimebillNode(LifecycleNode):
 
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Start the worker; return at once."""
-        self.get_logger().info(f'loading the model {self._settings.model!r}')
+        self.get_logger().info(f'loading the model {self._settings.loading.model!r}')
         self._activates_when_ready = self._settings.autostart
         self._supervisor = Supervisor(
             self._settings,
@@ -156,7 +155,7 @@ class TimebillNode(LifecycleNode):
             self._settings = parameters.changed(self._settings, changes, self._supervisor is None)
         except ValueError as error:
             return parameters.refused(error)
-        self._dispatcher.change_settings(dispatch_settings(self._settings))
+        self._dispatcher.change_settings(self._settings.serving)
         if self._supervisor is not None:
             self._supervisor.change_settings(self._settings)
         return parameters.accepted()
@@ -166,9 +165,8 @@ class TimebillNode(LifecycleNode):
     ) -> Trigger.Response:
         refusal = self._supervisor.recalibrate() if self._supervisor else self._why_not_ready()
         response.success = not refusal
-        response.message = refusal or (
-            f'the time model is being measured again, for {self._settings.profile_time:.0f} s'
-        )
+        time_s = self._settings.loading.profile_time_s
+        response.message = refusal or f'the time model is being measured again, for {time_s:.0f} s'
         return response
 
     def _publish_diagnostics(self) -> None:
@@ -181,7 +179,7 @@ class TimebillNode(LifecycleNode):
                     name,
                     supervisor.state if supervisor else WorkerState.STOPPED,
                     self._why_not_serving(),
-                    self._settings.model,
+                    self._settings.loading.model,
                     supervisor.ready if supervisor else None,
                     supervisor.restarts if supervisor else 0,
                     resident_memory_mb(supervisor.pid if supervisor else None),
@@ -191,7 +189,7 @@ class TimebillNode(LifecycleNode):
                     name,
                     supervisor.estimate if supervisor else Estimate(None),
                     summary.estimate_errors,
-                    self._settings.max_eviction_ratio,
+                    self._settings.planning.max_eviction_ratio,
                 ),
             )
         )

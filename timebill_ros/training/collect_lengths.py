@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from timebill_ros.core.model_settings import ModelSettings
 from timebill_ros.inference.engine import Engine
 from timebill_ros.inference.loaded_engine import loaded_engine
 from timebill_ros.inference.loading.chat_prompt import ChatPrompt
@@ -127,7 +128,13 @@ def _run(options: argparse.Namespace) -> int:
 
 def _engine(options: argparse.Namespace, dtype: str, quantization: str) -> Engine:
     return loaded_engine(
-        options.model, options.device, dtype, options.threads, quantization=quantization
+        ModelSettings(
+            model=options.model,
+            device=options.device,
+            dtype=dtype,
+            quantization=quantization,
+            threads=options.threads,
+        )
     )
 
 

@@ -12,24 +12,16 @@ from dataclasses import asdict, dataclass
 from typing import Any, get_args
 
 from timebill_ros.core.bill import Bill
-from timebill_ros.core.eviction_settings import EvictionSettings
+from timebill_ros.core.model_settings import ModelSettings
 from timebill_ros.core.planner_settings import PlannerSettings
 from timebill_ros.core.time_model import TimeModel
 
 
 @dataclass(frozen=True)
 class Load:
-    """Node to worker, first of all: load this model. The node's parameters of these names."""
+    """Node to worker, first of all: load this model."""
 
-    model: str
-    device: str
-    dtype: str
-    quantization: str
-    threads: int
-    repetition_penalty: float
-    length_predictor: str
-    profile_time: float
-    eviction: EvictionSettings
+    settings: ModelSettings
 
 
 @dataclass(frozen=True)
@@ -163,8 +155,8 @@ _MESSAGES: dict[str, Any] = {
 }
 _NESTED: dict[str, Any] = {
     'bill': Bill,
-    'eviction': EvictionSettings,
     'planner': PlannerSettings,
+    'settings': ModelSettings,
     'time_model': TimeModel,
 }
 """Fields that are dataclasses themselves, by name."""

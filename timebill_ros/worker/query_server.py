@@ -51,19 +51,11 @@ class QueryServer:
     """
 
     def __init__(self, load: Load, send: Callable[[Any], None]) -> None:
-        self._load = load
+        self._settings = load.settings
         self._send = send
-        self._engine = loaded_engine(
-            load.model,
-            load.device,
-            load.dtype,
-            load.threads,
-            load.eviction,
-            load.quantization,
-            load.repetition_penalty,
-        )
+        self._engine = loaded_engine(load.settings)
         target, penalty = self._engine.target, self._engine.settings.repetition_penalty
-        self._predictor = load_predictor(load.length_predictor, target, penalty)
+        self._predictor = load_predictor(load.settings.length_predictor, target, penalty)
         self._prompts = ChatPrompt(target.tokenizer)
         # The intake thread's tokenizer must not be touched from the thread that decodes.
         self._detokenizer = Tokenizer.from_str(target.tokenizer.backend_tokenizer.to_str())
@@ -80,11 +72,11 @@ class QueryServer:
         self._tell_estimate()
         self._send(
             Ready(
-                self._load.model,
+                self._settings.model,
                 str(target.device),
                 str(target.dtype).removeprefix('torch.'),
                 target.context_length,
-                self._load.eviction.min_kept_tokens,
+                self._engine.scorer.min_kept_tokens,
                 target.quantization,
                 self._engine.step.name,
                 self._predictor.name,
@@ -180,11 +172,11 @@ class QueryServer:
 
     def _profile(self, anew: bool) -> Drift | None:
         """Return the time model, measured if need be; None if it is not to be measured."""
-        if self._load.profile_time == 0:
+        if self._settings.profile_time_s == 0:
             return None
         progress = LogProgress('measuring the time model')
         try:
-            model = time_model(self._engine, self._load.profile_time, progress, anew)
+            model = time_model(self._engine, self._settings.profile_time_s, progress, anew)
         except ValueError as error:
             logging.warning('nothing will be predicted: %s', error)
             return None

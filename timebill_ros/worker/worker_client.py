@@ -129,7 +129,8 @@ class WorkerClient:
         """Return a sentence for a person: why queries cannot be served now, if they cannot."""
         age_s = time.monotonic() - self.since_s
         if self.state is WorkerState.LOADING:
-            return f'the model {self._load.model!r} is being loaded, for {age_s:.1f} s so far'
+            model = self._load.settings.model
+            return f'the model {model!r} is being loaded, for {age_s:.1f} s so far'
         if self.state in (WorkerState.FAILED, WorkerState.WAITING):
             return self._detail
         return f'the inference process is {self.state.value}'

@@ -137,7 +137,7 @@ def test_every_copy_of_a_prefill_is_a_whole_one(folder: Path) -> None:
             assert whole.eviction_s == 0.0
             for alpha, answer in recorded.answers.items():
                 assert answer.kept_tokens == kept_tokens(
-                    len(ids), alpha, run.engine.eviction.min_kept_tokens
+                    len(ids), alpha, run.engine.scorer.min_kept_tokens
                 )
 
 

@@ -3,6 +3,7 @@ import pytest
 import torch
 from transformers import DynamicCache
 
+from benchmark.eviction.random_scorer import RandomScorer
 from support.masked_attention import NAME as MASKED
 from support.masked_attention import only
 from support.tiny_models import (
@@ -13,18 +14,22 @@ from support.tiny_models import (
     stock_model,
     tiny_target,
 )
+from timebill_ros.core.model_settings import ModelSettings
 from timebill_ros.inference import engine as engine_module
-from timebill_ros.inference.cache import eviction
-from timebill_ros.inference.cache.eviction import EvictionSettings, kept_positions
+from timebill_ros.inference.cache import scorers
+from timebill_ros.inference.cache.eviction import kept_positions
 from timebill_ros.inference.cache.kv_cache import KVCacheLayer
+from timebill_ros.inference.cache.scorers import snapkv
+from timebill_ros.inference.cache.scorers.snapkv import SnapKV
+from timebill_ros.inference.cache.scorers.streaming_llm import StreamingLLM
 from timebill_ros.inference.engine import DecodingSettings, Engine
 from timebill_ros.inference.interrupt import InterruptedGenerationError
 
 PROMPT_TOKENS = 61
 KEPT_TOKENS = 30
-SETTINGS = {
-    'snapkv-avg-mean': EvictionSettings(window=8, kernel=5, sinks=2),
-    'snapkv-max-max': EvictionSettings(
+SCORERS = {
+    'snapkv-avg-mean': SnapKV(window=8, kernel=5, sinks=2, window_aggregation='mean'),
+    'snapkv-max-max': SnapKV(
         window=8,
         kernel=3,
         pooling='max',
@@ -32,8 +37,8 @@ SETTINGS = {
         group_aggregation='max',
         sinks=0,
     ),
-    'streaming_llm': EvictionSettings(scorer='streaming_llm', window=8),
-    'random': EvictionSettings(scorer='random', window=8),
+    'streaming_llm': StreamingLLM(window=8),
+    'random': RandomScorer(window=8),
 }
 CHUNKS = {'one-shot': 512, 'chunks': 16, 'short last chunk': 20}
 """Chunks of 20 tokens leave a last one of a single token."""
@@ -52,17 +57,17 @@ def kept(monkeypatch):
     return found
 
 
-def engine_for(architecture, settings, monkeypatch, chunk_tokens=512):
+def engine_for(architecture, scorer, monkeypatch, chunk_tokens=512):
     monkeypatch.setattr(engine_module, 'PREFILL_CHUNKS', ((1 << 62, chunk_tokens),))
     decoding = DecodingSettings(stop_at_repetition=False)
-    return Engine(tiny_target(architecture), decoding, settings)
+    return Engine(tiny_target(architecture), decoding, scorer)
 
 
 def full_attention_layers(architecture):
     return [1] if architecture == 'gemma3' else [0, 1, 2]
 
 
-def snapkv_in_numpy(attention, settings, kept_tokens):
+def snapkv_in_numpy(attention, scorer, kept_tokens):
     """SnapKV as the paper tells it.
 
     Arguments:
@@ -70,33 +75,33 @@ def snapkv_in_numpy(attention, settings, kept_tokens):
     """
     heads, window, length = attention.shape
     reduce = {'mean': np.mean, 'max': np.max}
-    votes = reduce[settings.window_aggregation](attention[:, :, : length - window], axis=1)
-    half, prefix = settings.kernel // 2, length - window
+    votes = reduce[scorer.window_aggregation](attention[:, :, : length - window], axis=1)
+    half, prefix = scorer.kernel // 2, length - window
     pooled = np.zeros_like(votes)
     for position in range(prefix):
         around = votes[:, max(0, position - half) : position + half + 1]
-        if settings.pooling == 'avg':
-            pooled[:, position] = around.sum(axis=1) / settings.kernel
+        if scorer.pooling == 'avg':
+            pooled[:, position] = around.sum(axis=1) / scorer.kernel
         else:
             pooled[:, position] = around.max(axis=1)
     pooled = pooled.reshape(2, heads // 2, prefix)
-    score = reduce[settings.group_aggregation](pooled, axis=1)
+    score = reduce[scorer.group_aggregation](pooled, axis=1)
     positions = []
     for of_head in score:
-        candidates = sorted(range(settings.sinks, prefix), key=lambda p: -of_head[p])
-        best = candidates[: kept_tokens - settings.sinks - window]
-        positions.append(sorted([*range(settings.sinks), *best, *range(prefix, length)]))
+        candidates = sorted(range(scorer.sinks, prefix), key=lambda p: -of_head[p])
+        best = candidates[: kept_tokens - scorer.sinks - window]
+        positions.append(sorted([*range(scorer.sinks), *best, *range(prefix, length)]))
     return np.array(positions), score
 
 
 @pytest.mark.parametrize('chunk_tokens', CHUNKS.values(), ids=CHUNKS)
-@pytest.mark.parametrize('settings', SETTINGS.values(), ids=SETTINGS)
+@pytest.mark.parametrize('scorer', SCORERS.values(), ids=SCORERS)
 @pytest.mark.parametrize('architecture', ARCHITECTURES)
 def test_evicted_cache_decodes_like_the_full_one_with_the_evicted_masked(
-    monkeypatch, kept, architecture, settings, chunk_tokens
+    monkeypatch, kept, architecture, scorer, chunk_tokens
 ):
     prompt = random_prompt(PROMPT_TOKENS)
-    engine = engine_for(architecture, settings, monkeypatch, chunk_tokens)
+    engine = engine_for(architecture, scorer, monkeypatch, chunk_tokens)
     prefilled = engine.prefill(prompt, 8, NEVER)
     engine.evict(prefilled, KEPT_TOKENS)
     tokens, logits = decoded(engine, prefilled, 8)
@@ -139,7 +144,7 @@ def test_kept_positions_are_those_of_snapkv_in_numpy(
     pooling,
     chunk_tokens,
 ):
-    settings = EvictionSettings(
+    scorer = SnapKV(
         window=8,
         kernel=5,
         pooling=pooling,
@@ -148,7 +153,7 @@ def test_kept_positions_are_those_of_snapkv_in_numpy(
         sinks=2,
     )
     prompt = random_prompt(PROMPT_TOKENS)
-    engine = engine_for(architecture, settings, monkeypatch, chunk_tokens)
+    engine = engine_for(architecture, scorer, monkeypatch, chunk_tokens)
     engine.evict(engine.prefill(prompt, 1, NEVER), KEPT_TOKENS)
     with torch.no_grad():
         attentions = stock_model(architecture)(
@@ -156,8 +161,8 @@ def test_kept_positions_are_those_of_snapkv_in_numpy(
         ).attentions
     layers = full_attention_layers(architecture)
     for layer, positions in zip(layers, kept, strict=True):
-        attention = attentions[layer][0, :, -settings.window :].numpy()
-        expected, score = snapkv_in_numpy(attention, settings, KEPT_TOKENS)
+        attention = attentions[layer][0, :, -scorer.window :].numpy()
+        expected, score = snapkv_in_numpy(attention, scorer, KEPT_TOKENS)
         if pooling == 'avg':
             assert positions.tolist() == expected.tolist()
             continue
@@ -171,9 +176,9 @@ def test_kept_positions_are_those_of_snapkv_in_numpy(
 
 @pytest.mark.parametrize('architecture', ARCHITECTURES)
 def test_keeping_all_scores_nothing_and_decodes_the_same_tokens(monkeypatch, architecture):
-    monkeypatch.setattr(eviction, 'attention_weights', pytest.fail)
+    monkeypatch.setattr(snapkv, 'attention_weights', pytest.fail)
     prompt = random_prompt(PROMPT_TOKENS)
-    engine = engine_for(architecture, EvictionSettings(window=8), monkeypatch)
+    engine = engine_for(architecture, SnapKV(window=8), monkeypatch)
     plain = engine.prefill(prompt, 24, NEVER)
     kept_whole = engine.prefill(prompt, 24, NEVER)
     engine.evict(kept_whole, PROMPT_TOKENS)
@@ -186,9 +191,9 @@ def test_keeping_all_scores_nothing_and_decodes_the_same_tokens(monkeypatch, arc
 @pytest.mark.parametrize('chunk_tokens', [1, 3, 7, 20, 60])
 def test_window_spans_chunks(monkeypatch, chunk_tokens):
     prompt = random_prompt(PROMPT_TOKENS)
-    settings = EvictionSettings(window=8)
-    whole = engine_for('llama', settings, monkeypatch).prefill(prompt, 1, NEVER)
-    in_chunks = engine_for('llama', settings, monkeypatch, chunk_tokens).prefill(prompt, 1, NEVER)
+    scorer = SnapKV(window=8)
+    whole = engine_for('llama', scorer, monkeypatch).prefill(prompt, 1, NEVER)
+    in_chunks = engine_for('llama', scorer, monkeypatch, chunk_tokens).prefill(prompt, 1, NEVER)
     for layer in range(3):
         expected, found = whole.observed[layer].queries, in_chunks.observed[layer].queries
         assert found.shape == (6, 8, 32)
@@ -196,7 +201,7 @@ def test_window_spans_chunks(monkeypatch, chunk_tokens):
 
 
 def test_decoding_records_nothing(monkeypatch):
-    engine = engine_for('llama', EvictionSettings(window=8), monkeypatch)
+    engine = engine_for('llama', SnapKV(window=8), monkeypatch)
     prefilled = engine.prefill(random_prompt(PROMPT_TOKENS), 4, NEVER)
     before = [prefilled.observed[layer].queries.clone() for layer in range(3)]
     decoded(engine, prefilled, 4)
@@ -204,10 +209,9 @@ def test_decoding_records_nothing(monkeypatch):
         assert torch.equal(prefilled.observed[layer].queries, before[layer])
 
 
-@pytest.mark.parametrize('scorer', ['snapkv', 'streaming_llm', 'random'])
+@pytest.mark.parametrize('scorer', [SnapKV, StreamingLLM, RandomScorer])
 def test_sinks_and_window_always_stay(monkeypatch, kept, scorer):
-    settings = EvictionSettings(scorer=scorer, window=8, sinks=5)
-    engine = engine_for('llama', settings, monkeypatch)
+    engine = engine_for('llama', scorer(window=8, sinks=5), monkeypatch)
     engine.evict(engine.prefill(random_prompt(PROMPT_TOKENS), 1, NEVER), 20)
     for positions in kept:
         assert positions.shape == (2, 20)
@@ -217,8 +221,8 @@ def test_sinks_and_window_always_stay(monkeypatch, kept, scorer):
 
 
 def test_streaming_llm_keeps_sinks_and_the_most_recent(monkeypatch, kept):
-    settings = EvictionSettings(scorer='streaming_llm', window=8, sinks=3)
-    engine = engine_for('llama', settings, monkeypatch)
+    scorer = StreamingLLM(window=8, sinks=3)
+    engine = engine_for('llama', scorer, monkeypatch)
     engine.evict(engine.prefill(random_prompt(PROMPT_TOKENS), 1, NEVER), 20)
     expected = [0, 1, 2, *range(PROMPT_TOKENS - 17, PROMPT_TOKENS)]
     for positions in kept:
@@ -227,8 +231,8 @@ def test_streaming_llm_keeps_sinks_and_the_most_recent(monkeypatch, kept):
 
 def test_random_repeats_itself_by_its_seed_only(monkeypatch, kept):
     for seed in (1, 1, 2):
-        settings = EvictionSettings(scorer='random', window=8, seed=seed)
-        engine = engine_for('llama', settings, monkeypatch)
+        scorer = RandomScorer(window=8, seed=seed)
+        engine = engine_for('llama', scorer, monkeypatch)
         engine.evict(engine.prefill(random_prompt(PROMPT_TOKENS), 1, NEVER), 20)
     first, again, other = (torch.stack(kept[start : start + 3]) for start in (0, 3, 6))
     assert torch.equal(first, again)
@@ -236,8 +240,8 @@ def test_random_repeats_itself_by_its_seed_only(monkeypatch, kept):
 
 
 def test_memory_scales_with_what_is_kept(monkeypatch):
-    settings = EvictionSettings(window=8)
-    engine = engine_for('llama', settings, monkeypatch)
+    scorer = SnapKV(window=8)
+    engine = engine_for('llama', scorer, monkeypatch)
     new_tokens, bytes_per_token = 10, 3 * 2 * 2 * 32 * 4
     for kept_tokens in (PROMPT_TOKENS, 40, 20):
         prefilled = engine.prefill(random_prompt(PROMPT_TOKENS), new_tokens, NEVER)
@@ -253,7 +257,7 @@ def test_memory_scales_with_what_is_kept(monkeypatch):
 
 
 def test_sliding_layers_stay_whole(monkeypatch):
-    engine = engine_for('gemma3', EvictionSettings(window=8), monkeypatch)
+    engine = engine_for('gemma3', SnapKV(window=8), monkeypatch)
     prefilled = engine.prefill(random_prompt(PROMPT_TOKENS), 4, NEVER)
     engine.evict(prefilled, KEPT_TOKENS)
     lengths = [layer.length for layer in prefilled.cache.layers]
@@ -261,14 +265,14 @@ def test_sliding_layers_stay_whole(monkeypatch):
 
 
 def test_model_of_sliding_layers_only_is_left_alone(monkeypatch):
-    engine = engine_for('mistral-sliding', EvictionSettings(window=8), monkeypatch)
+    engine = engine_for('mistral-sliding', SnapKV(window=8), monkeypatch)
     plain, evicted = (engine.prefill(random_prompt(PROMPT_TOKENS), 8, NEVER) for _ in range(2))
     engine.evict(evicted, KEPT_TOKENS)
     assert decoded(engine, plain, 8)[0] == decoded(engine, evicted, 8)[0]
 
 
 def test_eviction_can_be_cut_off(monkeypatch):
-    engine = engine_for('llama', EvictionSettings(window=8), monkeypatch)
+    engine = engine_for('llama', SnapKV(window=8), monkeypatch)
     prefilled = engine.prefill(random_prompt(PROMPT_TOKENS), 8, NEVER)
 
     def cut_off():
@@ -288,7 +292,6 @@ def test_best_of_the_rest_stay():
 @pytest.mark.parametrize(
     ('name', 'value'),
     [
-        ('scorer', 'h2o'),
         ('window', 0),
         ('kernel', 4),
         ('kernel', -1),
@@ -301,8 +304,12 @@ def test_best_of_the_rest_stay():
 )
 def test_bad_setting_is_refused_by_name_and_value(name, value):
     with pytest.raises(ValueError, match=rf'^{name} must .*, got .*{value}'):
-        EvictionSettings(**{name: value})
+        SnapKV(**{name: value})
 
 
 def test_floor_leaves_room_beside_the_window():
-    assert EvictionSettings(window=16).min_kept_tokens == 16 + 64
+    assert StreamingLLM(window=16).min_kept_tokens == 16 + 64
+
+
+def test_every_scorer_of_the_package_can_be_chosen_by_the_parameter():
+    assert tuple(scorers.SCORERS) == ModelSettings().specs['eviction_scorer'].choices

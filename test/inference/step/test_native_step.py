@@ -121,7 +121,7 @@ def test_the_built_in_model_runs_as_its_file_stores_it():
 
 def test_a_step_after_an_eviction_sees_what_was_kept(reference, prompt_ids):
     engine = Engine(reference, DecodingSettings())
-    ids, kept = [*prompt_ids] * 8, engine.eviction.min_kept_tokens
+    ids, kept = [*prompt_ids] * 8, engine.scorer.min_kept_tokens
     logits = []
     for step in (engine.step, GenericStep(reference.model)):
         prefilled = engine.prefill(ids, 8, NEVER)

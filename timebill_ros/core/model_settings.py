@@ -1,0 +1,86 @@
+"""What an operator chooses about the model: all that the worker loads."""
+
+from dataclasses import dataclass
+
+from timebill_ros.core.parameter_spec import parameter
+from timebill_ros.core.settings import Settings
+
+
+@dataclass(frozen=True)
+class ModelSettings(Settings):
+    """The language model, how it is computed, and what belongs to it."""
+
+    model: str = parameter(
+        'smollm2-135m-instruct',
+        "The language model: 'smollm2-135m-instruct' (built in), a .gguf file, a folder in "
+        "Hugging Face format, or 'owner/name' on Hugging Face (the node downloads it).",
+        change='unconfigured',
+    )
+    device: str = parameter(
+        'auto',
+        "Where the model runs: 'cpu', 'cuda', 'cuda:N', or 'auto' (CUDA if there is a GPU, else "
+        'the CPU).',
+        change='unconfigured',
+    )
+    dtype: str = parameter(
+        'auto',
+        "Number format of the weights and the cache. 'auto': bfloat16 if the device computes in "
+        'it, else float16 on a GPU and float32 on a CPU.',
+        choices=('auto', 'float32', 'bfloat16', 'float16'),
+        change='unconfigured',
+    )
+    quantization: str = parameter(
+        'auto',
+        "Format of the weights in the decoding steps on a CPU. 'none': `dtype`. 'int8': 8 bits. "
+        "'int4': 4 bits, and 8 bits in the output layer. 'auto': the format of the GGUF file if "
+        "that is Q4_0, Q4_1 or Q8_0, else 'none'. The prefill always uses `dtype`.",
+        choices=('auto', 'none', 'int8', 'int4'),
+        change='unconfigured',
+    )
+    threads: int = parameter(
+        0,
+        'Number of CPU threads for the inference. 0: as many as there are cores.',
+        bounds=(0, 1024),
+        change='unconfigured',
+    )
+    repetition_penalty: float = parameter(
+        0.0,
+        'Makes tokens less likely that the prompt or the answer already contains: a positive '
+        'logit is divided by this value, a negative one is multiplied. 1.0: off. 0.0: 1.05 for '
+        "the built-in model, else the value in the model's generation_config.",
+        bounds=(0.0, 2.0),
+        change='unconfigured',
+    )
+    length_predictor: str = parameter(
+        'auto',
+        "Predicts the length of each answer. 'auto': the predictor of this package, if it was "
+        "trained for the model. 'none': plans `max_new_tokens` for every answer. A path: a "
+        '.safetensors file from `make train-predictor`, or a folder in Hugging Face format with a '
+        "sequence classification model of 512 labels. 'owner/name': such a model on Hugging Face.",
+        change='unconfigured',
+    )
+    profile_time_s: float = parameter(
+        60.0,
+        'How long the node measures the model when it first runs with these settings on this '
+        'machine. 0.0: never; the node then predicts nothing, and evicts only by the policy '
+        "'fixed'.",
+        name='profile_time',
+        unit='s',
+        bounds=(0.0, 3600.0),
+        change='unconfigured',
+    )
+    eviction_scorer: str = parameter(
+        'snapkv',
+        'Chooses which prompt tokens stay in the cache when the node evicts, besides the first '
+        "and the last few. 'snapkv': the tokens that the end of the prompt attends to. "
+        "'streaming_llm': the most recent tokens.",
+        choices=('snapkv', 'streaming_llm'),
+        change='unconfigured',
+    )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if 0.0 < self.repetition_penalty < 1.0:
+            raise ValueError(
+                f'repetition_penalty must be 0.0 or at least 1.0, got {self.repetition_penalty}'
+            )

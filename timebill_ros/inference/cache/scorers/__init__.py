@@ -1,0 +1,11 @@
+"""The scorers of eviction, by the values of the parameter `eviction_scorer`."""
+
+from timebill_ros.inference.cache.scorers.scorer import Scorer
+from timebill_ros.inference.cache.scorers.snapkv import SnapKV
+from timebill_ros.inference.cache.scorers.streaming_llm import StreamingLLM
+
+SCORERS: dict[str, type[Scorer]] = {
+    'snapkv': SnapKV,
+    'streaming_llm': StreamingLLM,
+}
+"""What the package serves with, each with its own defaults."""
