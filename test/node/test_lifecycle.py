@@ -1,5 +1,7 @@
 """The lifecycle of the real node, driven from outside: nothing leaks, everything recovers."""
 
+import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -7,8 +9,15 @@ import psutil
 import pytest
 
 import timebill_ros.msg as msg
-from support.asker import Asker, NodeProcess, node_and_asker, wait_until
-from support.node_services import ACTIVATE, CLEANUP, CONFIGURE, DEACTIVATE, NodeServices
+from support.asker import START_TIMEOUT_S, Asker, NodeProcess, node_and_asker, wait_until
+from support.node_services import (
+    ACTIVATE,
+    CLEANUP,
+    CONFIGURE,
+    DEACTIVATE,
+    SHUTDOWN,
+    NodeServices,
+)
 from support.tiny_model_folder import saved_qwen2
 
 Driven = tuple[NodeProcess, Asker, NodeServices]
@@ -83,16 +92,12 @@ def test_deactivating_cancels_and_leaves_an_idle_worker_that_serves_again(driven
 def test_load_time_parameters_change_the_model_at_the_next_configure(
     driven: Driven, model: Path
 ) -> None:
-    node, asker, services = driven
-    assert services.set(model='/nowhere/model.gguf').successful
+    _, asker, services = driven
     services.change_state(CONFIGURE)
-    wait_until(lambda: 'does not exist' in node.log.read_text(), 60.0, 'the model to be missed')
-    refused = services.set(model=str(model), pessimistic_factor=2.0)
+    refused = services.set(model='/another/model.gguf', pessimistic_factor=2.0)
     assert not refused.successful
     assert 'model may be changed only while the node is unconfigured' in refused.reason
-    services.change_state(ACTIVATE)
-    assert "'/nowhere/model.gguf' does not exist" in asker.ask(asker.query(id='none')).detail
-    services.change_state(DEACTIVATE, CLEANUP)
+    services.change_state(CLEANUP)
 
     assert services.set(model=str(model), dtype='float32', threads=1).successful
     services.change_state(CONFIGURE, ACTIVATE)
@@ -105,11 +110,80 @@ def test_load_time_parameters_change_the_model_at_the_next_configure(
 def test_cleaning_up_while_the_model_is_being_loaded_leaves_nothing(driven: Driven) -> None:
     node, asker, services = driven
     for _ in range(3):
-        services.change_state(CONFIGURE)
+        configured = services.begin(CONFIGURE)
         node.wait_for_worker()
         services.change_state(CLEANUP)
+        wait_until(configured.done, 5.0, 'the answer to configure')
+        assert not configured.result().success
+        assert services.state() == 'unconfigured'
         wait_until(lambda: node.worker is None, 5.0, 'the worker to be gone')
     assert asker.ask(asker.query(id='q')).detail == 'the node is not configured'
     services.change_state(CONFIGURE, ACTIVATE)
     asker.wait_until_serving()
     assert isinstance(asker.ask(asker.query(id='served')), msg.Response)
+
+
+def test_a_model_that_does_not_exist_fails_configure_with_the_reason(
+    driven: Driven, model: Path
+) -> None:
+    node, asker, services = driven
+    assert services.set(model='/nowhere/model.gguf').successful
+    assert not services.is_changed(CONFIGURE)
+    assert services.state() == 'unconfigured'
+    assert "'/nowhere/model.gguf' does not exist" in node.log.read_text()
+    assert "'/nowhere/model.gguf' does not exist" in asker.ask(asker.query(id='none')).detail
+    seen = len(asker.diagnostics)
+    wait_until(lambda: len(asker.diagnostics) > seen, 5.0, 'diagnostics')
+    values = {v.key: v.value for v in asker.diagnostics[-1].status[0].values}
+    assert values['state'] == 'failed'
+    assert services.set(model=str(model)).successful
+    services.change_state(CONFIGURE, ACTIVATE)
+    assert isinstance(asker.ask(asker.query(id='served')), msg.Response)
+
+
+def test_while_it_configures_the_node_answers_everything_else(driven: Driven) -> None:
+    node, asker, services = driven
+    worker_pid = _suspended_load(node, services)
+    seen = len(asker.diagnostics)
+    assert services.state() == 'configuring'
+    assert services.set(max_new_tokens=7).successful
+    assert asker.ask(asker.query(id='q')).reason == msg.DeadlineMiss.NOT_READY
+    wait_until(lambda: len(asker.diagnostics) > seen + 1, 10.0, 'diagnostics')
+    assert not services.is_changed(CONFIGURE)
+    assert services.state() == 'configuring'
+    os.kill(worker_pid, signal.SIGCONT)
+    wait_until(lambda: services.state() == 'inactive', START_TIMEOUT_S, 'the model')
+
+
+def _suspended_load(node: NodeProcess, services: NodeServices) -> int:
+    """Begin to configure, and stop the worker while it loads; return its process id."""
+    services.begin(CONFIGURE)
+    worker = node.wait_for_worker()
+    worker.suspend()
+    return int(worker.pid)
+
+
+def test_a_transition_that_there_is_not_is_answered_and_changes_nothing(driven: Driven) -> None:
+    _, asker, services = driven
+    for number in (0, ACTIVATE, DEACTIVATE, CLEANUP, 10, 97, 200):
+        assert not services.is_changed(number)
+    assert not services.is_changed(0, label='nonsense')
+    assert services.state() == 'unconfigured'
+    services.change_state(CONFIGURE)
+    assert not services.is_changed(CONFIGURE)
+    services.change_state(ACTIVATE)
+    for number in (CONFIGURE, ACTIVATE, CLEANUP):
+        assert not services.is_changed(number)
+    assert isinstance(asker.ask(asker.query(id='served')), msg.Response)
+    services.change_state(SHUTDOWN)
+    assert services.state() == 'finalized'
+    assert not services.is_changed(SHUTDOWN)
+    assert asker.ask(asker.query(id='late')).reason == msg.DeadlineMiss.NOT_READY
+
+
+def test_activate_is_instant_and_the_first_question_is_answered(driven: Driven) -> None:
+    _, asker, services = driven
+    services.change_state(CONFIGURE)
+    assert services.state() == 'inactive'
+    services.change_state(ACTIVATE)
+    assert isinstance(asker.ask(asker.query(id='first')), msg.Response)

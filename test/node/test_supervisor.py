@@ -40,11 +40,11 @@ class Watched:
         self.desk.dispatcher.close(END)
         self.readies = 0
         self.supervisor = Supervisor(
-            NodeSettings(), self.desk.dispatcher, FakeLogger(), self._on_ready, lambda _: None
+            NodeSettings(), self.desk.dispatcher, FakeLogger(), self._on_loaded, lambda _: None
         )
         (self.worker,) = FakeWorkerClient.made
 
-    def _on_ready(self) -> None:
+    def _on_loaded(self) -> None:
         self.readies += 1
 
     def answer_to(self, query_id: str) -> MissReason | None:
@@ -145,6 +145,15 @@ def node() -> Iterator[Any]:
     rclpy.shutdown(context=context)
 
 
+def configure(node: Any) -> FakeWorkerClient:
+    """Configure the node, as though its model were there at once; return its worker."""
+    node.configure()
+    worker = FakeWorkerClient.made[-1]
+    worker.listener.on_worker_ready(READY)
+    node._on_loaded()  # what the executor calls
+    return worker
+
+
 def state_of(node: Any) -> int:
     return int(node._state_machine.current_state[0])
 
@@ -155,22 +164,19 @@ def test_a_transition_that_fails_ends_the_worker_and_the_node_can_be_configured_
     def fail() -> None:
         raise RuntimeError('as it happens')
 
-    node.trigger_configure()
+    first = configure(node)
     assert state_of(node) == State.PRIMARY_STATE_INACTIVE
     with monkeypatch.context() as patched:
         patched.setattr(node._dispatcher, 'resume', fail)
         node.trigger_activate()
     assert state_of(node) == State.PRIMARY_STATE_UNCONFIGURED
-    (first,) = FakeWorkerClient.made
     assert first.is_stopped
 
     assert node.set_parameters([Parameter('model', value='another')])[0].successful
-    node.trigger_configure()
+    second = configure(node)
     node.trigger_activate()
     assert state_of(node) == State.PRIMARY_STATE_ACTIVE
-    second = FakeWorkerClient.made[1]
     assert second.load.settings.model == 'another'
-    second.listener.on_worker_ready(READY)
     assert node._why_not_serving() == ''
     first.listener.on_worker_lost('stopped')  # its thread had this to say still
     assert node._why_not_serving() == ''
@@ -194,10 +200,8 @@ def test_parameters_set_atomically_change_all_or_nothing(node: Any) -> None:
 
 
 def test_planning_parameters_apply_at_the_next_query(node: Any) -> None:
-    node.trigger_configure()
+    configure(node)
     node.trigger_activate()
-    (worker,) = FakeWorkerClient.made
-    worker.listener.on_worker_ready(READY)
     node.set_parameters(
         [
             Parameter('pessimistic_factor', value=2.0),

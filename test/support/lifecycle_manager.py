@@ -4,7 +4,7 @@ from lifecycle_msgs.msg import Transition
 from lifecycle_msgs.srv import ChangeState, GetState
 
 import timebill_ros.msg as msg
-from support.asker import Asker, wait_until
+from support.asker import START_TIMEOUT_S, Asker, wait_until
 
 
 class LifecycleManager:
@@ -28,7 +28,7 @@ class LifecycleManager:
         number = getattr(Transition, f'TRANSITION_{transition.upper()}')
         request = ChangeState.Request(transition=Transition(id=number))
         future = self._change.call_async(request)
-        wait_until(future.done, 20.0, transition)
+        wait_until(future.done, START_TIMEOUT_S, transition)
         assert future.result().success, transition
 
     def cycle(self, name: str) -> None:
@@ -47,6 +47,6 @@ class LifecycleManager:
         assert self.state == 'unconfigured'
         assert ask('unconfigured').reason == msg.DeadlineMiss.NOT_READY
         self.make('configure')
-        asker.wait_until_serving()
-        assert self.state == 'active'  # by the parameter autostart
+        assert self.state == 'inactive'  # the parameter autostart acts once, at the start
+        self.make('activate')
         assert isinstance(ask('configured again'), msg.Response)

@@ -8,13 +8,14 @@ from rcl_interfaces.msg import SetParametersResult
 from rcl_interfaces.srv import SetParametersAtomically
 from rclpy.parameter import Parameter
 
-from support.asker import Asker, wait_until
+from support.asker import START_TIMEOUT_S, Asker, wait_until
 from timebill_ros.srv import CancelQuery
 
 CONFIGURE = Transition.TRANSITION_CONFIGURE
 ACTIVATE = Transition.TRANSITION_ACTIVATE
 DEACTIVATE = Transition.TRANSITION_DEACTIVATE
 CLEANUP = Transition.TRANSITION_CLEANUP
+SHUTDOWN = Transition.TRANSITION_UNCONFIGURED_SHUTDOWN
 
 
 class NodeServices:
@@ -25,10 +26,20 @@ class NodeServices:
         self._clients: dict[str, Any] = {}
 
     def change_state(self, *transitions: int) -> None:
-        """Make transitions, one after the other; each must succeed, and return at once."""
+        """Make transitions, one after the other; each must succeed."""
         for transition in transitions:
-            request = ChangeState.Request(transition=Transition(id=transition))
-            assert self._call(ChangeState, 'change_state', request).success, transition
+            assert self.is_changed(transition), transition
+
+    def is_changed(self, transition: int, label: str = '') -> bool:
+        """Ask for a transition; return whether it was made."""
+        request = ChangeState.Request(transition=Transition(id=transition, label=label))
+        timeout_s = START_TIMEOUT_S if transition == CONFIGURE else 5.0
+        return bool(self._call(ChangeState, 'change_state', request, timeout_s).success)
+
+    def begin(self, transition: int) -> Any:
+        """Ask for a transition, and do not wait; return the future of the answer."""
+        request = ChangeState.Request(transition=Transition(id=transition))
+        return self._client(ChangeState, 'change_state').call_async(request)
 
     def state(self) -> str:
         return str(self._call(GetState, 'get_state', GetState.Request()).current_state.label)
@@ -44,11 +55,14 @@ class NodeServices:
     def cancel(self, asker: str, query_id: str) -> CancelQuery.Response:
         return self._call(CancelQuery, 'cancel', CancelQuery.Request(asker=asker, id=query_id))
 
-    def _call(self, service_type: Any, name: str, request: Any) -> Any:
+    def _call(self, service_type: Any, name: str, request: Any, timeout_s: float = 5.0) -> Any:
+        future = self._client(service_type, name).call_async(request)
+        wait_until(future.done, timeout_s, f'the answer of {name}')
+        return future.result()
+
+    def _client(self, service_type: Any, name: str) -> Any:
         if name not in self._clients:
             client = self._asker.node.create_client(service_type, f'{self._asker.peer}/{name}')
             assert client.wait_for_service(20.0), name
             self._clients[name] = client
-        future = self._clients[name].call_async(request)
-        wait_until(future.done, 5.0, f'the answer of {name}')
-        return future.result()
+        return self._clients[name]

@@ -37,7 +37,7 @@ class Supervisor:
         settings: all of the node's parameters, as they are at configure.
         dispatcher: is given the worker when that is ready.
         logger: takes the worker's log.
-        on_ready: called, from a thread of the worker's, when the model has been loaded.
+        on_loaded: called, from a thread of the worker's, when the model is loaded, or cannot be.
         on_estimate: called with each estimate, likewise.
     """
 
@@ -46,13 +46,13 @@ class Supervisor:
         settings: NodeSettings,
         dispatcher: Dispatcher,
         logger: Logger,
-        on_ready: Callable[[], None],
+        on_loaded: Callable[[], None],
         on_estimate: Callable[[Estimate], None],
     ) -> None:
         self._settings = settings
         self._dispatcher = dispatcher
         self._logger = logger
-        self._on_ready = on_ready
+        self._on_loaded = on_loaded
         self._on_estimate = on_estimate
         self._lock = threading.Lock()
         self._is_closed = False
@@ -131,7 +131,7 @@ class Supervisor:
             f'{ready.quantization}, step {ready.step}, length predictor '
             f'{ready.length_predictor!r}, context of {ready.context_length} tokens'
         )
-        self._on_ready()
+        self._on_loaded()
 
     def on_worker_message(self, message: Any) -> None:
         """Take its estimate, or pass on what it says of a query."""
@@ -162,6 +162,7 @@ class Supervisor:
     def on_worker_failed(self, detail: str) -> None:
         """Say that there will be no model."""
         self._logger.error(detail)
+        self._on_loaded()
 
     def on_worker_log(self, line: str) -> None:
         """Pass on a line of its log."""

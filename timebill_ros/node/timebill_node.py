@@ -7,7 +7,7 @@ from typing import Any
 from diagnostic_msgs.msg import DiagnosticArray
 from rcl_interfaces.msg import SetParametersResult
 from rclpy.clock import Clock, ClockType
-from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
+from rclpy.lifecycle import LifecycleState, TransitionCallbackReturn
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 from rclpy.qos import HistoryPolicy, QoSProfile, ReliabilityPolicy
@@ -26,6 +26,7 @@ from timebill_ros.node.diagnostics import (
     inference_status,
     resident_memory_mb,
 )
+from timebill_ros.node.loading_lifecycle_node import LoadingLifecycleNode
 from timebill_ros.node.reply_publisher import ReplyPublisher
 from timebill_ros.node.supervisor import Supervisor
 from timebill_ros.worker.protocol import Estimate
@@ -34,14 +35,16 @@ from timebill_ros.worker.worker_client import WorkerState
 QUERY_QOS = QoSProfile(
     depth=1000, history=HistoryPolicy.KEEP_LAST, reliability=ReliabilityPolicy.RELIABLE
 )
-_PROGRESS_PERIOD_S = 5.0
+_PROGRESS_PERIOD_S = 10.0
+_NOT_CONFIGURED = 'the node is not configured'
 
 
-class TimebillNode(LifecycleNode):
+class TimebillNode(LoadingLifecycleNode):
     """Answers queries by their deadlines. All inference happens in the worker process.
 
-    Transitions start or stop things and return at once. While the node is configured there is a
-    supervisor, with a worker process; while it is active, the dispatcher serves queries.
+    Configure loads the model, while the executor goes on; the other transitions take no time.
+    While the node is configured there is a supervisor, with a worker process; while it is active,
+    the dispatcher serves queries.
 
     Arguments:
         rclpy_arguments: passed on to rclpy's node, for tests: parameter_overrides, context,
@@ -61,7 +64,8 @@ class TimebillNode(LifecycleNode):
             self._settings.serving, self._replies, time.monotonic, self._why_not_ready
         )
         self._supervisor: Supervisor | None = None
-        self._activates_when_ready = False
+        self._why_not_configured = _NOT_CONFIGURED
+        self._autostarts = self._settings.autostart
         self._assigned_ids = itertools.count(1)
         self.create_subscription(msg.Query, '~/query', self._on_query, QUERY_QOS)
         self.create_service(srv.CancelQuery, '~/cancel', self._on_cancel)
@@ -70,26 +74,28 @@ class TimebillNode(LifecycleNode):
         steady = Clock(clock_type=ClockType.STEADY_TIME)
         self.create_timer(1.0, self._publish_diagnostics, clock=steady)
         self.create_timer(_PROGRESS_PERIOD_S, self._log_progress, clock=steady)
-        self._ready_signal = self.create_guard_condition(self._on_ready)
-        if self._settings.autostart:
-            self.trigger_configure()
+        self._loaded_signal = self.create_guard_condition(self._on_loaded)
+        if self._autostarts:
+            self.configure()
 
-    def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Start the worker; return at once."""
+    def begin_configuring(self) -> None:
+        """Start the worker, which loads the model."""
         self.get_logger().info(f'loading the model {self._settings.loading.model!r}')
-        self._activates_when_ready = self._settings.autostart
+        self._why_not_configured = _NOT_CONFIGURED
         self._supervisor = Supervisor(
             self._settings,
             self._dispatcher,
             self.get_logger(),
-            self._ready_signal.trigger,
+            self._loaded_signal.trigger,
             self._statistics.count_estimate,
         )
-        return TransitionCallbackReturn.SUCCESS
+
+    def abandon_configuring(self) -> None:
+        """End the worker while it loads."""
+        self._end('the node is being cleaned up')
 
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Serve queries, from when the model is ready."""
-        self._activates_when_ready = False
+        """Serve queries."""
         self._dispatcher.resume()
         return TransitionCallbackReturn.SUCCESS
 
@@ -122,10 +128,20 @@ class TimebillNode(LifecycleNode):
 
     # Callbacks of the executor
 
-    def _on_ready(self) -> None:
-        # Once after each configuration: who deactivates the node later means it.
-        if self._activates_when_ready:
-            self.trigger_activate()
+    def _on_loaded(self) -> None:
+        """Leave *configuring*, the model being there or having failed."""
+        supervisor = self._supervisor
+        if supervisor is None or self.state_label != 'configuring':
+            return  # the worker was replaced later: the node stays as it is
+        has_failed = supervisor.state is WorkerState.FAILED
+        if has_failed:
+            self._why_not_configured = supervisor.describe()
+            self._end(self._why_not_configured)
+        self.end_configuring(not has_failed)
+        # Once in the node's life: who configures or deactivates it later, means it.
+        if self._autostarts and not has_failed:
+            self.change_state('activate')
+        self._autostarts = False
 
     def _on_query(self, message: msg.Query) -> None:
         origin = messages.origin_of(message, f'auto-{next(self._assigned_ids)}')
@@ -177,7 +193,7 @@ class TimebillNode(LifecycleNode):
                 self.get_clock().now().to_msg(),
                 inference_status(
                     name,
-                    supervisor.state if supervisor else WorkerState.STOPPED,
+                    self._worker_state,
                     self._why_not_serving(),
                     self._settings.loading.model,
                     supervisor.ready if supervisor else None,
@@ -201,6 +217,13 @@ class TimebillNode(LifecycleNode):
 
     # Ours
 
+    @property
+    def _worker_state(self) -> WorkerState:
+        if self._supervisor is not None:
+            return self._supervisor.state
+        has_failed = self._why_not_configured is not _NOT_CONFIGURED
+        return WorkerState.FAILED if has_failed else WorkerState.STOPPED
+
     def _why_not_serving(self) -> str:
         """Return '' while queries are served."""
         if self._supervisor is None or self._supervisor.why_not_ready():
@@ -211,13 +234,12 @@ class TimebillNode(LifecycleNode):
         """Return why queries are refused; called under the dispatcher's lock too."""
         supervisor = self._supervisor
         if supervisor is None:
-            return 'the node is not configured'
+            return self._why_not_configured
         return supervisor.why_not_ready() or 'the node is not active'
 
     def _end(self, detail: str) -> None:
         """End what is in flight, and the worker; refuse what comes."""
         outcome = Miss(MissReason.CANCELLED, detail)
-        self._activates_when_ready = False
         self._dispatcher.pause(outcome)
         supervisor, self._supervisor = self._supervisor, None
         if supervisor is not None:
