@@ -89,12 +89,12 @@ def _survival(engine: Engine) -> dict[str, Any]:
                 )
             progress.advance(1, task)
     result: dict[str, Any] = {}
-    for (task, scorer, ratio), found in values.items():
+    for (task, name, ratio), found in values.items():
         measures = {
             measure: _mean_and_error([item[measure] for item in found])
             for measure in ('recall', 'log_likelihood', 'rouge_l')
         }
-        result.setdefault(task, {}).setdefault(scorer, {})[str(ratio)] = {
+        result.setdefault(task, {}).setdefault(name, {})[str(ratio)] = {
             **measures,
             'n': len(found),
         }

@@ -73,6 +73,12 @@ def test_only_autostart_is_read_only(node: Node) -> None:
     assert not result.successful
 
 
+def test_autostart_is_fixed_also_while_the_node_is_unconfigured() -> None:
+    change = [Parameter('autostart', value=False)]
+    with pytest.raises(ValueError, match='autostart is fixed when the node starts'):
+        parameters.changed(NodeSettings(), change, is_unconfigured=True)
+
+
 def test_load_time_parameters_may_change_only_while_unconfigured() -> None:
     assert {'model', 'device', 'dtype', 'threads', 'profile_time'} < set(LOAD_TIME)
     change = [Parameter('model', value='other'), Parameter('chunk_rate', value=5.0)]

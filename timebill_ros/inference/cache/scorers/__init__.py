@@ -1,4 +1,8 @@
-"""The scorers of eviction, by the values of the parameter `eviction_scorer`."""
+"""The scorers of eviction, by the values of the parameter `eviction_scorer`.
+
+To add one, write a file here, name its class below, and name it among the parameter's choices in
+core/model_settings.py, which the node reads without loading torch. Then run `make docs`.
+"""
 
 from timebill_ros.inference.cache.scorers.scorer import Scorer
 from timebill_ros.inference.cache.scorers.snapkv import SnapKV
