@@ -27,7 +27,3 @@ class Deadline:
     def has_passed(self) -> bool:
         """Whether nothing is left."""
         return self.remaining_s() <= 0.0
-
-    def earlier_by(self, reserve_s: float) -> 'Deadline':
-        """Return the deadline that lies reserve_s [s] before this one."""
-        return Deadline(self.at_s - reserve_s, self.clock)

@@ -32,10 +32,6 @@ class LengthDistribution:
         bucket = int(reached.argmax()) if reached.any() else len(reached) - 1
         return (bucket + 1) * self.bucket_tokens
 
-    def most_likely(self) -> int:
-        """Return the upper edge of the most likely bucket [tokens]: the paper's N_hat."""
-        return (int(np.argmax(self.probabilities)) + 1) * self.bucket_tokens
-
     def predicted_tokens(self, max_new_tokens: int) -> int:
         """Return N_hat, in 1..max_new_tokens: the median, as it has the least absolute error.
 
