@@ -130,6 +130,28 @@ def test_the_context_bounds_the_response(engine: Engine) -> None:
     assert generation.bill.response_tokens == 3
 
 
+def test_a_reply_cut_off_during_the_eviction_bills_it_as_eviction(engine: Engine) -> None:
+    interrupt = Interrupt(Deadline(math.inf))
+    settings = PlannerSettings(eviction_policy='fixed', fixed_eviction_ratio=0.5)
+    tokenizer = engine.target.tokenizer
+    generation = answer(
+        engine,
+        BudgetPlanner(settings),
+        NO_PREDICTOR,
+        TextStream(Tokenizer.from_str(tokenizer.backend_tokenizer.to_str())),
+        Question(PROMPT, ChatPrompt(tokenizer).token_ids(PROMPT), 12),
+        interrupt,
+        Listener(lambda _: interrupt.abort.set(), lambda *_: None),
+    )
+    bill = generation.bill
+    assert (generation.finish_reason, bill.response_tokens) == (None, 0)
+    assert bill.eviction_time > 0
+    assert bill.decode_time == 0
+    assert bill.prefill_time + bill.predictor_time + bill.eviction_time == pytest.approx(
+        bill.total_time, rel=0.01
+    )
+
+
 def test_an_interrupted_prefill_has_no_plan(engine: Engine) -> None:
     generation, text, planned = run(engine, BudgetPlanner(), -1.0)
     assert (generation.finish_reason, text, planned) == (None, '', [])

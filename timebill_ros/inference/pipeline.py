@@ -1,12 +1,12 @@
 """One query's way through the model: predict, prefill, plan, evict, decode. Read this first."""
 
-import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from timebill_ros.core.bill import Bill
 from timebill_ros.core.budget_planner import BudgetPlanner
 from timebill_ros.core.outcome import FinishReason
+from timebill_ros.inference.bill_recorder import BillRecorder
 from timebill_ros.inference.engine import Engine
 from timebill_ros.inference.interrupt import Interrupt, InterruptedGenerationError
 from timebill_ros.inference.length.length_predictor import LengthPredictor
@@ -64,49 +64,31 @@ def answer(
     """
     prompt_tokens = len(question.token_ids)
     max_new_tokens = min(question.max_new_tokens, engine.target.context_length - prompt_tokens)
-    bill, reason, tokens = Bill(prompt_tokens=prompt_tokens), None, 0
-    watch = _Stopwatch()
+    reason: FinishReason | None = None
+    record = BillRecorder(prompt_tokens)
     try:
         expected_s = planner.prefill_time_s(prompt_tokens)
         with predictor.beside_prefill(question.prompt, question.token_ids, expected_s) as reading:
             prefilled = engine.prefill(question.token_ids, max_new_tokens, interrupt)
-        bill = replace(bill, prefill_time=watch.lap_s())
+        prefill_time_s = record.prefilled()
         length = reading.distribution()
-        bill = replace(bill, predictor_time=watch.lap_s())
+        record.predicted()
 
         plan = planner.plan_after_prefill(
             prompt_tokens,
             max_new_tokens,
-            prefill_time_s=bill.prefill_time,
-            predicted_response_tokens=length and length.predicted_tokens(max_new_tokens),
+            prefill_time_s=prefill_time_s,
+            predicted_response_tokens=length.predicted_tokens(max_new_tokens) if length else None,
             remaining_s=interrupt.deadline.remaining_s(),
         )
-        bill = bill.with_plan(plan)
-        listener.planned(bill)
+        listener.planned(record.planned(plan))
         if plan.kept_tokens < prompt_tokens:
             engine.evict(prefilled, plan.kept_tokens)
-            bill = replace(bill, eviction_time=watch.lap_s())
+            record.evicted()
 
         for token_id, reason in engine.decode(prefilled, plan.max_new_tokens, interrupt):
-            tokens += 1
-            listener.text(stream.add(token_id), tokens)
-        listener.text(stream.end(), tokens)
+            listener.text(stream.add(token_id), record.decoded())
+        listener.text(stream.end(), record.response_tokens)
     except InterruptedGenerationError:
         reason = None
-    if bill.prefill_time > 0:
-        bill = replace(bill, decode_time=watch.lap_s())
-    return Generation(reason, replace(bill, response_tokens=tokens, total_time=watch.total_s()))
-
-
-class _Stopwatch:
-    def __init__(self) -> None:
-        self._start_s = self._lap_s = time.monotonic()
-
-    def lap_s(self) -> float:
-        """Return the time since the last lap, and begin another."""
-        now_s, last_s = time.monotonic(), self._lap_s
-        self._lap_s = now_s
-        return now_s - last_s
-
-    def total_s(self) -> float:
-        return time.monotonic() - self._start_s
+    return Generation(reason, record.ended())

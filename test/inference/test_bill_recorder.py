@@ -1,0 +1,64 @@
+"""Each second of a generation is billed as what it was spent on, by a clock that is set."""
+
+import pytest
+
+from timebill_ros.core.bill import Bill
+from timebill_ros.core.plan import Plan
+from timebill_ros.inference.bill_recorder import BillRecorder
+
+
+class FakeClock:
+    now_s = 100.0
+
+    def __call__(self) -> float:
+        return self.now_s
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    return FakeClock()
+
+
+def planned(clock: FakeClock, kept_tokens: int) -> BillRecorder:
+    """Return the recorder of a question of 10 tokens: 2 s of prefill, 0.5 s of waiting."""
+    record = BillRecorder(10, clock)
+    clock.now_s += 2.0
+    assert record.prefilled() == 2.0
+    clock.now_s += 0.5
+    record.predicted()
+    plan = Plan(kept_tokens, 8, 1 - kept_tokens / 10, predicted_prefill_time_s=1.5)
+    bill = record.planned(plan)
+    assert (bill.prefill_time, bill.predictor_time) == (2.0, 0.5)
+    assert (bill.kept_tokens, bill.predicted_prefill_time) == (kept_tokens, 1.5)
+    return record
+
+
+def test_a_whole_answer_is_billed_item_by_item(clock: FakeClock) -> None:
+    record = planned(clock, 4)
+    clock.now_s += 0.25
+    record.evicted()
+    for _ in range(3):
+        clock.now_s += 1.0
+        record.decoded()
+    bill = record.ended()
+    assert (bill.eviction_time, bill.decode_time, bill.response_tokens) == (0.25, 3.0, 3)
+    assert bill.total_time == 5.75
+
+
+@pytest.mark.parametrize(
+    ('kept_tokens', 'eviction_s', 'decode_s'), [(4, 0.25, 0.0), (10, 0.0, 0.25)]
+)
+def test_what_is_cut_off_after_the_plan_is_eviction_if_there_was_to_be_one(
+    clock: FakeClock, kept_tokens: int, eviction_s: float, decode_s: float
+) -> None:
+    record = planned(clock, kept_tokens)
+    clock.now_s += 0.25
+    bill = record.ended()
+    assert (bill.eviction_time, bill.decode_time) == (eviction_s, decode_s)
+    assert (bill.response_tokens, bill.total_time) == (0, 2.75)
+
+
+def test_a_prefill_that_is_cut_off_is_in_the_total_only(clock: FakeClock) -> None:
+    record = BillRecorder(10, clock)
+    clock.now_s += 2.0
+    assert record.ended() == Bill(prompt_tokens=10, total_time=2.0)

@@ -1,0 +1,73 @@
+"""Fills the bill of one generation while it runs. No other place in the worker does."""
+
+import time
+from dataclasses import replace
+from typing import Literal
+
+from timebill_ros.core.bill import Bill
+from timebill_ros.core.deadline import Clock
+from timebill_ros.core.plan import Plan
+
+_Item = Literal['prefill_time', 'predictor_time', 'eviction_time', 'decode_time']
+
+
+class BillRecorder:
+    """Times the steps of a generation. It is told of each step's end; the first has begun.
+
+    Arguments:
+        prompt_tokens: of the question.
+        clock: monotonic seconds.
+    """
+
+    def __init__(self, prompt_tokens: int, clock: Clock = time.monotonic) -> None:
+        self._clock = clock
+        self._bill = Bill(prompt_tokens=prompt_tokens)
+        self._item: _Item = 'prefill_time'
+        self._start_s = self._item_start_s = clock()
+        self.response_tokens = 0
+
+    def prefilled(self) -> float:
+        """End the prefill; return its time [s]."""
+        self._next('predictor_time')
+        return self._bill.prefill_time
+
+    def predicted(self) -> None:
+        """End the wait for the length predictor."""
+        self._next('decode_time')
+
+    def planned(self, plan: Plan) -> Bill:
+        """Take a plan, and return the bill so far. The planning is billed with what follows it."""
+        self._bill = self._bill.with_plan(plan)
+        if plan.kept_tokens < self._bill.prompt_tokens:
+            self._item = 'eviction_time'
+        return self._bill
+
+    def evicted(self) -> None:
+        """End the eviction."""
+        self._next('decode_time')
+
+    def decoded(self) -> int:
+        """Count a token; return how many there are."""
+        self.response_tokens += 1
+        return self.response_tokens
+
+    def ended(self) -> Bill:
+        """Return the whole bill of a generation that is complete or was cut off.
+
+        A step that was cut off is billed as that step. Only the time of an incomplete prefill is
+        in the total alone: prefill_time is that of a whole prefill.
+        """
+        if self._item != 'prefill_time':
+            self._next('decode_time')
+        return replace(
+            self._bill,
+            response_tokens=self.response_tokens,
+            total_time=self._clock() - self._start_s,
+        )
+
+    def _next(self, item: _Item) -> None:
+        """Bill the time since the last item began as that item, and begin another."""
+        now_s = self._clock()
+        times: dict[str, float] = {self._item: now_s - self._item_start_s}
+        self._bill = replace(self._bill, **times)  # type: ignore[arg-type]
+        self._item, self._item_start_s = item, now_s
