@@ -15,7 +15,7 @@ ALLOWED = {
     'core': set(),
     'inference': {'core'},
     'worker': {'core', 'inference'},
-    'dispatch': {'core', 'worker'},
+    'dispatch': {'core'},
     'node': {'core', 'dispatch', 'worker', 'msg', 'srv'},
     'client': {'msg', 'srv'},
     'examples': {'client', 'msg'},
@@ -37,7 +37,7 @@ ALLOWED_IN_INFERENCE = {
 FORBIDDEN = {
     'timebill_ros.node.timebill_node': ['torch', 'transformers', 'timebill_ros.inference'],
     'timebill_ros.node.supervisor': ['rclpy', 'torch', 'timebill_ros.msg'],
-    'timebill_ros.dispatch.dispatcher': ['rclpy', 'torch', 'timebill_ros.msg'],
+    'timebill_ros.dispatch.dispatcher': ['rclpy', 'torch', 'msgspec', 'timebill_ros.msg'],
     'timebill_ros.worker.worker_client': ['torch', 'transformers', 'rclpy', 'numpy'],
     'timebill_ros.worker.query_server': ['rclpy', 'timebill_ros.node', 'timebill_ros.dispatch'],
     'timebill_ros.inference.pipeline': ['rclpy', 'timebill_ros.worker', 'timebill_ros.node'],

@@ -1,4 +1,4 @@
-"""Queries' ways through the node, with a fake worker and a clock that stands still."""
+"""Queries' ways through the node, with a fake backend and a clock that stands still."""
 
 import threading
 import time
@@ -6,14 +6,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from support.fake_desk import Desk, FakeWorker
-from timebill_ros.core.bill import Bill
-from timebill_ros.core.budget_planner import BudgetPlanner
-from timebill_ros.core.outcome import Answer, FinishReason, Miss, MissReason, OverrunPolicy
-from timebill_ros.core.planner_settings import PlannerSettings
-from timebill_ros.core.time_model import TimeModel
-from timebill_ros.worker.protocol import (
+from support.fake_backend import (
     Drop,
+    FakeBackend,
     Faulted,
     Finished,
     Planned,
@@ -22,6 +17,12 @@ from timebill_ros.worker.protocol import (
     Text,
     Tokenised,
 )
+from support.fake_desk import Desk
+from timebill_ros.core.bill import Bill
+from timebill_ros.core.budget_planner import BudgetPlanner
+from timebill_ros.core.outcome import Answer, FinishReason, Miss, MissReason, OverrunPolicy
+from timebill_ros.core.planner_settings import PlannerSettings
+from timebill_ros.core.time_model import TimeModel
 
 
 @pytest.fixture
@@ -33,9 +34,9 @@ def desk() -> Iterator[Desk]:
 
 def test_a_query_is_run_when_tokenised_and_answered_with_its_chunks(desk: Desk) -> None:
     desk.submit('q')
-    assert desk.worker.sent == [Submit(0, '?', '')]
+    assert desk.backend.told == [Submit(0, '?', '')]
     desk.say(Tokenised(0, 12))
-    assert desk.worker.sent[1:] == [Run(0, 10, 1009.98, 1009.98, PlannerSettings())]
+    assert desk.backend.told[1:] == [Run(0, 10, 1009.98, 1009.98, PlannerSettings())]
     desk.now_s += 1.0
     desk.say(Planned(0, Bill(prompt_tokens=12, kept_tokens=12, prefill_time=1.0)))
     desk.say(Text(0, 'a b', 1), Text(0, ' cd ', 2))  # the second within the chunk period
@@ -50,10 +51,10 @@ def test_queries_run_one_at_a_time_in_order(desk: Desk) -> None:
     for query_id in 'abc':
         desk.submit(query_id)
     desk.say(Tokenised(0, 1), Tokenised(1, 1), Tokenised(2, 1))
-    assert desk.worker.runs() == [0]
+    assert desk.backend.runs() == [0]
     desk.now_s += 3.0
     desk.say(Finished(0, FinishReason.EOS, Bill()))
-    assert desk.worker.runs() == [0, 1]
+    assert desk.backend.runs() == [0, 1]
     desk.say(Finished(1, FinishReason.LENGTH, Bill()))
     assert desk.replies.ended() == {'a': FinishReason.EOS, 'b': FinishReason.LENGTH}
     assert desk.replies.outcomes[1][2].queue_time == pytest.approx(3.0)
@@ -67,7 +68,7 @@ def test_a_running_query_is_killed_at_its_last_moment_and_dropped(desk: Desk) ->
     assert miss.reason is MissReason.KILLED
     assert bill.slack == pytest.approx(0.02)
     assert bill.decode_time == pytest.approx(4.98)
-    assert desk.worker.sent[-1] == Drop(0)
+    assert desk.backend.told[-1] == Drop(0)
 
 
 def test_a_waiting_query_is_killed_at_its_last_moment(desk: Desk) -> None:
@@ -78,7 +79,7 @@ def test_a_waiting_query_is_killed_at_its_last_moment(desk: Desk) -> None:
     assert desk.replies.ended() == {'waiting': MissReason.KILLED}
     assert 'waiting for its turn' in desk.replies.outcomes[0][1].detail
     desk.say(Finished(0, FinishReason.EOS, Bill()))
-    assert desk.worker.runs() == [0]
+    assert desk.backend.runs() == [0]
 
 
 def test_an_answer_that_comes_in_the_reserve_is_a_miss(desk: Desk) -> None:
@@ -94,9 +95,9 @@ def test_the_next_query_waits_until_the_worker_is_free_of_a_killed_one(desk: Des
     desk.submit('next', 60.0)
     desk.say(Tokenised(0, 1), Tokenised(1, 1))
     desk.pass_time(1.0)
-    assert desk.worker.runs() == [0]
-    desk.say(Text(0, 'late', 1), Finished(0, 0, Bill()))
-    assert desk.worker.runs() == [0, 1]
+    assert desk.backend.runs() == [0]
+    desk.say(Text(0, 'late', 1), Finished(0, None, Bill()))
+    assert desk.backend.runs() == [0, 1]
     assert len(desk.replies.outcomes) == 1
 
 
@@ -104,9 +105,9 @@ def test_a_worker_that_does_not_stop_in_time_is_killed(desk: Desk) -> None:
     desk.submit('q', 1.0)
     desk.say(Tokenised(0, 1))
     desk.pass_time(1.0)
-    assert not desk.worker.killed
+    assert not desk.backend.killed
     desk.pass_time(0.2)
-    assert 'abort_grace, 0.2 s' in desk.worker.killed[0]
+    assert 'abort_grace, 0.2 s' in desk.backend.killed[0]
 
 
 REFUSALS = {
@@ -123,9 +124,10 @@ REFUSALS = {
 @pytest.mark.parametrize('reason', REFUSALS)
 def test_refusals_are_said_at_once(desk: Desk, reason: str) -> None:
     REFUSALS[reason](desk)
-    (_, miss, _, _) = desk.replies.outcomes[0]
+    (_, miss, bill, _) = desk.replies.outcomes[0]
     assert miss.reason.name == reason
     assert miss.detail
+    assert bill == Bill(time_budget=bill.time_budget, slack=bill.time_budget) != Bill()
 
 
 def test_an_id_can_be_used_again_after_its_end(desk: Desk) -> None:
@@ -133,7 +135,7 @@ def test_an_id_can_be_used_again_after_its_end(desk: Desk) -> None:
     desk.submit('q', asker='b')
     desk.say(Tokenised(0, 1), Finished(0, FinishReason.EOS, Bill()))
     desk.submit('q')
-    assert [message.number for message in desk.worker.sent if isinstance(message, Submit)] == [
+    assert [message.number for message in desk.backend.told if isinstance(message, Submit)] == [
         0,
         1,
         2,
@@ -160,12 +162,12 @@ def test_what_cannot_be_met_is_infeasible_at_once_with_the_smallest_budget(desk:
     assert '20 prompt tokens' in miss.detail
     assert miss.minimum_time_budget_s == pytest.approx(2.021, abs=0.0011)
     assert bill.predicted_prefill_time == pytest.approx(2.0)
-    assert desk.worker.runs() == []
+    assert desk.backend.runs() == []
 
     desk.submit('again', miss.minimum_time_budget_s)
     desk.now_s += 0.001
     desk.say(Tokenised(1, 20))
-    assert desk.worker.runs() == [1]
+    assert desk.backend.runs() == [1]
 
 
 def test_waiting_can_make_a_query_infeasible_and_the_next_is_run(desk: Desk) -> None:
@@ -176,7 +178,7 @@ def test_waiting_can_make_a_query_infeasible_and_the_next_is_run(desk: Desk) -> 
     desk.now_s += 1.5
     desk.say(Finished(0, FinishReason.EOS, Bill()))
     assert desk.replies.ended()['late'] is MissReason.INFEASIBLE
-    assert desk.worker.runs() == [0, 2]
+    assert desk.backend.runs() == [0, 2]
 
 
 def test_a_fault_ends_its_query_only(desk: Desk) -> None:
@@ -184,7 +186,7 @@ def test_a_fault_ends_its_query_only(desk: Desk) -> None:
     desk.submit('b')
     desk.say(Tokenised(0, 1), Tokenised(1, 1), Faulted(0, 'out of memory'))
     assert desk.replies.ended() == {'a': MissReason.ENGINE_FAULT}
-    assert desk.worker.runs() == [0, 1]
+    assert desk.backend.runs() == [0, 1]
 
 
 def test_a_lost_worker_ends_all_it_held_and_the_next_serves(desk: Desk) -> None:
@@ -194,7 +196,7 @@ def test_a_lost_worker_ends_all_it_held_and_the_next_serves(desk: Desk) -> None:
     desk.dispatcher.close(Miss(MissReason.ENGINE_FAULT, 'died'))
     assert desk.replies.ended() == dict.fromkeys('ab', MissReason.ENGINE_FAULT)
     desk.say(Tokenised(1, 1))  # out of the dead worker's last buffer
-    desk.dispatcher.open(FakeWorker(), 100, BudgetPlanner())
+    desk.dispatcher.open(FakeBackend(), 100, BudgetPlanner())
     desk.submit('a')
     assert len(desk.replies.outcomes) == 2
 
@@ -207,7 +209,7 @@ def test_every_query_ends_exactly_once_whatever_races(desk: Desk) -> None:
     def answer_all() -> None:
         number = 0
         while not stop.is_set():
-            for message in list(desk.worker.sent):
+            for message in list(desk.backend.told):
                 if isinstance(message, Submit) and message.number >= number:
                     desk.say(Tokenised(message.number, 1), Text(message.number, 'x', 1))
                     desk.say(Finished(message.number, FinishReason.EOS, Bill()))

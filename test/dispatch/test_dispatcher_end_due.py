@@ -1,5 +1,6 @@
 import pytest
 
+from support.fake_backend import FakeBackend
 from timebill_ros.core.budget_planner import BudgetPlanner
 from timebill_ros.core.deadline import Deadline
 from timebill_ros.core.outcome import Miss, MissReason, OverrunPolicy
@@ -26,14 +27,6 @@ class Replies:
         self.outcomes.append((origin.key.id, outcome.reason.name))
 
 
-class Worker:
-    def send(self, message):
-        pass
-
-    def kill(self, detail):
-        pass
-
-
 def origin(query_id):
     return Origin(QueryKey('asker', query_id))
 
@@ -58,7 +51,7 @@ def dispatcher(clock, replies):
     # The guard's thread sleeps in real time, so it never comes to a deadline on this clock.
     dispatcher = Dispatcher(DispatchSettings(max_queue_length=4), replies, clock, lambda: '')
     dispatcher.resume()
-    dispatcher.open(Worker(), 8192, BudgetPlanner())
+    dispatcher.open(FakeBackend(), 8192, BudgetPlanner())
     yield dispatcher
     dispatcher.shut_down()
 

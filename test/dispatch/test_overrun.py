@@ -5,12 +5,12 @@ from collections.abc import Iterator
 
 import pytest
 
+from support.fake_backend import Drop, Faulted, Finished, Planned, Run, Text, Tokenised
 from support.fake_desk import Desk
 from timebill_ros.core.bill import Bill
 from timebill_ros.core.budget_planner import BudgetPlanner
 from timebill_ros.core.outcome import Answer, FinishReason, Miss, MissReason, OverrunPolicy
 from timebill_ros.core.planner_settings import EvictionPolicy, PlannerSettings
-from timebill_ros.worker.protocol import Drop, Faulted, Finished, Planned, Run, Text, Tokenised
 
 KILL, SKIP_NEXT, PARTIAL = OverrunPolicy.KILL, OverrunPolicy.SKIP_NEXT, OverrunPolicy.PARTIAL
 EOS = FinishReason.EOS
@@ -48,7 +48,7 @@ def test_policy_expected_evicts_nothing_where_no_text_is_lost(
     settings = PlannerSettings(eviction_policy=eviction)
     desk.dispatcher.change_planner(BudgetPlanner(settings))
     run(desk, 'q', overrun)
-    (sent,) = [message for message in desk.worker.sent if isinstance(message, Run)]
+    (sent,) = [message for message in desk.backend.told if isinstance(message, Run)]
     assert sent.planner == dataclasses.replace(settings, eviction_policy=planned)
 
 
@@ -62,7 +62,7 @@ def test_partial_gives_the_whole_words_so_far_at_the_last_moment(desk: Desk) -> 
     assert answer == Answer('Go to the', FinishReason.DEADLINE, deadline_met=True)
     assert bill.slack == pytest.approx(0.02)
     assert chunk_count == len(desk.replies.chunks)
-    assert desk.worker.sent[-1] == Drop(0)
+    assert desk.backend.told[-1] == Drop(0)
 
 
 def test_chunks_of_a_partial_answer_joined_are_its_text(desk: Desk) -> None:
@@ -85,7 +85,7 @@ def test_partial_without_a_whole_word_is_killed(desk: Desk, pieces: list[str]) -
 
 def test_partial_is_an_answer_also_when_the_worker_stops_a_moment_before(desk: Desk) -> None:
     run(desk, 'q', PARTIAL)
-    desk.say(Text(0, 'Go to', 2), Finished(0, 0, Bill(prompt_tokens=1, total_time=4.9)))
+    desk.say(Text(0, 'Go to', 2), Finished(0, None, Bill(prompt_tokens=1, total_time=4.9)))
     assert desk.outcome('q') == Answer('Go', FinishReason.DEADLINE)
 
 
@@ -121,7 +121,7 @@ def test_skip_next_may_be_late_and_says_so(desk: Desk) -> None:
     desk.say(Text(0, 'At last', 2), Finished(0, EOS, Bill(total_time=7.0)))
     assert desk.outcome('q') == Answer('At last', EOS, deadline_met=False)
     assert desk.replies.outcomes[0][2].slack == pytest.approx(-2.0)
-    assert Drop(0) not in desk.worker.sent
+    assert Drop(0) not in desk.backend.told
 
 
 def test_skip_next_in_time_is_as_any_answer(desk: Desk) -> None:
@@ -133,7 +133,7 @@ def test_skip_next_in_time_is_as_any_answer(desk: Desk) -> None:
 
 def test_the_worker_plans_for_the_deadline_of_skip_next_and_may_go_on_after_it(desk: Desk) -> None:
     run(desk, 'q', SKIP_NEXT)
-    (message,) = [message for message in desk.worker.sent if isinstance(message, Run)]
+    (message,) = [message for message in desk.backend.told if isinstance(message, Run)]
     assert (message.last_moment_s, message.stop_at_s) == pytest.approx((1004.98, 1060.0))
 
 
@@ -172,8 +172,8 @@ def test_skip_next_ends_at_the_largest_time_budget(desk: Desk) -> None:
     miss = desk.outcome('q')
     assert miss.reason is MissReason.KILLED
     assert '60.000 s after it was asked' in miss.detail
-    assert desk.worker.sent[-1] == Drop(0)
-    assert not desk.worker.killed
+    assert desk.backend.told[-1] == Drop(0)
+    assert not desk.backend.killed
 
 
 def test_skip_next_whose_worker_is_silent_is_an_engine_fault_and_the_worker_replaced(
@@ -190,7 +190,7 @@ def test_skip_next_whose_worker_is_silent_is_an_engine_fault_and_the_worker_repl
     miss = desk.outcome('q')
     assert miss.reason is MissReason.ENGINE_FAULT
     assert 'no sign of life for 10.000 s' in miss.detail
-    assert desk.worker.killed == [miss.detail]
+    assert desk.backend.killed == [miss.detail]
 
 
 def test_a_late_query_that_is_cancelled_makes_room(desk: Desk) -> None:
@@ -199,8 +199,8 @@ def test_a_late_query_that_is_cancelled_makes_room(desk: Desk) -> None:
     assert desk.dispatcher.cancel('a', 'late', 'withdrawn') == 1
     desk.submit('next', 50.0)
     desk.say(Tokenised(1, 1))
-    assert desk.worker.runs() == [0]
-    desk.say(Finished(0, 0, Bill()))
-    assert desk.worker.runs() == [0, 1]
+    assert desk.backend.runs() == [0]
+    desk.say(Finished(0, None, Bill()))
+    assert desk.backend.runs() == [0, 1]
     desk.pass_time(30.0)
     assert desk.replies.ended() == {'late': MissReason.CANCELLED}

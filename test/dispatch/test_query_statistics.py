@@ -5,7 +5,6 @@ import pytest
 from timebill_ros.core.bill import Bill
 from timebill_ros.core.outcome import Answer, FinishReason, Miss, MissReason, Outcome
 from timebill_ros.dispatch.query_statistics import NODE_MISSES, WINDOW, QueryStatistics
-from timebill_ros.worker.protocol import Estimate
 
 IN_TIME = Answer('text', FinishReason.EOS)
 LATE = Answer('text', FinishReason.EOS, deadline_met=False)
@@ -71,5 +70,5 @@ def test_only_what_the_model_worked_on_has_a_time() -> None:
 def test_errors_of_estimates_are_kept() -> None:
     statistics = QueryStatistics()
     for error in (0.1, 0.0, -0.2):
-        statistics.count_estimate(Estimate(None, error=error))
+        statistics.count_estimate(error)
     assert statistics.summary().estimate_errors == (0.1, -0.2)

@@ -4,12 +4,12 @@ from collections.abc import Iterator
 
 import pytest
 
+from support.fake_backend import Drop, Finished, Planned, Submit, Tokenised
 from support.fake_desk import Desk
 from timebill_ros.core.bill import Bill
 from timebill_ros.core.budget_planner import BudgetPlanner
 from timebill_ros.core.outcome import FinishReason, Miss, MissReason, OverrunPolicy
 from timebill_ros.core.time_model import TimeModel
-from timebill_ros.worker.protocol import Drop, Finished, Planned, Submit, Tokenised
 
 # Reading a token takes 0.1 s, writing one 0.01 s.
 READER = BudgetPlanner(time_model=TimeModel(a=0.0, b=0.1, c=0.0, p=0.0, q=0.01))
@@ -26,7 +26,7 @@ def desk() -> Iterator[Desk]:
 def ask(desk: Desk, query_id: str, budget_s: float, tokens: int = 1, **fields: object) -> int:
     """Submit a query and have it tokenised; return its number."""
     desk.submit(query_id, budget_s, **fields)  # type: ignore[arg-type]
-    number = next(m.number for m in reversed(desk.worker.sent) if isinstance(m, Submit))
+    number = next(m.number for m in reversed(desk.backend.told) if isinstance(m, Submit))
     desk.say(Tokenised(number, tokens))
     return number
 
@@ -38,7 +38,7 @@ def test_turns_come_by_arrival_or_by_deadline(desk: Desk, order: str, expected: 
         ask(desk, str(number), budget_s)
     for number in expected:
         desk.say(Finished(number, EOS, Bill()))
-    assert desk.worker.runs() == expected
+    assert desk.backend.runs() == expected
 
 
 def test_equal_deadlines_are_served_as_they_came(desk: Desk) -> None:
@@ -47,7 +47,7 @@ def test_equal_deadlines_are_served_as_they_came(desk: Desk) -> None:
         ask(desk, str(number), 50.0)
     for number in range(4):
         desk.say(Finished(number, EOS, Bill()))
-    assert desk.worker.runs() == [0, 1, 2, 3]
+    assert desk.backend.runs() == [0, 1, 2, 3]
 
 
 def test_the_order_may_change_while_queries_wait(desk: Desk) -> None:
@@ -55,7 +55,7 @@ def test_the_order_may_change_while_queries_wait(desk: Desk) -> None:
         ask(desk, str(number), budget_s)
     desk.change(queue_order='edf')
     desk.say(Finished(0, EOS, Bill()))
-    assert desk.worker.runs() == [0, 2]
+    assert desk.backend.runs() == [0, 2]
 
 
 def test_the_bound_holds_in_both_orders(desk: Desk) -> None:
@@ -143,12 +143,12 @@ def test_cancel_ends_a_query_that_waits_or_runs_and_no_other(desk: Desk) -> None
     assert desk.dispatcher.cancel('a', '1', 'withdrawn') == 1
     assert desk.dispatcher.cancel('a', '1', 'withdrawn') == 0
     assert desk.replies.ended() == {'1': MissReason.CANCELLED, '2': MissReason.CANCELLED}
-    assert [message for message in desk.worker.sent if isinstance(message, Drop)] == [
+    assert [message for message in desk.backend.told if isinstance(message, Drop)] == [
         Drop(1),
         Drop(0),
     ]
-    desk.say(Finished(0, 0, Bill()))
-    assert desk.worker.runs() == [0, 2]
+    desk.say(Finished(0, None, Bill()))
+    assert desk.backend.runs() == [0, 2]
 
 
 def test_cancel_without_an_id_ends_all_of_an_asker(desk: Desk) -> None:
@@ -167,8 +167,8 @@ def test_keep_latest_cancels_the_older_queries_of_the_same_asker(desk: Desk) -> 
     assert "'newer'" in desk.outcome('running').detail
     ask(desk, 'newest', 60.0)
     assert desk.replies.ended()['newer'] is MissReason.CANCELLED
-    desk.say(Finished(0, 0, Bill()))
-    assert desk.worker.runs() == [0, 1]
+    desk.say(Finished(0, None, Bill()))
+    assert desk.backend.runs() == [0, 1]
 
 
 def test_keep_latest_keeps_what_a_refused_query_would_replace(desk: Desk) -> None:
@@ -203,19 +203,19 @@ def test_a_paused_dispatcher_refuses_and_has_what_ran_dropped(desk: Desk) -> Non
         'waiting': MissReason.CANCELLED,
         'refused': MissReason.NOT_READY,
     }
-    assert Drop(0) in desk.worker.sent
+    assert Drop(0) in desk.backend.told
     desk.dispatcher.resume()
     ask(desk, 'next', 60.0)
-    assert desk.worker.runs() == [0]  # the worker is still busy with what was dropped
-    desk.say(Finished(0, 0, Bill()))
-    assert desk.worker.runs() == [0, 2]
+    assert desk.backend.runs() == [0]  # the worker is still busy with what was dropped
+    desk.say(Finished(0, None, Bill()))
+    assert desk.backend.runs() == [0, 2]
 
 
 def test_a_worker_that_does_not_stop_is_replaced_also_while_paused(desk: Desk) -> None:
     ask(desk, 'running', 60.0)
     desk.dispatcher.pause(Miss(MissReason.CANCELLED, 'inactive'))
     desk.pass_time(0.3)
-    assert 'abort_grace' in desk.worker.killed[0]
+    assert 'abort_grace' in desk.backend.killed[0]
 
 
 def test_a_larger_reserve_holds_for_the_next_query_only(desk: Desk) -> None:

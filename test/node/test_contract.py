@@ -1,17 +1,13 @@
-"""The deadline contract under whatever happens in whatever order, with a fake worker."""
+"""The deadline contract under whatever happens in whatever order, with a fake backend."""
 
 import random
 from collections import defaultdict
 
 import pytest
 
-from support.fake_desk import Desk, FakeWorker
-from timebill_ros.core.bill import Bill
-from timebill_ros.core.budget_planner import BudgetPlanner
-from timebill_ros.core.outcome import Answer, FinishReason, Miss, MissReason, OverrunPolicy
-from timebill_ros.core.time_model import TimeModel
-from timebill_ros.worker.protocol import (
+from support.fake_backend import (
     Drop,
+    FakeBackend,
     Faulted,
     Finished,
     Planned,
@@ -20,6 +16,11 @@ from timebill_ros.worker.protocol import (
     Text,
     Tokenised,
 )
+from support.fake_desk import Desk
+from timebill_ros.core.bill import Bill
+from timebill_ros.core.budget_planner import BudgetPlanner
+from timebill_ros.core.outcome import Answer, FinishReason, Miss, MissReason, OverrunPolicy
+from timebill_ros.core.time_model import TimeModel
 
 PLANNER = BudgetPlanner(time_model=TimeModel(a=0.0, b=0.02, c=0.0, p=0.0, q=0.01, delta=0.1))
 POLICIES = (OverrunPolicy.KILL, OverrunPolicy.SKIP_NEXT, OverrunPolicy.PARTIAL)
@@ -37,7 +38,7 @@ class Fate:
             keep_latest=self.chance.random() < 0.3,
             admission=self.chance.choice(('backlog', 'alone')),
         )
-        self.desk.dispatcher.open(self.desk.worker, 100, PLANNER)
+        self.desk.dispatcher.open(self.desk.backend, 100, PLANNER)
         self.asked: dict[str, tuple[OverrunPolicy, float]] = {}
         self.ended_s: dict[str, float] = {}
 
@@ -55,19 +56,19 @@ class Fate:
 
     def work(self) -> None:
         """Let the worker do the next thing that it has been told, or write a piece of text."""
-        worker = self.desk.worker
-        done = {m.number for m in worker.sent if isinstance(m, Drop)}
-        if todo := [m for m in worker.sent if isinstance(m, Submit | Run)]:
+        backend = self.desk.backend
+        done = {m.number for m in backend.told if isinstance(m, Drop)}
+        if todo := [m for m in backend.told if isinstance(m, Submit | Run)]:
             message = todo[0]
             if isinstance(message, Submit):
-                worker.sent.remove(message)
+                backend.told.remove(message)
                 self.desk.say(Tokenised(message.number, self.chance.choice((1, 10, 99, 100))))
             elif message.number in done or self.chance.random() < 0.1:
-                worker.sent.remove(message)
-                reason = 0 if message.number in done else FinishReason.EOS
+                backend.told.remove(message)
+                reason = None if message.number in done else FinishReason.EOS
                 self.desk.say(Finished(message.number, reason, Bill(response_tokens=3)))
             elif self.chance.random() < 0.02:
-                worker.sent.remove(message)
+                backend.told.remove(message)
                 self.desk.say(Faulted(message.number, 'out of memory'))
             else:
                 piece = self.chance.choice((' ', 'word', ' word', 'a b', '人', ''))
@@ -88,16 +89,16 @@ class Fate:
             self.desk.dispatcher.pause(Miss(MissReason.CANCELLED, 'inactive'))
             self.desk.dispatcher.resume()
         elif kind == 5:
-            self.new_worker()
+            self.new_backend()
         elif kind == 6:
             self.desk.change(queue_order=self.chance.choice(('fifo', 'edf')))
-        if self.desk.worker.killed:
-            self.new_worker()
+        if self.desk.backend.killed:
+            self.new_backend()
 
-    def new_worker(self) -> None:
+    def new_backend(self) -> None:
         self.desk.dispatcher.close(Miss(MissReason.ENGINE_FAULT, 'died'))
-        self.desk.worker = FakeWorker()
-        self.desk.dispatcher.open(self.desk.worker, 100, PLANNER)
+        self.desk.backend = FakeBackend()
+        self.desk.dispatcher.open(self.desk.backend, 100, PLANNER)
 
 
 @pytest.mark.parametrize('seed', range(20))

@@ -96,7 +96,7 @@ def test_after_the_end_nothing_that_the_worker_says_has_effect(watched: Watched)
     watched.supervisor.close(END)
     assert watched.worker.is_stopped
     watched.supervisor.on_worker_ready(READY)
-    watched.supervisor.on_worker_message(Estimate(TimeModel(0.0, 1.0, 0.0, 0.0, 1.0)))
+    watched.supervisor.on_worker_estimate(Estimate(TimeModel(0.0, 1.0, 0.0, 0.0, 1.0)))
     watched.supervisor.on_worker_lost('stopped')
     assert watched.readies == 0
     assert watched.answer_to('q') is MissReason.NOT_READY
@@ -121,7 +121,7 @@ def test_nothing_is_served_while_the_time_model_is_measured(watched: Watched) ->
     assert watched.worker.sent[-1] == Recalibrate()
     assert 'measured again' in supervisor.recalibrate()
     assert watched.answer_to('meanwhile') is MissReason.NOT_READY
-    supervisor.on_worker_message(Estimate(None))
+    supervisor.on_worker_estimate(Estimate(None))
     assert watched.answer_to('afterwards') is None
 
 

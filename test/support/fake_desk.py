@@ -1,9 +1,10 @@
-"""A dispatcher on a clock that stands still, with a fake worker and fake replies around it."""
+"""A dispatcher on a clock that stands still, with a fake backend and fake replies around it."""
 
 import dataclasses
 import threading
 from typing import Any
 
+from support.fake_backend import FakeBackend, Said
 from timebill_ros.core.bill import Bill
 from timebill_ros.core.budget_planner import BudgetPlanner
 from timebill_ros.core.deadline import Deadline
@@ -11,28 +12,10 @@ from timebill_ros.core.outcome import Miss, OverrunPolicy
 from timebill_ros.core.query import Origin, Query, QueryKey
 from timebill_ros.dispatch.dispatch_settings import DispatchSettings
 from timebill_ros.dispatch.dispatcher import Dispatcher
-from timebill_ros.worker.protocol import Run
 
 SETTINGS = DispatchSettings(
     max_queue_length=3, publish_reserve_s=0.02, chunk_rate=20.0, abort_grace_s=0.2
 )
-
-
-class FakeWorker:
-    """Records what it is sent."""
-
-    def __init__(self) -> None:
-        self.sent: list[Any] = []
-        self.killed: list[str] = []
-
-    def send(self, message: Any) -> None:
-        self.sent.append(message)
-
-    def kill(self, detail: str) -> None:
-        self.killed.append(detail)
-
-    def runs(self) -> list[int]:
-        return [message.number for message in self.sent if isinstance(message, Run)]
 
 
 class FakeReplies:
@@ -61,14 +44,14 @@ class Desk:
 
     def __init__(self, **settings: Any) -> None:
         self.now_s = 1000.0
-        self.worker = FakeWorker()
+        self.backend = FakeBackend()
         self.replies = FakeReplies()
         self.settings = dataclasses.replace(SETTINGS, **settings)
         self.dispatcher = Dispatcher(
             self.settings, self.replies, lambda: self.now_s, lambda: 'loading'
         )
         self.dispatcher.resume()
-        self.dispatcher.open(self.worker, 100, BudgetPlanner())
+        self.dispatcher.open(self.backend, 100, BudgetPlanner())
 
     def submit(
         self,
@@ -90,9 +73,10 @@ class Desk:
             )
         )
 
-    def say(self, *messages: Any) -> None:
-        for message in messages:
-            self.dispatcher.on_worker_message(message)
+    def say(self, *said: Said) -> None:
+        """Have the backend say things, one after the other."""
+        for what in said:
+            what.tell(self.dispatcher)
 
     def change(self, **settings: Any) -> None:
         self.settings = dataclasses.replace(self.settings, **settings)

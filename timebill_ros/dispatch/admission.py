@@ -1,14 +1,15 @@
 """Which queries are not served: for what they are, or for what runs and waits before them."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
-from timebill_ros.core.bill import Bill
 from timebill_ros.core.budget_planner import BudgetPlanner
 from timebill_ros.core.outcome import Miss, MissReason
+from timebill_ros.core.plan import Plan
 from timebill_ros.core.query import Query
 from timebill_ros.dispatch.backlog import Backlog, Hopeless
 from timebill_ros.dispatch.dispatch_settings import DispatchSettings
+from timebill_ros.dispatch.pending_queries import PendingQueries
 from timebill_ros.dispatch.pending_query import PendingQuery
 from timebill_ros.dispatch.response_lengths import ResponseLengths
 
@@ -38,12 +39,30 @@ def too_long(prompt_tokens: int, context_length: int) -> Miss | None:
     )
 
 
+def duplicate(query: Query, pending: PendingQueries) -> Miss | None:
+    """Return the miss of a query whose id is in use; None if it is not."""
+    if query.key not in pending:
+        return None
+    return Miss(
+        MissReason.DUPLICATE_ID,
+        f'id {query.key.id!r} of asker {query.key.asker!r} is still being served',
+    )
+
+
+def queue_full(pending: PendingQueries, settings: DispatchSettings) -> Miss | None:
+    """Return the miss of a query for which there is no place; None if there is one."""
+    waiting, bound = len(pending.queue), settings.max_queue_length
+    if waiting < bound:
+        return None
+    return Miss(MissReason.QUEUE_FULL, f'{waiting} queries wait, max_queue_length is {bound}')
+
+
 @dataclass(frozen=True)
 class Refused:
-    """A waiting query that is to end: its bill, with what was predicted, and its miss."""
+    """A waiting query that is to end: the plan that would not be in time, and its miss."""
 
     entry: PendingQuery
-    bill: Bill
+    plan: Plan
     miss: Miss
 
 
@@ -51,7 +70,7 @@ class Refused:
 class Admission:
     """Finds the queries that wait in vain.
 
-    All that wait are looked at whenever a query's length becomes known and whenever the worker is
+    All that wait are looked at whenever a query's length becomes known and whenever the backend is
     free: so a newcomer with an earlier deadline (edf) ends those that it makes hopeless at once.
 
     Arguments:
@@ -71,7 +90,7 @@ class Admission:
 
         Arguments:
             waiting: in the order of their turns.
-            running: what has the worker, if it has not been replied to.
+            running: what has the backend, if it has not been replied to.
         """
         backlog = Backlog(self.planner, self.lengths, self.settings.queue_order == 'edf')
         jobs = [entry.job for entry in waiting]
@@ -84,7 +103,7 @@ class Admission:
         return [self._refused(entries[found.number], found, now_s) for found in hopeless]
 
     def _refused(self, entry: PendingQuery, found: Hopeless, now_s: float) -> Refused:
-        query, prompt_tokens = entry.query, entry.bill.prompt_tokens
+        query, prompt_tokens = entry.query, entry.bill.so_far.prompt_tokens
         wait_s, left_s = found.turn_s - now_s, entry.last_moment_s - now_s
         plan = self.planner.plan(prompt_tokens, entry.max_new_tokens, remaining_s=left_s - wait_s)
         before = f'its turn is predicted to come in {wait_s:.3f} s, and ' if wait_s > 0 else ''
@@ -97,5 +116,4 @@ class Admission:
             prompt_tokens,
             overhead_s=found.later_turn_s - query.asked_at_s + self.settings.publish_reserve_s,
         )
-        bill = replace(entry.bill.with_plan(plan), kept_tokens=0, eviction_ratio=0.0)
-        return Refused(entry, bill, Miss(MissReason.INFEASIBLE, detail, minimum_s))
+        return Refused(entry, plan, Miss(MissReason.INFEASIBLE, detail, minimum_s))

@@ -17,7 +17,7 @@ class Job:
         prompt_tokens: N_x; 0: not known yet. Such a job takes no time, and is never hopeless.
         max_new_tokens: upper bound of the response's length.
         last_moment_s: when it must end [s].
-        may_be_late: once it runs, it holds the worker beyond its last moment (SKIP_NEXT).
+        may_be_late: once it runs, it holds the backend beyond its last moment (SKIP_NEXT).
         started_at_s: when it began to run [s]; None: it waits.
         kept_tokens, response_tokens: what it has come to; kept_tokens 0: it reads its prompt.
     """
@@ -49,7 +49,7 @@ class Hopeless:
 
 @dataclass(frozen=True)
 class Backlog:
-    """Predicts how long the worker is taken.
+    """Predicts how long the backend is taken.
 
     A job takes its mean time without eviction, for a response of the expected length, and never
     longer than to its own last moment, unless it may be late. To be served at all, a job needs
@@ -66,7 +66,7 @@ class Backlog:
     by_deadline: bool
 
     def free_at_s(self, running: Job, now_s: float) -> float:
-        """Return when a running job is predicted to leave the worker [s]."""
+        """Return when a running job is predicted to leave the backend [s]."""
         time_model, remaining_s = self.planner.time_model, 0.0
         if time_model is not None and running.started_at_s is not None:
             if running.kept_tokens > 0:
@@ -78,11 +78,11 @@ class Backlog:
         return self._left_at_s(running, now_s, max(0.0, remaining_s))
 
     def hopeless(self, waiting: Sequence[Job], free_at_s: float) -> list[Hopeless]:
-        """Return the jobs that wait in vain, none of which takes the worker from others.
+        """Return the jobs that wait in vain, none of which takes the backend from others.
 
         Arguments:
             waiting: in the queue's order.
-            free_at_s: when the worker can begin with the first [s].
+            free_at_s: when the backend can begin with the first [s].
         """
         found: list[Hopeless] = []
         turn_s = free_at_s

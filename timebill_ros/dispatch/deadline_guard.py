@@ -1,4 +1,4 @@
-"""One thread that keeps all deadlines, whatever the worker and the executor do."""
+"""One thread that keeps all deadlines, whatever the backend and the executor do."""
 
 import heapq
 import itertools

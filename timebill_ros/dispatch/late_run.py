@@ -1,7 +1,7 @@
 """The bounds of a query that runs on beyond its deadline under SKIP_NEXT.
 
 max_new_tokens ends it in the normal course of things. Beyond that, a reply always comes: the query
-is KILLED max_time_budget after it was asked; and it is an ENGINE_FAULT when the worker has said
+is KILLED max_time_budget after it was asked; and it is an ENGINE_FAULT when the backend has said
 nothing of it for as long as its whole time budget, and for 10 times abort_grace. While it runs,
 everything that waits or arrives is SKIPPED at once.
 """

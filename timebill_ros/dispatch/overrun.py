@@ -29,7 +29,7 @@ def planner_settings(entry: PendingQuery, settings: PlannerSettings) -> PlannerS
 
 def outcome_at_last_moment(entry: PendingQuery, now_s: float) -> Outcome | None:
     """Return how a query ends at its last moment, or soon after; None: it runs on."""
-    if entry.started_at_s is not None and entry.may_be_late:
+    if entry.may_be_late and not entry.is_waiting:
         return None
     return cut_off(entry, now_s)
 
@@ -48,16 +48,16 @@ def cut_off(entry: PendingQuery, now_s: float) -> Outcome:
     )
 
 
-def finished(entry: PendingQuery, finish_reason: int, now_s: float) -> Outcome:
-    """Return how a query ends that the worker has done with.
+def finished(entry: PendingQuery, finish_reason: FinishReason | None, now_s: float) -> Outcome:
+    """Return how a query ends that the backend has done with.
 
     Arguments:
-        finish_reason: as the worker said it; 0: it was stopped, by time.
+        finish_reason: as the backend said it; None: it was stopped, by time.
         now_s: on the deadline's clock [s].
     """
-    if finish_reason == 0:
+    if finish_reason is None:
         return cut_off(entry, now_s)
     is_late = now_s >= entry.last_moment_s
     if is_late and not entry.may_be_late:
         return cut_off(entry, now_s)
-    return Answer(entry.text.text, FinishReason(finish_reason), deadline_met=not is_late)
+    return Answer(entry.text.text, finish_reason, deadline_met=not is_late)

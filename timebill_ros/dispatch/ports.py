@@ -1,20 +1,45 @@
-"""What the dispatcher needs of others: a worker, and somewhere for replies to go."""
+"""What the dispatcher needs of others: a backend, and somewhere for replies to go."""
 
-from typing import Any, Protocol
+from typing import Protocol
 
 from timebill_ros.core.bill import Bill
 from timebill_ros.core.outcome import Outcome
-from timebill_ros.core.query import Origin
+from timebill_ros.core.planner_settings import PlannerSettings
+from timebill_ros.core.query import Origin, Query
 
 
-class Worker(Protocol):
-    """The worker process, as the dispatcher needs it."""
+class Backend(Protocol):
+    """What answers queries, one at a time. Its methods never wait.
 
-    def send(self, message: Any) -> None:
-        """Send a message; never waits."""
+    It tells the dispatcher what becomes of a query, by on_tokenised, on_planned, on_text,
+    on_finished and on_faulted: from threads of its own, with the number that the query was
+    submitted by.
+    """
+
+    def submit(self, number: int, query: Query) -> None:
+        """Tokenise a query and hold it."""
+
+    def run(
+        self,
+        number: int,
+        *,
+        max_new_tokens: int,
+        last_moment_s: float,
+        stop_at_s: float,
+        planner: PlannerSettings,
+    ) -> None:
+        """Answer a query that has been tokenised.
+
+        Arguments:
+            last_moment_s: what the plan must fit into, on the monotonic clock [s].
+            stop_at_s: when the backend ends the query by itself, on the same clock [s].
+        """
+
+    def drop(self, number: int) -> None:
+        """Stop a query, or forget it. Only one that runs is answered, by on_finished."""
 
     def kill(self, detail: str) -> None:
-        """End a worker that does not answer; it is replaced."""
+        """End a backend that does not answer; it is replaced."""
 
 
 class Replies(Protocol):

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from timebill_ros.core.bill import Bill
 from timebill_ros.core.deadline import Clock
 from timebill_ros.core.outcome import Answer, MissReason, Outcome
-from timebill_ros.worker.protocol import Estimate
 
 WINDOW = 100
 """Queries, times and errors so far back are told of."""
@@ -101,11 +100,15 @@ class QueryStatistics:
                 self._first_miss_s = self._last_miss_s
             self._consecutive_misses += 1
 
-    def count_estimate(self, estimate: Estimate) -> None:
-        """Count how far the estimate was off for a generation."""
+    def count_estimate(self, error: float) -> None:
+        """Count how far the estimate was off.
+
+        Arguments:
+            error: measured / predicted total time - 1 of a generation; 0.0: there was none.
+        """
         with self._lock:
-            if estimate.error:
-                self._errors.append(estimate.error)
+            if error:
+                self._errors.append(error)
 
     def summary(self) -> QuerySummary:
         """Return how things stand."""

@@ -1,13 +1,12 @@
 """What is published of a query: its chunks while it is written, then its one terminal reply."""
 
-from dataclasses import replace
-
 from timebill_ros.core.bill import Bill
 from timebill_ros.core.deadline import Clock
 from timebill_ros.core.outcome import Answer, Miss, Outcome
-from timebill_ros.core.query import Query
+from timebill_ros.core.query import Origin, Query
 from timebill_ros.dispatch.pending_query import PendingQuery
 from timebill_ros.dispatch.ports import Replies
+from timebill_ros.dispatch.query_bill import QueryBill
 
 
 class ReplyWriter:
@@ -35,11 +34,17 @@ class ReplyWriter:
         """Publish the terminal reply; before it, what of an answer is in no chunk yet."""
         if isinstance(outcome, Answer):
             self._publish_chunk(entry, outcome.text)
-        self._publish(entry.query, outcome, entry.measured_bill(self._clock()), entry.chunk_count)
+        bill = entry.bill.at_reply(self._clock())
+        self._replies.publish_outcome(entry.query.origin, outcome, bill, entry.chunk_count)
 
     def refuse(self, query: Query, miss: Miss) -> None:
         """Publish the terminal reply of a query that is not admitted."""
-        self._publish(query, miss, Bill(), chunk_count=0)
+        bill = QueryBill(query).at_refusal(self._clock())
+        self._replies.publish_outcome(query.origin, miss, bill, chunk_count=0)
+
+    def refuse_invalid(self, origin: Origin, miss: Miss) -> None:
+        """Publish the terminal reply to what is no valid query, and so has nothing on its bill."""
+        self._replies.publish_outcome(origin, miss, Bill(), chunk_count=0)
 
     def _publish_chunk(self, entry: PendingQuery, text: str) -> None:
         piece = entry.text.take(text)
@@ -47,7 +52,3 @@ class ReplyWriter:
             self._replies.publish_chunk(entry.query.origin, entry.chunk_count, piece)
             entry.chunk_count += 1
             entry.chunk_at_s = self._clock()
-
-    def _publish(self, query: Query, outcome: Outcome, bill: Bill, chunk_count: int) -> None:
-        bill = replace(bill, time_budget=query.time_budget_s, slack=query.deadline.remaining_s())
-        self._replies.publish_outcome(query.origin, outcome, bill, chunk_count)

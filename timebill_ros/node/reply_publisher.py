@@ -1,9 +1,9 @@
 """Replies as ROS messages, published and counted."""
 
-from typing import Any
-
+from builtin_interfaces.msg import Time
 from rclpy.duration import Duration
 from rclpy.node import Node
+from rclpy.publisher import Publisher
 from rclpy.qos import HistoryPolicy, QoSProfile, ReliabilityPolicy
 
 import timebill_ros.msg as msg
@@ -32,7 +32,7 @@ class ReplyPublisher:
 
         # Ordinary publishers: lifecycle ones are silent while the node is inactive, and NOT_READY
         # must go out.
-        def publisher(message_type: Any, topic: str) -> Any:
+        def publisher(message_type: type, topic: str) -> Publisher:
             return Node.create_publisher(node, message_type, topic, REPLY_QOS)
 
         self._chunks = publisher(msg.ResponseChunk, '~/response_chunk')
@@ -56,5 +56,5 @@ class ReplyPublisher:
         for publisher in (self._responses, self._misses):
             publisher.wait_for_all_acked(Duration(seconds=timeout_s))
 
-    def _now(self) -> Any:
+    def _now(self) -> Time:
         return self._clock.now().to_msg()

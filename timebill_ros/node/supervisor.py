@@ -3,26 +3,27 @@
 import threading
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any, Protocol
+from typing import Protocol
 
 from timebill_ros.core.budget_planner import BudgetPlanner
 from timebill_ros.core.outcome import Miss, MissReason
 from timebill_ros.dispatch.dispatcher import Dispatcher
 from timebill_ros.node.settings import NodeSettings
-from timebill_ros.worker.protocol import Estimate, Load, Ready, Recalibrate
+from timebill_ros.node.worker_backend import WorkerBackend
+from timebill_ros.worker.protocol import Estimate, Load, Progress, Ready, Recalibrate
 from timebill_ros.worker.worker_client import WorkerClient, WorkerState
 
 
 class Logger(Protocol):
     """Where sentences for a person go."""
 
-    def info(self, message: str) -> Any:
+    def info(self, message: str) -> object:
         """Log what is as it should be."""
 
-    def warning(self, message: str) -> Any:
+    def warning(self, message: str) -> object:
         """Log what may be wrong."""
 
-    def error(self, message: str) -> Any:
+    def error(self, message: str) -> object:
         """Log what is wrong."""
 
 
@@ -38,7 +39,7 @@ class Supervisor:
         dispatcher: is given the worker when that is ready.
         logger: takes the worker's log.
         on_loaded: called, from a thread of the worker's, when the model is loaded, or cannot be.
-        on_estimate: called with each estimate, likewise.
+        on_estimate: called with the error of each estimate, likewise.
     """
 
     def __init__(
@@ -47,7 +48,7 @@ class Supervisor:
         dispatcher: Dispatcher,
         logger: Logger,
         on_loaded: Callable[[], None],
-        on_estimate: Callable[[Estimate], None],
+        on_estimate: Callable[[float], None],
     ) -> None:
         self._settings = settings
         self._dispatcher = dispatcher
@@ -61,6 +62,7 @@ class Supervisor:
         self.estimate = Estimate(None)
         self.model = settings.loading.model
         self._worker = WorkerClient(Load(settings.loading), self)
+        self._backend = WorkerBackend(self._worker, dispatcher)
         self._worker.start()
 
     @property
@@ -133,16 +135,17 @@ class Supervisor:
         )
         self._on_loaded()
 
-    def on_worker_message(self, message: Any) -> None:
-        """Take its estimate, or pass on what it says of a query."""
-        if not isinstance(message, Estimate):
-            self._dispatcher.on_worker_message(message)
-            return
-        self._on_estimate(message)
+    def on_worker_progress(self, progress: Progress) -> None:
+        """Pass on what it says of a query."""
+        self._backend.tell(progress)
+
+    def on_worker_estimate(self, estimate: Estimate) -> None:
+        """Take its estimate; plan by it from the next query on."""
+        self._on_estimate(estimate.error)
         with self._lock:
             if self._is_closed:
                 return
-            self.estimate = message
+            self.estimate = estimate
             self._dispatcher.change_planner(self._planner())
             if self._is_recalibrating:
                 self._is_recalibrating = False
@@ -174,7 +177,7 @@ class Supervisor:
 
     def _open(self) -> None:
         assert self.ready is not None
-        self._dispatcher.open(self._worker, self.ready.context_length, self._planner())
+        self._dispatcher.open(self._backend, self.ready.context_length, self._planner())
 
     def _planner(self) -> BudgetPlanner:
         min_kept_tokens = self.ready.min_kept_tokens if self.ready else 1

@@ -6,13 +6,15 @@ Started by worker_client.py with a socket's number and the node's process id.
 import gc
 import logging
 import os
-import queue
 import socket
 import sys
 import threading
+from collections.abc import Iterator
 
 from timebill_ros.worker.child_process import settle
-from timebill_ros.worker.protocol import Failed, Load, encode, receive
+from timebill_ros.worker.intake import Intake
+from timebill_ros.worker.protocol import Failed, FromWorker, Load, ToWorker
+from timebill_ros.worker.wire import encode, messages_to_worker
 
 
 def main() -> None:
@@ -22,32 +24,39 @@ def main() -> None:
     logging.basicConfig(level=logging.INFO, format='%(levelname)s: %(message)s')
     lock = threading.Lock()
 
-    def send(message: object) -> None:
+    def send(message: FromWorker) -> None:
         with lock:
-            connection.sendall(encode(message))  # type: ignore[arg-type]
+            connection.sendall(encode(message))
 
-    inbox: queue.SimpleQueue[object] = queue.SimpleQueue()
-    threading.Thread(target=_listen, args=(connection, inbox), daemon=True).start()
-    load = inbox.get()
+    messages = messages_to_worker(connection)
+    load = next(messages, None)
+    if load is None:  # the node has ended meanwhile
+        return
     assert isinstance(load, Load)
+    intake = Intake(send)
+    threading.Thread(target=_listen, args=(messages, intake), daemon=True).start()
 
     import timebill_ros.inference  # noqa: F401 (before torch)
     from timebill_ros.worker.query_server import QueryServer  # torch: seconds
 
     try:
-        server = QueryServer(load, send)
+        server = QueryServer(load, intake, send)
     except ValueError as error:
         send(Failed(str(error)))
         threading.Event().wait()  # until the node ends this process
     gc.collect()
     gc.freeze()
-    server.serve(inbox)
+    server.serve()
 
 
-def _listen(connection: socket.socket, inbox: 'queue.SimpleQueue[object]') -> None:
-    for message in receive(connection):
-        inbox.put(message)
-    os._exit(0)  # the node has closed the connection: at once, whatever the model is doing
+def _listen(messages: Iterator[ToWorker], intake: Intake) -> None:
+    try:
+        for message in messages:
+            intake.take(message)
+        os._exit(0)  # the node has closed the connection: at once, whatever the model is doing
+    except Exception:
+        logging.exception('the node cannot be understood')
+        os._exit(1)
 
 
 if __name__ == '__main__':

@@ -1,31 +1,25 @@
-"""What the node and the worker process say to each other: one JSON object a line.
+"""The messages between the node and the worker process. wire.py sends and receives them.
 
-A query is known by a number that the node gives it, never used twice: an (asker, id) may come
-    again while the
-worker still ends its first use.
+The node gives each query a number and never uses it twice. An asker may use its id again while
+the worker still ends the first query of that id.
 """
 
-import json
-import socket
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass
-from typing import Any, get_args
+from msgspec import Struct
 
 from timebill_ros.core.bill import Bill
 from timebill_ros.core.model_settings import ModelSettings
+from timebill_ros.core.outcome import FinishReason
 from timebill_ros.core.planner_settings import PlannerSettings
 from timebill_ros.core.time_model import TimeModel
 
 
-@dataclass(frozen=True)
-class Load:
+class Load(Struct, frozen=True, tag=True):
     """Node to worker, first of all: load this model."""
 
     settings: ModelSettings
 
 
-@dataclass(frozen=True)
-class Submit:
+class Submit(Struct, frozen=True, tag=True):
     """Node to worker: tokenise this query and hold it."""
 
     number: int
@@ -33,8 +27,7 @@ class Submit:
     system_prompt: str
 
 
-@dataclass(frozen=True)
-class Run:
+class Run(Struct, frozen=True, tag=True):
     """Node to worker: answer a tokenised query.
 
     Arguments:
@@ -49,20 +42,17 @@ class Run:
     planner: PlannerSettings
 
 
-@dataclass(frozen=True)
-class Drop:
+class Drop(Struct, frozen=True, tag=True):
     """Node to worker: stop a query, or forget it. Answered only if it runs: by how it ended."""
 
     number: int
 
 
-@dataclass(frozen=True)
-class Recalibrate:
+class Recalibrate(Struct, frozen=True, tag=True):
     """Node to worker, while no query is served: measure the time model again; then Estimate."""
 
 
-@dataclass(frozen=True)
-class Ready:
+class Ready(Struct, frozen=True, tag=True):
     """Worker to node: loaded and warm.
 
     Arguments:
@@ -81,8 +71,7 @@ class Ready:
     length_predictor: str
 
 
-@dataclass(frozen=True)
-class Estimate:
+class Estimate(Struct, frozen=True, tag=True):
     """Worker to node: the time model, at READY, after each generation and when measured again.
 
     Arguments:
@@ -98,31 +87,27 @@ class Estimate:
     error: float = 0.0
 
 
-@dataclass(frozen=True)
-class Failed:
+class Failed(Struct, frozen=True, tag=True):
     """Worker to node: the model cannot be loaded, and trying again would not help."""
 
     detail: str
 
 
-@dataclass(frozen=True)
-class Tokenised:
+class Tokenised(Struct, frozen=True, tag=True):
     """Worker to node: the query's length with the chat template applied."""
 
     number: int
     prompt_tokens: int
 
 
-@dataclass(frozen=True)
-class Planned:
+class Planned(Struct, frozen=True, tag=True):
     """Worker to node: the prefill has ended; the bill so far, with what the plan expects."""
 
     number: int
     bill: Bill
 
 
-@dataclass(frozen=True)
-class Text:
+class Text(Struct, frozen=True, tag=True):
     """Worker to node: more text, often '', and the response's length so far."""
 
     number: int
@@ -130,17 +115,15 @@ class Text:
     response_tokens: int
 
 
-@dataclass(frozen=True)
-class Finished:
-    """Worker to node: the query's generation ended; finish_reason 0: it was stopped."""
+class Finished(Struct, frozen=True, tag=True):
+    """Worker to node: the query's generation ended; finish_reason None: it was stopped."""
 
     number: int
-    finish_reason: int
+    finish_reason: FinishReason | None
     bill: Bill
 
 
-@dataclass(frozen=True)
-class Faulted:
+class Faulted(Struct, frozen=True, tag=True):
     """Worker to node: the query ended in an error that the worker survived."""
 
     number: int
@@ -148,40 +131,6 @@ class Faulted:
 
 
 ToWorker = Load | Submit | Run | Drop | Recalibrate
-FromWorker = Ready | Estimate | Failed | Tokenised | Planned | Text | Finished | Faulted
-
-_MESSAGES: dict[str, Any] = {
-    message.__name__: message for message in (*get_args(ToWorker), *get_args(FromWorker))
-}
-_NESTED: dict[str, Any] = {
-    'bill': Bill,
-    'planner': PlannerSettings,
-    'settings': ModelSettings,
-    'time_model': TimeModel,
-}
-"""Fields that are dataclasses themselves, by name."""
-
-
-def encode(message: ToWorker | FromWorker) -> bytes:
-    """Return a message as one line."""
-    return json.dumps([type(message).__name__, asdict(message)]).encode() + b'\n'
-
-
-def decode(line: bytes) -> Any:
-    """Return the message of a line."""
-    name, fields = json.loads(line)
-    for field, kind in _NESTED.items():
-        if fields.get(field) is not None:
-            fields[field] = kind(**fields[field])
-    return _MESSAGES[name](**fields)
-
-
-def receive(connection: socket.socket) -> Iterator[Any]:
-    """Yield the messages of a connection until its other side closes or dies."""
-    with connection.makefile('rb') as lines:
-        try:
-            for line in lines:
-                if line.endswith(b'\n'):
-                    yield decode(line)
-        except OSError:  # reset: the other side was killed
-            return
+Progress = Tokenised | Planned | Text | Finished | Faulted
+"""What the worker says of a query."""
+FromWorker = Ready | Estimate | Failed | Progress

@@ -1,11 +1,7 @@
-"""Inside the worker: tokenises queries as they come, answers one at a time."""
+"""Inside the worker: answers one query at a time, on the thread that owns the model."""
 
 import logging
-import queue
-import threading
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
 
 import torch
 from tokenizers import Tokenizer
@@ -21,53 +17,51 @@ from timebill_ros.inference.loading.chat_prompt import ChatPrompt
 from timebill_ros.inference.measured_time_model import LogProgress, time_model
 from timebill_ros.inference.pipeline import Generation, Listener, Question, answer
 from timebill_ros.inference.text_stream import TextStream
+from timebill_ros.worker.intake import HeldQuery, Intake
 from timebill_ros.worker.protocol import (
-    Drop,
     Estimate,
     Faulted,
     Finished,
+    FromWorker,
     Load,
     Planned,
     Ready,
     Recalibrate,
     Run,
-    Submit,
     Text,
-    Tokenised,
 )
 
 _WARM_UP_PROMPT = 'List three things that a robot arm can do. ' * 16
 
 
 class QueryServer:
-    """Owns the model. The intake has a thread of its own: it tokenises while a generation runs.
+    """Owns the model.
 
     Arguments:
         load: what to load.
-        send: takes messages for the node; called from both threads.
+        intake: hands over the queries, tokenised, and what to do next.
+        send: takes messages for the node.
 
     Raises:
         ValueError: the model cannot be loaded; one sentence.
     """
 
-    def __init__(self, load: Load, send: Callable[[Any], None]) -> None:
+    def __init__(self, load: Load, intake: Intake, send: Callable[[FromWorker], None]) -> None:
         self._settings = load.settings
+        self._intake = intake
         self._send = send
         self._engine = loaded_engine(load.settings)
         target, penalty = self._engine.target, self._engine.settings.repetition_penalty
         self._predictor = load_predictor(load.settings.length_predictor, target, penalty)
         self._prompts = ChatPrompt(target.tokenizer)
-        # The intake thread's tokenizer must not be touched from the thread that decodes.
+        # The tokenising thread's tokenizer must not be touched from the thread that decodes.
         self._detokenizer = Tokenizer.from_str(target.tokenizer.backend_tokenizer.to_str())
-        self._lock = threading.Lock()
-        self._held: dict[int, _Held] = {}
-        self._work: queue.SimpleQueue[Run | Recalibrate] = queue.SimpleQueue()
         self._warm_up()
         self._drift = self._profile(anew=False)
 
-    def serve(self, inbox: 'queue.SimpleQueue[Any]') -> None:
+    def serve(self) -> None:
         """Say READY, then answer for ever."""
-        threading.Thread(target=self._take_in, args=(inbox,), daemon=True).start()
+        self._intake.start_tokenising(self._prompts.token_ids)
         target = self._engine.target
         self._tell_estimate()
         self._send(
@@ -83,56 +77,22 @@ class QueryServer:
             )
         )
         while True:
-            work = self._work.get()
+            work = self._intake.next_work()
             if isinstance(work, Recalibrate):
                 self._drift = self._profile(anew=True)
                 self._tell_estimate()
             else:
                 self._run(work)
 
-    # The intake thread
-
-    def _take_in(self, inbox: 'queue.SimpleQueue[Any]') -> None:
-        while True:
-            message = inbox.get()
-            if isinstance(message, Submit):
-                self._tokenise(message)
-            elif isinstance(message, Run | Recalibrate):
-                self._work.put(message)
-            elif isinstance(message, Drop):
-                with self._lock:
-                    held = self._held.get(message.number)
-                    if held is not None and held.is_running:
-                        held.abort.set()
-                    else:
-                        self._held.pop(message.number, None)
-
-    def _tokenise(self, submit: Submit) -> None:
-        try:
-            token_ids = self._prompts.token_ids(submit.prompt, submit.system_prompt)
-        except Exception as error:
-            # Whatever it is belongs to this query; the next ones are served.
-            logging.exception('tokenising failed')
-            self._send(Faulted(submit.number, f'the prompt could not be tokenised: {error}'))
-            return
-        with self._lock:
-            self._held[submit.number] = _Held(submit.prompt, token_ids, threading.Event())
-        self._send(Tokenised(submit.number, len(token_ids)))
-
-    # The thread that owns the model
-
     def _run(self, run: Run) -> None:
-        with self._lock:
-            held = self._held.get(run.number)
-            if held is not None:
-                held.is_running = True
-        if held is None:  # dropped before its turn came
-            self._send(Finished(run.number, 0, Bill()))
+        query = self._intake.begin(run.number)
+        if query is None:  # dropped before its turn came
+            self._send(Finished(run.number, None, Bill()))
             return
         try:
-            generation = self._answer(run, held)
+            generation = self._answer(run, query)
             self._observe(generation.bill)
-            self._send(Finished(run.number, int(generation.finish_reason or 0), generation.bill))
+            self._send(Finished(run.number, generation.finish_reason, generation.bill))
         except Exception as error:
             # Out of GPU memory, say: this query's end, not the worker's.
             logging.exception('generation failed')
@@ -140,17 +100,16 @@ class QueryServer:
             if torch.cuda.is_available():
                 torch.cuda.empty_cache()
         finally:
-            with self._lock:
-                self._held.pop(run.number, None)
+            self._intake.end(run.number)
 
-    def _answer(self, run: Run, held: '_Held') -> Generation:
+    def _answer(self, run: Run, query: HeldQuery) -> Generation:
         return answer(
             self._engine,
             BudgetPlanner(run.planner, self._drift.model if self._drift else None),
             self._predictor,
             TextStream(self._detokenizer),
-            Question(held.prompt, held.token_ids, run.max_new_tokens),
-            Interrupt(Deadline(run.last_moment_s), held.abort, Deadline(run.stop_at_s)),
+            Question(query.prompt, query.token_ids, run.max_new_tokens),
+            Interrupt(Deadline(run.last_moment_s), query.abort, Deadline(run.stop_at_s)),
             Listener(
                 planned=lambda bill: self._send(Planned(run.number, bill)),
                 text=lambda text, tokens: self._send(Text(run.number, text, tokens)),
@@ -195,13 +154,3 @@ class QueryServer:
             if drift is None
             else Estimate(drift.model, drift.factor, drift.out_of_range, error)
         )
-
-
-@dataclass
-class _Held:
-    """A query that has been tokenised; is_running under the server's lock."""
-
-    prompt: str
-    token_ids: list[int]
-    abort: threading.Event
-    is_running: bool = False

@@ -1,18 +1,13 @@
 """The node's side of the worker process: start it, talk to it, watch it, replace it."""
 
 import enum
-import os
-import queue
-import signal
-import socket
-import subprocess
-import sys
 import threading
 import time
-from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Protocol
 
-from timebill_ros.worker.protocol import Failed, Load, Ready, ToWorker, encode, receive
+from timebill_ros.worker.protocol import Estimate, Failed, Load, Progress, Ready, ToWorker
+from timebill_ros.worker.wire import BadMessageError
+from timebill_ros.worker.worker_process import WorkerProcess
 
 _FIRST_BACK_OFF_S = 0.5
 _LONGEST_BACK_OFF_S = 30.0
@@ -36,8 +31,11 @@ class WorkerListener(Protocol):
     def on_worker_ready(self, ready: Ready) -> None:
         """Be told that queries can be sent."""
 
-    def on_worker_message(self, message: Any) -> None:
-        """Be told of Tokenised, Planned, Text, Finished or Faulted."""
+    def on_worker_estimate(self, estimate: Estimate) -> None:
+        """Be told of the time model as it stands now."""
+
+    def on_worker_progress(self, progress: Progress) -> None:
+        """Be told what becomes of a query."""
 
     def on_worker_lost(self, detail: str) -> None:
         """Be told that the process is gone, with all that it held; it will be replaced."""
@@ -49,32 +47,11 @@ class WorkerListener(Protocol):
         """Be told of a line that the worker wrote to its standard error."""
 
 
-@dataclass
-class _Process:
-    popen: 'subprocess.Popen[bytes]'
-    connection: socket.socket
-    outbox: 'queue.SimpleQueue[bytes | None]' = field(default_factory=queue.SimpleQueue)
-    last_line: str = ''
-    killed_because: str = ''
-
-    def end(self, because: str) -> None:
-        """Kill it, for a reason that stands in for its last words."""
-        self.killed_because = because
-        self.popen.kill()
-
-    def last_words(self) -> str:
-        """Return why it ended, as far as that can be known."""
-        code = self.popen.wait()
-        status = f'killed by {signal.Signals(-code).name}' if code < 0 else f'exit status {code}'
-        return self.killed_because or (f'{status}: {self.last_line}' if self.last_line else status)
-
-
 class WorkerClient:
     """Keeps one worker process alive.
 
     A thread of its own starts each process and outlives it: the kernel ends a worker with the
-    thread that started it. A writer thread sends: sending to a stopped process blocks. Nothing
-    here waits for the worker.
+    thread that started it. Nothing here waits for the worker.
 
     Arguments:
         load: what the worker is told to load.
@@ -85,7 +62,7 @@ class WorkerClient:
         self._load = load
         self._listener = listener
         self._stop = threading.Event()
-        self._process: _Process | None = None
+        self._process: WorkerProcess | None = None
         self._detail = ''
         self.state = WorkerState.STOPPED
         self.since_s = time.monotonic()
@@ -96,7 +73,7 @@ class WorkerClient:
     def pid(self) -> int | None:
         """Process id of the worker, None if there is none."""
         process = self._process
-        return process.popen.pid if process else None
+        return process.pid if process else None
 
     def start(self) -> None:
         """Start the worker; return at once."""
@@ -107,20 +84,20 @@ class WorkerClient:
         """Send a message; return at once. Without a process it is lost, and so are its queries."""
         process = self._process
         if process is not None:
-            process.outbox.put(encode(message))
+            process.send(message)
 
     def kill(self, detail: str) -> None:
         """End a process that does not answer; it is replaced. on_worker_lost is told why."""
         process = self._process
         if process is not None:
-            process.end(detail)
+            process.kill(detail)
 
     def stop(self) -> None:
         """End the worker for good; return when it is gone, within a second."""
         self._stop.set()
         process = self._process
         if process is not None:
-            process.end('stopped')
+            process.kill('stopped')
         if self._supervisor.is_alive():
             self._supervisor.join(timeout=1.0)
         self._enter(WorkerState.STOPPED)
@@ -160,68 +137,35 @@ class WorkerClient:
     def _run_once(self) -> tuple[float, str]:
         """Follow a process to its end; return how long it was ready [s], and its last words."""
         try:
-            process = self._launch()
+            process = WorkerProcess.start(self._listener.on_worker_log)
         except OSError as error:  # no memory, no process to be had: later perhaps
             return 0.0, f'it could not be started: {error}'
-        log = threading.Thread(target=self._forward_log, args=(process,), daemon=True)
-        log.start()
-        threading.Thread(target=_write, args=(process,), daemon=True).start()
-        process.outbox.put(encode(self._load))
+        process.send(self._load)
         self._process = process
         if self._stop.is_set():  # stop() may have come before there was a process to kill
-            process.popen.kill()
-        ready_at_s = None
-        for message in receive(process.connection):
-            if isinstance(message, Ready):
-                ready_at_s = time.monotonic()
-                self._enter(WorkerState.READY)
-                self._listener.on_worker_ready(message)
-            elif isinstance(message, Failed):
-                self._enter(WorkerState.FAILED, message.detail)
-                self._listener.on_worker_failed(message.detail)
-                break
-            else:
-                self._listener.on_worker_message(message)
-        process.popen.kill()
+            process.kill('stopped')
+        ready_at_s = self._listen(process)
         self._process = None
-        process.outbox.put(None)
-        log.join(timeout=0.2)
-        detail = process.last_words()
-        process.connection.close()
+        detail = process.close()
         return time.monotonic() - ready_at_s if ready_at_s else 0.0, detail
 
-    def _launch(self) -> _Process:
-        ours, theirs = socket.socketpair()
-        with theirs:
-            popen = subprocess.Popen(
-                [
-                    sys.executable,
-                    '-m',
-                    'timebill_ros.worker',
-                    str(theirs.fileno()),
-                    str(os.getpid()),
-                ],
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.PIPE,
-                pass_fds=[theirs.fileno()],
-                start_new_session=True,
-            )
-        return _Process(popen, ours)
-
-    def _forward_log(self, process: _Process) -> None:
-        assert process.popen.stderr is not None
-        with process.popen.stderr as stream:
-            for raw in stream:
-                line = raw.decode(errors='replace').rstrip()
-                if line:
-                    process.last_line = line
-                    self._listener.on_worker_log(line)
-
-
-def _write(process: _Process) -> None:
-    while (line := process.outbox.get()) is not None:
+    def _listen(self, process: WorkerProcess) -> float | None:
+        """Pass on what a process says, to its end; return when it became ready [s], if it did."""
+        ready_at_s = None
         try:
-            process.connection.sendall(line)
-        except OSError:
-            return
+            for message in process.messages():
+                if isinstance(message, Ready):
+                    ready_at_s = time.monotonic()
+                    self._enter(WorkerState.READY)
+                    self._listener.on_worker_ready(message)
+                elif isinstance(message, Failed):
+                    self._enter(WorkerState.FAILED, message.detail)
+                    self._listener.on_worker_failed(message.detail)
+                    break
+                elif isinstance(message, Estimate):
+                    self._listener.on_worker_estimate(message)
+                else:
+                    self._listener.on_worker_progress(message)
+        except BadMessageError as error:
+            process.kill(str(error))
+        return ready_at_s

@@ -1,0 +1,79 @@
+"""A query's whole way between the dispatcher and the worker's messages."""
+
+import pytest
+
+from support.fake_desk import Desk
+from support.fake_worker_client import FakeWorkerClient
+from timebill_ros.core.bill import Bill
+from timebill_ros.core.budget_planner import BudgetPlanner
+from timebill_ros.core.model_settings import ModelSettings
+from timebill_ros.core.outcome import Answer, FinishReason, MissReason
+from timebill_ros.core.planner_settings import PlannerSettings
+from timebill_ros.node.worker_backend import WorkerBackend
+from timebill_ros.worker.protocol import (
+    Drop,
+    Faulted,
+    Finished,
+    Load,
+    Planned,
+    Progress,
+    Run,
+    Submit,
+    Text,
+    Tokenised,
+)
+
+
+class Connected:
+    """A dispatcher with the worker as its backend; the worker's client is a fake."""
+
+    def __init__(self) -> None:
+        self.desk = Desk()
+        FakeWorkerClient.made = []
+        self.worker = FakeWorkerClient(Load(ModelSettings()), None)  # type: ignore[arg-type]
+        self.backend = WorkerBackend(self.worker, self.desk.dispatcher)  # type: ignore[arg-type]
+        self.desk.dispatcher.open(self.backend, 100, BudgetPlanner())
+
+    def tell(self, *messages: Progress) -> None:
+        for message in messages:
+            self.backend.tell(message)
+
+
+@pytest.fixture
+def connected():
+    connected = Connected()
+    yield connected
+    connected.desk.dispatcher.shut_down()
+
+
+def test_a_query_is_submitted_run_and_answered(connected: Connected) -> None:
+    connected.desk.submit('q')
+    connected.tell(Tokenised(0, 12))
+    assert connected.worker.sent == [
+        Submit(0, '?', ''),
+        Run(0, 10, 1009.98, 1009.98, PlannerSettings()),
+    ]
+    connected.tell(Planned(0, Bill(prompt_tokens=12, kept_tokens=12)), Text(0, 'Yes.', 2))
+    connected.tell(Finished(0, FinishReason.EOS, Bill(response_tokens=2, total_time=1.5)))
+    ((_, outcome, bill, _),) = connected.desk.replies.outcomes
+    assert outcome == Answer('Yes.', FinishReason.EOS)
+    assert (bill.response_tokens, bill.total_time) == (2, 1.5)
+
+
+def test_a_query_at_its_last_moment_is_dropped_and_the_worker_killed_if_need_be(
+    connected: Connected,
+) -> None:
+    connected.desk.submit('q', 1.0)
+    connected.tell(Tokenised(0, 12), Planned(0, Bill(prompt_tokens=12)), Text(0, 'Y', 1))
+    connected.desk.pass_time(1.0)
+    assert '1 tokens so far' in connected.desk.outcome('q').detail
+    assert connected.worker.sent[-1] == Drop(0)
+    connected.desk.pass_time(0.2)
+    assert 'abort_grace' in connected.worker.killed[0]
+
+
+def test_a_fault_is_an_engine_fault_with_its_detail(connected: Connected) -> None:
+    connected.desk.submit('q')
+    connected.tell(Tokenised(0, 12), Faulted(0, 'out of memory'))
+    miss = connected.desk.outcome('q')
+    assert (miss.reason, miss.detail) == (MissReason.ENGINE_FAULT, 'out of memory')

@@ -1,0 +1,116 @@
+"""A backend without a model: it records what it is told, and the test says what it says."""
+
+from dataclasses import dataclass
+
+from timebill_ros.core.bill import Bill
+from timebill_ros.core.outcome import FinishReason
+from timebill_ros.core.planner_settings import PlannerSettings
+from timebill_ros.core.query import Query
+from timebill_ros.dispatch.dispatcher import Dispatcher
+
+# What it is told
+
+
+@dataclass(frozen=True)
+class Submit:
+    number: int
+    prompt: str
+    system_prompt: str
+
+
+@dataclass(frozen=True)
+class Run:
+    number: int
+    max_new_tokens: int
+    last_moment_s: float
+    stop_at_s: float
+    planner: PlannerSettings
+
+
+@dataclass(frozen=True)
+class Drop:
+    number: int
+
+
+class FakeBackend:
+    """Records what it is told, in order."""
+
+    def __init__(self) -> None:
+        self.told: list[Submit | Run | Drop] = []
+        self.killed: list[str] = []
+
+    def submit(self, number: int, query: Query) -> None:
+        self.told.append(Submit(number, query.prompt, query.system_prompt))
+
+    def run(
+        self,
+        number: int,
+        *,
+        max_new_tokens: int,
+        last_moment_s: float,
+        stop_at_s: float,
+        planner: PlannerSettings,
+    ) -> None:
+        self.told.append(Run(number, max_new_tokens, last_moment_s, stop_at_s, planner))
+
+    def drop(self, number: int) -> None:
+        self.told.append(Drop(number))
+
+    def kill(self, detail: str) -> None:
+        self.killed.append(detail)
+
+    def runs(self) -> list[int]:
+        return [call.number for call in self.told if isinstance(call, Run)]
+
+
+# What it says
+
+
+@dataclass(frozen=True)
+class Tokenised:
+    number: int
+    prompt_tokens: int
+
+    def tell(self, dispatcher: Dispatcher) -> None:
+        dispatcher.on_tokenised(self.number, self.prompt_tokens)
+
+
+@dataclass(frozen=True)
+class Planned:
+    number: int
+    bill: Bill
+
+    def tell(self, dispatcher: Dispatcher) -> None:
+        dispatcher.on_planned(self.number, self.bill)
+
+
+@dataclass(frozen=True)
+class Text:
+    number: int
+    text: str
+    response_tokens: int
+
+    def tell(self, dispatcher: Dispatcher) -> None:
+        dispatcher.on_text(self.number, self.text, self.response_tokens)
+
+
+@dataclass(frozen=True)
+class Finished:
+    number: int
+    finish_reason: FinishReason | None
+    bill: Bill
+
+    def tell(self, dispatcher: Dispatcher) -> None:
+        dispatcher.on_finished(self.number, self.finish_reason, self.bill)
+
+
+@dataclass(frozen=True)
+class Faulted:
+    number: int
+    detail: str
+
+    def tell(self, dispatcher: Dispatcher) -> None:
+        dispatcher.on_faulted(self.number, self.detail)
+
+
+Said = Tokenised | Planned | Text | Finished | Faulted

@@ -1,0 +1,165 @@
+"""A Drop acts at once, wherever its query stands: before, during and after tokenising."""
+
+import threading
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from support.asker import wait_until
+from timebill_ros.core.planner_settings import PlannerSettings
+from timebill_ros.worker.intake import Intake
+from timebill_ros.worker.protocol import (
+    Drop,
+    Faulted,
+    FromWorker,
+    Recalibrate,
+    Run,
+    Submit,
+    Tokenised,
+)
+
+
+class FakeSlowTokeniser:
+    """Takes a prompt, and gives it back when the test says so. One token a word."""
+
+    def __init__(self) -> None:
+        self.begun: list[str] = []
+        self._may_end = threading.Semaphore(0)
+
+    def token_ids(self, prompt: str, system_prompt: str) -> list[int]:
+        self.begun.append(prompt)
+        assert self._may_end.acquire(timeout=10.0)
+        if prompt == 'bad':
+            raise ValueError('no words')
+        return list(range(len(prompt.split())))
+
+    def finish(self, prompts: int = 1) -> None:
+        self._may_end.release(prompts)
+
+
+class Room:
+    """An intake with a slow tokeniser, and what it has sent."""
+
+    def __init__(self) -> None:
+        self.sent: list[FromWorker] = []
+        self.tokeniser = FakeSlowTokeniser()
+        self.intake = Intake(self.sent.append)
+        self.intake.start_tokenising(self.tokeniser.token_ids)
+
+    def submit(self, number: int, prompt: str) -> None:
+        self.intake.take(Submit(number, prompt, ''))
+
+    def wait_for(self, *sent: FromWorker) -> None:
+        wait_until(lambda: len(self.sent) >= len(sent), 5.0, f'{sent}')
+        assert self.sent == list(sent)
+
+
+@pytest.fixture
+def room() -> Iterator[Room]:
+    room = Room()
+    yield room
+    room.tokeniser.finish(100)
+
+
+def run(number: int) -> Run:
+    return Run(number, 8, 10.0, 10.0, PlannerSettings())
+
+
+def test_queries_are_tokenised_in_order_and_run(room: Room) -> None:
+    room.submit(0, 'one two')
+    room.submit(1, 'three')
+    room.tokeniser.finish(2)
+    room.wait_for(Tokenised(0, 2), Tokenised(1, 1))
+    room.intake.take(run(0))
+    assert room.intake.next_work() == run(0)
+    query = room.intake.begin(0)
+    assert query is not None
+    assert (query.prompt, query.token_ids) == ('one two', [0, 1])
+    room.intake.end(0)
+    assert list(room.intake._held) == [1]
+
+
+def test_an_abort_does_not_wait_for_a_tokeniser(room: Room) -> None:
+    room.submit(0, 'running')
+    room.tokeniser.finish()
+    room.wait_for(Tokenised(0, 1))
+    running = room.intake.begin(0)
+    assert running is not None
+    room.submit(1, 'long')
+    wait_until(lambda: room.tokeniser.begun == ['running', 'long'], 5.0, 'tokenising')
+    assert not running.abort.is_set()
+    room.intake.take(Drop(0))
+    assert running.abort.is_set()  # the tokeniser has not finished
+
+
+def test_what_is_dropped_while_it_waits_is_not_tokenised(room: Room) -> None:
+    room.submit(0, 'first')
+    wait_until(lambda: room.tokeniser.begun, 5.0, 'tokenising')
+    room.submit(1, 'second')
+    room.submit(2, 'third')
+    room.intake.take(Drop(1))
+    room.tokeniser.finish(2)
+    room.wait_for(Tokenised(0, 1), Tokenised(2, 1))
+    assert room.tokeniser.begun == ['first', 'third']
+    assert list(room.intake._held) == [0, 2]
+
+
+def test_what_is_dropped_while_it_is_tokenised_leaves_nothing_behind(room: Room) -> None:
+    room.submit(0, 'dropped')
+    wait_until(lambda: room.tokeniser.begun, 5.0, 'tokenising')
+    room.intake.take(Drop(0))
+    room.submit(1, 'next')
+    room.tokeniser.finish(2)
+    room.wait_for(Tokenised(1, 1))
+    assert list(room.intake._held) == [1]
+
+
+def test_what_is_dropped_before_its_turn_does_not_begin(room: Room) -> None:
+    room.submit(0, 'dropped')
+    room.tokeniser.finish()
+    room.wait_for(Tokenised(0, 1))
+    room.intake.take(run(0))
+    room.intake.take(Drop(0))
+    assert room.intake.next_work() == run(0)
+    assert room.intake.begin(0) is None
+    assert not room.intake._held
+
+
+def test_a_drop_after_the_end_has_no_effect(room: Room) -> None:
+    room.submit(0, 'done')
+    room.tokeniser.finish()
+    room.wait_for(Tokenised(0, 1))
+    room.intake.begin(0)
+    room.intake.end(0)
+    room.intake.take(Drop(0))
+    assert not room.intake._held
+
+
+def test_a_prompt_that_cannot_be_tokenised_is_its_querys_fault_only(room: Room) -> None:
+    room.submit(0, 'bad')
+    room.submit(1, 'good')
+    room.tokeniser.finish(2)
+    room.wait_for(Faulted(0, 'the prompt could not be tokenised: no words'), Tokenised(1, 1))
+    assert list(room.intake._held) == [1]
+
+
+def test_work_is_done_in_the_order_of_the_messages(room: Room) -> None:
+    room.intake.take(run(0))
+    room.intake.take(Recalibrate())
+    assert [room.intake.next_work() for _ in range(2)] == [run(0), Recalibrate()]
+
+
+def test_whatever_races_nothing_leaks_and_what_is_not_dropped_is_tokenised() -> None:
+    sent: list[FromWorker] = []
+    intake = Intake(sent.append)
+    intake.start_tokenising(lambda prompt, _: time.sleep(0.0002) or [0])
+    total = 600
+    for number in range(total):
+        intake.take(Submit(number, 'word', ''))
+        if number % 3:
+            intake.take(Drop(number - number % 3))
+    kept = [number for number in range(total) if number % 3]
+    wait_until(lambda: Tokenised(kept[-1], 1) in sent, 10.0, 'the last one')
+    assert sorted(intake._held) == kept
+    assert {m.number for m in sent if isinstance(m, Tokenised)} >= set(kept)

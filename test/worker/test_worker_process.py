@@ -1,0 +1,55 @@
+"""The real worker process, without a model: how it ends when the connection does not serve."""
+
+from collections.abc import Iterator
+
+import msgspec
+import pytest
+
+from support.asker import wait_until
+from timebill_ros.core.model_settings import ModelSettings
+from timebill_ros.worker.protocol import Load
+from timebill_ros.worker.wire import encode
+from timebill_ros.worker.worker_process import WorkerProcess
+
+NONSENSE = msgspec.msgpack.encode({'type': 'Greet'})
+LOAD = Load(ModelSettings(model='/nowhere'))
+
+
+class Started:
+    """A worker process that has been told nothing yet."""
+
+    def __init__(self) -> None:
+        self.log: list[str] = []
+        self.process = WorkerProcess.start(self.log.append)
+
+    def send_nonsense(self) -> None:
+        self.process._connection.sendall(len(NONSENSE).to_bytes(4, 'big') + NONSENSE)
+
+    def last_words(self) -> str:
+        """Return why it ended, by itself."""
+        wait_until(lambda: self.process._popen.poll() is not None, 60.0, 'its end')
+        return self.process.close()
+
+
+@pytest.fixture
+def started() -> Iterator[Started]:
+    started = Started()
+    yield started
+    started.process.close()
+
+
+def test_it_ends_with_its_connection(started: Started) -> None:
+    started.process._connection.close()
+    assert started.last_words() == 'exit status 0'
+
+
+def test_it_ends_when_it_is_not_told_what_to_load(started: Started) -> None:
+    started.send_nonsense()
+    assert "no message: Invalid value 'Greet'" in started.last_words()
+
+
+def test_it_ends_when_it_cannot_understand_the_node(started: Started) -> None:
+    started.process._connection.sendall(encode(LOAD))
+    started.send_nonsense()
+    assert started.last_words().startswith('exit status 1')
+    assert any('the node cannot be understood' in line for line in started.log)

@@ -1,0 +1,89 @@
+"""Fills the bill of one query as the node learns of it. No other place in the node does."""
+
+from dataclasses import dataclass, field, replace
+
+from timebill_ros.core.bill import Bill
+from timebill_ros.core.plan import Plan
+from timebill_ros.core.query import Query
+
+
+@dataclass
+class QueryBill:
+    """Grows from the query's arrival to its reply. All times are on the deadline's clock [s].
+
+    The backend's own bill is taken over when it comes. A query that ends before is billed by what
+    the node has seen.
+
+    Arguments:
+        so_far: what is known, without what the reply's time decides.
+        started_at_s: when it was sent to run; None: it waits.
+        planned_at_s: when its prefill had ended; None: it has not.
+        written_at_s: when its first text came; None: there is none.
+    """
+
+    query: Query
+    so_far: Bill = field(default_factory=Bill)
+    started_at_s: float | None = None
+    planned_at_s: float | None = None
+    written_at_s: float | None = None
+
+    def tokenised(self, prompt_tokens: int) -> None:
+        """Take the prompt's length."""
+        self.so_far = replace(self.so_far, prompt_tokens=prompt_tokens)
+
+    def expected(self, plan: Plan) -> None:
+        """Take what a plan expects of a query that is not to run."""
+        self.so_far = replace(self.so_far.with_plan(plan), kept_tokens=0, eviction_ratio=0.0)
+
+    def started(self, now_s: float) -> None:
+        """Take the end of its waiting."""
+        self.started_at_s = now_s
+        self.so_far = replace(self.so_far, queue_time=now_s - self.query.asked_at_s)
+
+    def planned(self, bill: Bill, now_s: float) -> None:
+        """Take the backend's bill after the prefill."""
+        self.planned_at_s = now_s
+        self._take_over(bill)
+
+    def written(self, response_tokens: int, now_s: float) -> None:
+        """Take the response's length so far."""
+        if self.written_at_s is None:
+            self.written_at_s = now_s
+        self.so_far = replace(self.so_far, response_tokens=response_tokens)
+
+    def finished(self, bill: Bill) -> None:
+        """Take the backend's whole bill."""
+        self._take_over(bill)
+
+    def at_reply(self, now_s: float) -> Bill:
+        """Return the bill to publish."""
+        return self._closed(self._measured(now_s), now_s)
+
+    def at_refusal(self, now_s: float) -> Bill:
+        """Return the bill to publish of a query that was not admitted: it has not waited."""
+        return self._closed(self.so_far, now_s)
+
+    def _measured(self, now_s: float) -> Bill:
+        if self.started_at_s is None:
+            return replace(self.so_far, queue_time=now_s - self.query.asked_at_s)
+        if self.so_far.total_time > 0:  # the backend's own, complete
+            return self.so_far
+        bill = replace(self.so_far, total_time=now_s - self.started_at_s)
+        if self.planned_at_s is None:
+            return replace(bill, prefill_time=bill.total_time)
+        if bill.eviction_ratio == 0.0:
+            return replace(bill, decode_time=now_s - self.planned_at_s)
+        # The first text comes right after the eviction.
+        evicted_at_s = now_s if self.written_at_s is None else self.written_at_s
+        return replace(
+            bill,
+            eviction_time=evicted_at_s - self.planned_at_s,
+            decode_time=now_s - evicted_at_s,
+        )
+
+    def _closed(self, bill: Bill, now_s: float) -> Bill:
+        query = self.query
+        return replace(bill, time_budget=query.time_budget_s, slack=query.deadline.at_s - now_s)
+
+    def _take_over(self, bill: Bill) -> None:
+        self.so_far = replace(bill, queue_time=self.so_far.queue_time)

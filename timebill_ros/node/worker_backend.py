@@ -1,0 +1,67 @@
+"""The worker process as the dispatcher's backend: its calls as messages, and the messages back."""
+
+from timebill_ros.core.planner_settings import PlannerSettings
+from timebill_ros.core.query import Query
+from timebill_ros.dispatch.dispatcher import Dispatcher
+from timebill_ros.worker.protocol import (
+    Drop,
+    Finished,
+    Planned,
+    Progress,
+    Run,
+    Submit,
+    Text,
+    Tokenised,
+)
+from timebill_ros.worker.worker_client import WorkerClient
+
+
+class WorkerBackend:
+    """A dispatch.ports.Backend.
+
+    Arguments:
+        worker: takes the messages.
+        dispatcher: is told what the worker says.
+    """
+
+    def __init__(self, worker: WorkerClient, dispatcher: Dispatcher) -> None:
+        self._worker = worker
+        self._dispatcher = dispatcher
+
+    def submit(self, number: int, query: Query) -> None:
+        """Have a query tokenised and held."""
+        self._worker.send(Submit(number, query.prompt, query.system_prompt))
+
+    def run(
+        self,
+        number: int,
+        *,
+        max_new_tokens: int,
+        last_moment_s: float,
+        stop_at_s: float,
+        planner: PlannerSettings,
+    ) -> None:
+        """Have a tokenised query answered."""
+        self._worker.send(Run(number, max_new_tokens, last_moment_s, stop_at_s, planner))
+
+    def drop(self, number: int) -> None:
+        """Have a query stopped, or forgotten."""
+        self._worker.send(Drop(number))
+
+    def kill(self, detail: str) -> None:
+        """End the process; it is replaced."""
+        self._worker.kill(detail)
+
+    def tell(self, progress: Progress) -> None:
+        """Tell the dispatcher what the worker says of a query."""
+        number, dispatcher = progress.number, self._dispatcher
+        if isinstance(progress, Tokenised):
+            dispatcher.on_tokenised(number, progress.prompt_tokens)
+        elif isinstance(progress, Planned):
+            dispatcher.on_planned(number, progress.bill)
+        elif isinstance(progress, Text):
+            dispatcher.on_text(number, progress.text, progress.response_tokens)
+        elif isinstance(progress, Finished):
+            dispatcher.on_finished(number, progress.finish_reason, progress.bill)
+        else:
+            dispatcher.on_faulted(number, progress.detail)

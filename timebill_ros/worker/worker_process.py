@@ -1,0 +1,116 @@
+"""One worker process, as the node has it: started, talked to, ended."""
+
+import os
+import queue
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+
+from timebill_ros.worker.protocol import FromWorker, ToWorker
+from timebill_ros.worker.wire import encode, messages_from_worker
+
+
+class WorkerProcess:
+    """A process and the connection to it.
+
+    A writer thread encodes and sends: sending to a stopped process blocks. Another thread reads
+    the process's log.
+
+    Arguments:
+        popen: the process; its standard error is a pipe.
+        connection: our end of the socket pair.
+        on_log: called with each line of its log, from a thread.
+    """
+
+    def __init__(
+        self,
+        popen: 'subprocess.Popen[bytes]',
+        connection: socket.socket,
+        on_log: Callable[[str], None],
+    ) -> None:
+        self._popen = popen
+        self._connection = connection
+        self._on_log = on_log
+        self._outbox: queue.SimpleQueue[ToWorker | None] = queue.SimpleQueue()
+        self._last_line = ''
+        self._killed_because = ''
+        self._log = threading.Thread(target=self._forward_log, daemon=True)
+        self._log.start()
+        threading.Thread(target=self._write, daemon=True).start()
+
+    @classmethod
+    def start(cls, on_log: Callable[[str], None]) -> 'WorkerProcess':
+        """Start a process. The kernel ends it with the thread that calls this.
+
+        Raises:
+            OSError: there is no memory, or no process to be had.
+        """
+        ours, theirs = socket.socketpair()
+        with theirs:
+            popen = subprocess.Popen(
+                [
+                    sys.executable,
+                    '-m',
+                    'timebill_ros.worker',
+                    str(theirs.fileno()),
+                    str(os.getpid()),
+                ],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.PIPE,
+                pass_fds=[theirs.fileno()],
+                start_new_session=True,
+            )
+        return cls(popen, ours, on_log)
+
+    @property
+    def pid(self) -> int:
+        """Its process id."""
+        return self._popen.pid
+
+    def send(self, message: ToWorker) -> None:
+        """Send a message; return at once."""
+        self._outbox.put(message)
+
+    def messages(self) -> Iterator[FromWorker]:
+        """Yield what it says, to its end.
+
+        Raises:
+            BadMessageError: it sent what is no message.
+        """
+        return messages_from_worker(self._connection)
+
+    def kill(self, because: str) -> None:
+        """Kill it, for a reason that stands in for its last words."""
+        self._killed_because = because
+        self._popen.kill()
+
+    def close(self) -> str:
+        """End it if it still runs; return why it ended, as far as that can be known."""
+        self._popen.kill()
+        self._outbox.put(None)
+        self._log.join(timeout=0.2)
+        code = self._popen.wait()
+        self._connection.close()
+        status = f'killed by {signal.Signals(-code).name}' if code < 0 else f'exit status {code}'
+        words = f'{status}: {self._last_line}' if self._last_line else status
+        return self._killed_because or words
+
+    def _write(self) -> None:
+        while (message := self._outbox.get()) is not None:
+            try:
+                self._connection.sendall(encode(message))
+            except OSError:
+                return
+
+    def _forward_log(self) -> None:
+        assert self._popen.stderr is not None
+        with self._popen.stderr as stream:
+            for raw in stream:
+                line = raw.decode(errors='replace').rstrip()
+                if line:
+                    self._last_line = line
+                    self._on_log(line)
