@@ -77,11 +77,11 @@ def questions_after(bill: Any) -> list[Question]:
     ]
 
 
-class Planner(Node):
+class Asker(Node):
     """Asks one question at a time, prints the text while it comes, and waits for the reply."""
 
     def __init__(self) -> None:
-        super().__init__('demo_planner')
+        super().__init__('demo_asker')
         self._answered = threading.Event()
         self._reply: Any = None
         qos = QoSProfile(depth=100)
@@ -200,8 +200,8 @@ def main() -> int:
     # rclpy's own handlers would shut the context down under the executor's thread.
     rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
     try:
-        with asking_planner() as planner, running_node():
-            return ask_everything(planner)
+        with spinning_asker() as asker, running_node():
+            return ask_everything(asker)
     except KeyboardInterrupt:
         return 130
     except TimeoutError as error:
@@ -212,36 +212,36 @@ def main() -> int:
 
 
 @contextlib.contextmanager
-def asking_planner() -> Iterator[Planner]:
+def spinning_asker() -> Iterator[Asker]:
     """Spin the asker's node in a thread during the block."""
-    planner = Planner()
+    asker = Asker()
     executor = SingleThreadedExecutor()
-    executor.add_node(planner)
+    executor.add_node(asker)
     ended = Future()
     spinning = threading.Thread(
         target=executor.spin_until_future_complete, args=(ended,), daemon=True
     )
     spinning.start()
     try:
-        yield planner
+        yield asker
     finally:
         ended.set_result(None)
         spinning.join(timeout=1.0)
         executor.shutdown(timeout_sec=0.5)
-        planner.destroy_node()
+        asker.destroy_node()
 
 
-def ask_everything(planner: Planner) -> int:
+def ask_everything(asker: Asker) -> int:
     """Ask the three questions and print the replies; return the exit status."""
     print('starting the node (the first time, the model is converted and measured: 2 minutes)')
-    planner.wait_until_ready()
+    asker.wait_until_ready()
     print(f'\n{PROMPT}')
     replies = []
     pending = [Question('generous', GENEROUS_BUDGET_S, MAX_NEW_TOKENS, PROMPT)]
     while pending:
         question = pending.pop(0)
         print(f'\n--- {question.id}: {question.time_budget_s:.2f} s')
-        reply = planner.ask(question)
+        reply = asker.ask(question)
         if reply is None:
             print('no reply: this must not happen', file=sys.stderr)
             return 1

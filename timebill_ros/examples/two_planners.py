@@ -45,11 +45,11 @@ ROUTINES = (
 )
 
 
-class Planner(Node):
+class Asker(Node):
     """An asker. It repeats its question, one at a time."""
 
     def __init__(self, routine: Routine, rounds: int) -> None:
-        super().__init__(f'{routine.name}_planner')
+        super().__init__(f'{routine.name}_asker')
         self.replies: list[Reply] = []
         self._routine = routine
         self._questions = rounds * routine.questions_a_round
@@ -91,33 +91,33 @@ def describe(reply: Reply) -> str:
     )
 
 
-def summary(planners: Sequence[Planner]) -> str:
+def summary(askers: Sequence[Asker]) -> str:
     """Return how many replies of each asker were in time, one line each."""
     return '\n'.join(
-        f'{planner.get_name()}: {sum(reply.in_time for reply in planner.replies)} of '
-        f'{len(planner.replies)} in time'
-        for planner in planners
+        f'{asker.get_name()}: {sum(reply.in_time for reply in asker.replies)} of '
+        f'{len(asker.replies)} in time'
+        for asker in askers
     )
 
 
 def main() -> int:
     """Run both askers for some rounds; return the exit status."""
     parser = argparse.ArgumentParser(description=__doc__.split('\n')[0])
-    parser.add_argument('--rounds', type=int, default=3, help='questions of the mission planner')
+    parser.add_argument('--rounds', type=int, default=3, help='questions of the mission asker')
     arguments = parser.parse_args(remove_ros_args(sys.argv)[1:])
     rclpy.init()
-    planners = [Planner(routine, arguments.rounds) for routine in ROUTINES]
+    askers = [Asker(routine, arguments.rounds) for routine in ROUTINES]
     executor = SingleThreadedExecutor()
-    for planner in planners:
-        executor.add_node(planner)
+    for asker in askers:
+        executor.add_node(asker)
     try:
-        while not all(planner.is_done for planner in planners):
+        while not all(asker.is_done for asker in askers):
             executor.spin_once()
     except (KeyboardInterrupt, ExternalShutdownException):
         return 1
-    print(summary(planners))
-    for planner in planners:
-        planner.close()
+    print(summary(askers))
+    for asker in askers:
+        asker.close()
     rclpy.shutdown()
     return 0
 
