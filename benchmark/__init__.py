@@ -1,3 +1,3 @@
-"""Measurements, one module a question. `python -m benchmark.NAME`."""
+"""The laboratory: a folder for each question. `python -m benchmark NAME`, or `make bench-NAME`."""
 
 import timebill_ros.inference as _before_torch  # noqa: F401

@@ -1,7 +1,7 @@
 """Start the node `timebill`.
 
-From another launch file, what needs an answering node can wait for it: the node is active when its
-model is loaded, so `OnStateTransition(goal_state='active', ...)` is the moment.
+The node becomes active when its model is loaded. Another launch file can wait for this with
+`OnStateTransition(goal_state='active', ...)`, and then start the nodes that ask questions.
 """
 
 from launch import LaunchContext, LaunchDescription
@@ -11,12 +11,12 @@ from launch_ros.actions import LifecycleNode
 from launch_ros.parameter_descriptions import ParameterValue
 from launch_ros.substitutions import FindPackageShare
 
-# Arguments that go before the params file when they are given.
+# Arguments that replace the value of the params file, if they are given.
 OVERRIDES = {'model': str, 'device': str, 'use_sim_time': bool}
 
 
 def generate_launch_description() -> LaunchDescription:
-    """Return the arguments, and the node that they describe."""
+    """Return the launch arguments, and the node."""
     default_params_file = PathJoinSubstitution(
         [FindPackageShare('timebill_ros'), 'config', 'timebill.yaml']
     )
@@ -25,37 +25,38 @@ def generate_launch_description() -> LaunchDescription:
             DeclareLaunchArgument(
                 'namespace',
                 default_value='',
-                description="Namespace of the node: with 'robot1', queries go to "
-                "/robot1/timebill/query. '': none of its own.",
+                description="Namespace of the node. With 'robot1', the topic of queries is "
+                "/robot1/timebill/query. '': no namespace.",
             ),
             DeclareLaunchArgument(
                 'params_file',
                 default_value=default_params_file,
-                description='YAML file with the parameters of the node.',
+                description='YAML file with the values of the node parameters.',
             ),
             DeclareLaunchArgument(
                 'model',
                 default_value='',
-                description='The language model: a built-in name, a .gguf file, a folder in '
-                "Hugging Face format, or a hub id. '': as params_file says.",
+                description="The language model: 'smollm2-135m-instruct' (built in), a .gguf "
+                "file, a folder in Hugging Face format, or a hub id 'owner/name'. '': the value "
+                'in params_file.',
             ),
             DeclareLaunchArgument(
                 'device',
                 default_value='',
                 description="Where the model runs: 'auto', 'cpu', 'cuda' or 'cuda:N'. "
-                "'': as params_file says.",
+                "'': the value in params_file.",
             ),
             DeclareLaunchArgument(
                 'log_level',
                 default_value='info',
-                description="Lowest severity that is logged: 'debug', 'info', 'warn', 'error' or "
-                "'fatal'; of one logger, 'NAME:=debug'.",
+                description="The lowest severity that the node logs: 'debug', 'info', 'warn', "
+                "'error' or 'fatal'. For one logger only: 'NAME:=debug'.",
             ),
             DeclareLaunchArgument(
                 'use_sim_time',
                 default_value='',
-                description="'true': ROS time comes from /clock, 'false': from the system. "
-                "'': as params_file says.",
+                description="'true': ROS time comes from /clock. 'false': it comes from the "
+                "system. '': the value in params_file.",
             ),
             OpaqueFunction(function=_node),
         ]
@@ -69,8 +70,8 @@ def _node(context: LaunchContext) -> list[LifecycleNode]:
         if LaunchConfiguration(name).perform(context)
     }
     return [
-        # The node makes its transitions itself (parameter autostart); this action adds that launch
-        # sees them as events, and can ask for others.
+        # The node makes its own transitions (parameter autostart). With this action, launch sees
+        # them as events, and can request others.
         LifecycleNode(
             package='timebill_ros',
             executable='timebill_node',

@@ -1,6 +1,6 @@
-"""A robot planner asks the real node, with a generous, a tight and an impossible budget.
+"""An asker asks the real node, with a generous, a tight and an impossible time budget.
 
-The planner here is an ordinary rclpy node that knows the public topics only.
+The asker is an ordinary rclpy node that knows only the public topics.
 """
 
 import argparse
@@ -31,7 +31,7 @@ _START_TIMEOUT_S = 300.0
 
 @dataclass(frozen=True)
 class Question:
-    """A question of the demo; the budget in seconds."""
+    """A question of the demo, with its time budget in seconds."""
 
     id: str
     time_budget_s: float
@@ -59,11 +59,11 @@ PROMPT = (
 MAX_NEW_TOKENS = 96
 GENEROUS_BUDGET_S = 60.0
 TIGHT_MARGIN_S, IMPOSSIBLE_SHARE = 0.5, 0.3
-"""On top of what the generous query took, and of its prefill: the demo suits any machine."""
+"""Added to the time of the generous query, and share of its prefill: suits any machine."""
 
 
 def questions_after(bill: Any) -> list[Question]:
-    """Return the tight and the impossible question, given the generous one's bill."""
+    """Return the tight and the impossible question, from the bill of the generous one."""
     return [
         Question(
             'tight',
@@ -77,11 +77,11 @@ def questions_after(bill: Any) -> list[Question]:
     ]
 
 
-class Planner(Node):
-    """Asks one question at a time and waits for its reply, printing the text as it comes."""
+class Asker(Node):
+    """Asks one question at a time, prints the text while it comes, and waits for the reply."""
 
     def __init__(self) -> None:
-        super().__init__('demo_planner')
+        super().__init__('demo_asker')
         self._answered = threading.Event()
         self._reply: Any = None
         qos = QoSProfile(depth=100)
@@ -94,7 +94,7 @@ class Planner(Node):
             self.create_subscription(message_type, f'{NAMESPACE}/timebill/{topic}', callback, qos)
 
     def ask(self, question: Question) -> Any:
-        """Return the terminal reply; None if none comes by a second after the deadline."""
+        """Return the terminal reply; None if none has come a second after the deadline."""
         self._answered.clear()
         self._reply = None
         query = msg.Query(
@@ -111,10 +111,10 @@ class Planner(Node):
         return self._reply
 
     def wait_until_ready(self) -> None:
-        """Ask until the node no longer says NOT_READY.
+        """Ask until the reply is no longer NOT_READY.
 
         Raises:
-            TimeoutError: the model is not there after minutes.
+            TimeoutError: the model is not ready after some minutes.
         """
         end = time.monotonic() + _START_TIMEOUT_S
         while time.monotonic() < end:
@@ -139,7 +139,7 @@ class Planner(Node):
 
 @contextlib.contextmanager
 def running_node() -> Iterator['subprocess.Popen[bytes]']:
-    """Run the real node in a process of its own, as long as the block lasts."""
+    """Run the real node in its own process during the block."""
     command = [sys.executable, '-m', 'timebill_ros.node', '--ros-args', '-r', f'__ns:={NAMESPACE}']
     process = subprocess.Popen(command)
     try:
@@ -150,7 +150,7 @@ def running_node() -> Iterator['subprocess.Popen[bytes]']:
 
 
 def table(replies: list[Any]) -> str:
-    """Return outcomes and bills as a table, one column a question."""
+    """Return outcomes and bills as a table, with one column for each question."""
     rows = [
         ('time budget [s]', lambda bill: f'{bill.time_budget:.2f}'),
         ('prompt / kept [tokens]', lambda bill: f'{bill.prompt_tokens} / {bill.kept_tokens}'),
@@ -200,8 +200,8 @@ def main() -> int:
     # rclpy's own handlers would shut the context down under the executor's thread.
     rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
     try:
-        with asking_planner() as planner, running_node():
-            return ask_everything(planner)
+        with spinning_asker() as asker, running_node():
+            return ask_everything(asker)
     except KeyboardInterrupt:
         return 130
     except TimeoutError as error:
@@ -212,36 +212,36 @@ def main() -> int:
 
 
 @contextlib.contextmanager
-def asking_planner() -> Iterator[Planner]:
-    """Spin the planner's node in a thread, as long as the block lasts."""
-    planner = Planner()
+def spinning_asker() -> Iterator[Asker]:
+    """Spin the asker's node in a thread during the block."""
+    asker = Asker()
     executor = SingleThreadedExecutor()
-    executor.add_node(planner)
+    executor.add_node(asker)
     ended = Future()
     spinning = threading.Thread(
         target=executor.spin_until_future_complete, args=(ended,), daemon=True
     )
     spinning.start()
     try:
-        yield planner
+        yield asker
     finally:
         ended.set_result(None)
         spinning.join(timeout=1.0)
         executor.shutdown(timeout_sec=0.5)
-        planner.destroy_node()
+        asker.destroy_node()
 
 
-def ask_everything(planner: Planner) -> int:
-    """Ask the three questions and print what comes; return the exit status."""
+def ask_everything(asker: Asker) -> int:
+    """Ask the three questions and print the replies; return the exit status."""
     print('starting the node (the first time, the model is converted and measured: 2 minutes)')
-    planner.wait_until_ready()
+    asker.wait_until_ready()
     print(f'\n{PROMPT}')
     replies = []
     pending = [Question('generous', GENEROUS_BUDGET_S, MAX_NEW_TOKENS, PROMPT)]
     while pending:
         question = pending.pop(0)
         print(f'\n--- {question.id}: {question.time_budget_s:.2f} s')
-        reply = planner.ask(question)
+        reply = asker.ask(question)
         if reply is None:
             print('no reply: this must not happen', file=sys.stderr)
             return 1

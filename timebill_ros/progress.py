@@ -1,4 +1,4 @@
-"""How far a long task is: a bar on a terminal, a line every few seconds elsewhere."""
+"""Shows the progress of a long task: a bar on a terminal, else a line every few seconds."""
 
 import sys
 import time
@@ -14,7 +14,7 @@ class Progress:
 
     Arguments:
         total: number of steps.
-        unit: what a step is.
+        unit: name of a step.
     """
 
     def __init__(self, total: int, unit: str) -> None:
@@ -35,10 +35,10 @@ class Progress:
             self._bar.close()
 
     def advance(self, steps: int, doing: str) -> None:
-        """Count steps that are done.
+        """Count steps as done.
 
         Arguments:
-            doing: a word or two on where the task is.
+            doing: one or two words on the present step.
         """
         self._done += steps
         if self._bar is not None:

@@ -1,1 +1,1 @@
-"""Which plan scores best at every time budget? The evaluation of the paper."""
+"""Do ratios that fit the time budget answer best? The paper's evaluation."""

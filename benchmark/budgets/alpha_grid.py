@@ -1,4 +1,4 @@
-"""The eviction ratios that are recorded: a replay rounds every other one up to the next."""
+"""The recorded eviction ratios. A replay rounds any other ratio up to the next one."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""The arms: each chooses, for an item and a budget, the ratio at which its answer is taken."""
+"""The arms. Each chooses an eviction ratio for an item and a time budget."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace

@@ -1,4 +1,4 @@
-"""Why the figures are as they are: what was planned, how lengths change, what alpha buys."""
+"""Explains the figures: the plans, the change of lengths, and the gain by alpha."""
 
 from collections.abc import Iterable, Sequence
 from typing import Any

@@ -1,4 +1,4 @@
-"""What the results page says of the budget benchmark, as Markdown."""
+"""The budget benchmark's part of the results page, as Markdown."""
 
 from typing import Any
 

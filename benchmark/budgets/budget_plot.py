@@ -1,4 +1,4 @@
-"""Draws the paper's figures 7 and 8 with this machine's figures."""
+"""Draws the paper's figures 7 and 8, with this machine's values."""
 
 from pathlib import Path
 from typing import Any

@@ -1,4 +1,4 @@
-"""Record once: one prefill an item, and a timed greedy answer from each evicted copy of its cache.
+"""Records one prefill for each item, and a timed answer from each evicted copy of its cache.
 
 A copy is made before its clock starts, so it costs nothing in the times. Items, and the ratios
 of each, come in a random order, so that none has a quieter machine.

@@ -1,6 +1,6 @@
-"""Replays recorded answers under a budget: who is in time, and what the answers are worth.
+"""Replays recorded answers under a time budget: which are in time, and how they score.
 
-Pure: an answer with its time stamps decides every budget and every overrun strategy.
+Pure: the time stamps of an answer tell its outcome for every budget and overrun policy.
 """
 
 from collections.abc import Sequence

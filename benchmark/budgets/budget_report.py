@@ -1,4 +1,4 @@
-"""From recorded items to the figures: scores, completion, intervals and aims."""
+"""Computes the figures from recorded items: scores, completion, intervals and aims."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any

@@ -1,4 +1,4 @@
-"""What `make bench-budgets` and `make bench-k` share: the target, its items, their recording."""
+"""The common part of `make bench-budgets` and `make bench-k`: target, items, recording."""
 
 import argparse
 import dataclasses

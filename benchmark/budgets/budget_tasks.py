@@ -1,4 +1,4 @@
-"""Which tasks a claim may rest on, by their unevicted answers; and the budgets that follow."""
+"""Selects the tasks that count, by their unevicted answers, and the time budgets."""
 
 from collections.abc import Iterable, Sequence
 from typing import Any

@@ -1,7 +1,7 @@
-"""Does adapting alpha to the budget answer best? The paper's evaluation, on this package.
+"""Do ratios that fit the time budget answer best? The paper's evaluation.
 
 Every item is prefilled and answered once for each ratio that is needed, with a time stamp on each
-token; budgets and overrun strategies are then replayed. Resumable: end it and start it again.
+token. Budgets and overrun policies are then replayed. You can stop it, and continue later.
 """
 
 import argparse

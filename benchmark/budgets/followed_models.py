@@ -1,4 +1,4 @@
-"""What the node's drift tracking would have made of a time model while a recording was made."""
+"""Follows the drift during a recording, as the node does with its bills."""
 
 from collections.abc import Iterable
 

@@ -1,7 +1,7 @@
-"""How pessimistic should a plan be? The paper's figure 8, for k = 1..8, at each of the budgets.
+"""Which pessimistic factor k is best? The paper's figure 8, for k = 1..8 at each time budget.
 
-Every item has the same large N_max, so that k * N_hat is below it for the smaller k. Beside it,
-what has no k: no eviction, and policy expected.
+Every item has the same large N_max, so that k * N_hat is below it for the smaller k. Two arms have
+no k: no eviction, and policy expected.
 """
 
 import argparse

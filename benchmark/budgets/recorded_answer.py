@@ -1,4 +1,4 @@
-"""One answer as it was generated, with a time stamp on every token: decides every budget."""
+"""A recorded answer with the time of each token: tells the outcome for any time budget."""
 
 from bisect import bisect_right
 from dataclasses import dataclass

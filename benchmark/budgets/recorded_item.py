@@ -1,4 +1,4 @@
-"""One item with all its recorded answers: what any configuration would have made of it."""
+"""An item with all its recorded answers: tells the outcome of any configuration."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Recorded answers on disk: a line of JSON each, added to until all that is needed is there."""
+"""Recorded answers on disk: one JSON line each, added until the recording is complete."""
 
 import json
 from collections.abc import Mapping

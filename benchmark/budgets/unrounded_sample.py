@@ -1,4 +1,4 @@
-"""Does the replay say what the pipeline does? A sample is answered for real, alpha unrounded."""
+"""Checks the replay: answers a sample by the real pipeline, with alpha not rounded."""
 
 import time
 from random import Random

@@ -1,1 +1,1 @@
-"""Is every query answered once, and by its deadline? Also under load."""
+"""The deadline contract: exactly one reply for each query, by its deadline, also under load."""

@@ -1,4 +1,4 @@
-"""Whom the admission refused wrongly, and whom it admitted in vain."""
+"""Counts wrong decisions of the admission: refused wrongly, admitted in vain."""
 
 from collections.abc import Iterable
 

@@ -1,4 +1,4 @@
-"""When queries come: one by one at random, or in bursts; drawn from a seed."""
+"""Times of arrival: single random queries, or bursts; drawn from a seed."""
 
 import random
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""The asking side of a benchmark: what is asked, what came back, and the process that does it."""
+"""The asker of a benchmark: its questions, its replies, and its process."""
 
 import json
 import os

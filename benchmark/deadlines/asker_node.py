@@ -1,4 +1,4 @@
-"""The asker of a benchmark: an ordinary rclpy node that asks, listens and keeps records."""
+"""The node of a benchmark's asker: asks, receives replies and records them."""
 
 import dataclasses
 import threading

@@ -1,4 +1,4 @@
-"""The process behind asker.py. Its argument is who asks.
+"""The process of asker.py. Its argument is the asker's name.
 
 One JSON command a line on standard input, one JSON answer a line on standard output.
 """

@@ -1,4 +1,4 @@
-"""Whether what came back for a query keeps the deadline contract."""
+"""Checks the replies to a query against the deadline contract."""
 
 from collections import Counter
 from collections.abc import Iterable

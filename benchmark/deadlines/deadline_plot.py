@@ -1,4 +1,4 @@
-"""Draws the deadline benchmark: how early kills are, how long refusals take, what load does."""
+"""Draws the deadline benchmark: distance of kills, time of refusals, effect of load."""
 
 from collections.abc import Mapping
 from pathlib import Path

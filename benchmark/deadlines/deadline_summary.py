@@ -1,4 +1,4 @@
-"""Counts replies against queries sent, and measures their distance to the deadline."""
+"""Compares replies with the queries sent, and measures their distance to the deadline."""
 
 from collections import Counter
 from collections.abc import Iterable

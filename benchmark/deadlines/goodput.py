@@ -1,4 +1,4 @@
-"""How much of what is asked is answered on time: for each arm and load, with intervals."""
+"""The share of queries that are answered on time, for each arm and load, with intervals."""
 
 from collections import Counter
 

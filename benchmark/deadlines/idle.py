@@ -1,4 +1,4 @@
-"""What the node's process takes while nobody asks."""
+"""Measures CPU and memory of the idle node process."""
 
 import time
 

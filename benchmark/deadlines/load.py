@@ -1,4 +1,4 @@
-"""Asks more than can be answered: each arm the same queries, block by block, on one node."""
+"""Runs the overload: the same queries for each arm, block by block, on one node."""
 
 import statistics
 from dataclasses import dataclass, field

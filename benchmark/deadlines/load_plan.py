@@ -1,4 +1,4 @@
-"""Which queries each arm is asked under load: the same ones, at the same times."""
+"""The plan of the load: each arm gets the same queries at the same times."""
 
 import random
 from dataclasses import dataclass

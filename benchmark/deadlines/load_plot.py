@@ -1,4 +1,4 @@
-"""Draws what load does: the share that is answered on time, and the memory over the queries."""
+"""Draws the effect of load: the share on time, and the memory over the queries."""
 
 from collections.abc import Mapping
 from typing import Any

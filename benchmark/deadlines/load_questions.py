@@ -1,4 +1,4 @@
-"""What a robot asks under load: short questions, each the same whenever it is asked."""
+"""The questions under load: short, and always the same text."""
 
 import random
 from dataclasses import dataclass

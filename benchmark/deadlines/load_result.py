@@ -1,4 +1,4 @@
-"""A query that was asked under load, and what became of it."""
+"""A query under load, and its outcome."""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,4 @@
-"""The figures of the benchmark under load."""
+"""Computes the figures of the benchmark under load."""
 
 from collections import Counter
 

@@ -1,7 +1,7 @@
-"""Whether the node's memory grows: thousands of short queries, with askers that fail.
+"""Measures whether the node's memory grows: thousands of short queries, failing askers.
 
-Meanwhile two subscribers never read, one of them stopped altogether, and half-way the asker is
-killed, with queries open, and another one started.
+Meanwhile two subscribers never read; one of them is stopped. Half-way, the asker is killed while
+its queries are open, and another asker is started.
 """
 
 import time

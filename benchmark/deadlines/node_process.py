@@ -1,4 +1,4 @@
-"""The node as a process of its own, and a CPU hog, each for as long as a `with` lasts."""
+"""Context managers: the node in its own process, and a process that keeps the CPU busy."""
 
 import contextlib
 import os

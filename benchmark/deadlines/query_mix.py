@@ -1,4 +1,4 @@
-"""What the deadline benchmark asks: a mix of queries that end in every way, drawn from a seed."""
+"""The queries of the deadline benchmark: they end in every possible way; drawn from a seed."""
 
 import random
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""Queries that end at once, or almost: refused in every way, or answered with a word."""
+"""Short queries: refused in every possible way, or answered with one word."""
 
 import random
 

@@ -1,4 +1,4 @@
-"""A process that subscribes to all replies and never reads one, for as long as a `with` lasts."""
+"""A context manager: a process that subscribes to all replies, and never reads one."""
 
 import contextlib
 import os

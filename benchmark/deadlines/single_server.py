@@ -1,4 +1,4 @@
-"""What one server could have served: a queue played through, without any refusal. Pure."""
+"""Simulates one server with a queue and no refusals: how many it could serve. Pure."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass

@@ -1,1 +1,1 @@
-"""Measures how fast the engine reads and writes."""
+"""The speed of the engine."""

@@ -1,7 +1,7 @@
-"""Measures how fast the engine reads and writes, beside transformers and llama.cpp.
+"""Measures prefill and decoding of the engine, beside transformers and llama.cpp.
 
-Each arm is a process of its own, on the same weights and as many threads; all are asked in turns,
-so that a slow minute of the machine falls on all.
+Each arm is its own process, with the same weights and number of threads. The arms take turns, so
+that a slow minute of the machine affects all of them.
 """
 
 import json

@@ -1,4 +1,4 @@
-"""How far greedy answers agree with those of transformers in fp32."""
+"""Compares greedy answers with those of transformers in fp32."""
 
 from typing import Any, Protocol
 

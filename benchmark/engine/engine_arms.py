@@ -1,6 +1,6 @@
-"""One way to run the built-in model, in a process of its own: reads prompt lengths, measures.
+"""One engine with the built-in model, in its own process: measures the given prompt lengths.
 
-The parent (engine.py) writes a JSON line of what to do; this process writes one of what it found.
+The parent (engine.py) writes a JSON line with the task; this process writes one with the result.
 """
 
 import dataclasses

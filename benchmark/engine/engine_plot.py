@@ -1,4 +1,4 @@
-"""Draws the engine benchmark: reading and writing, by prompt length."""
+"""Draws the engine benchmark: prefill and decoding by prompt length."""
 
 from pathlib import Path
 from typing import Any

@@ -1,1 +1,1 @@
-"""Measures how right predicted times are, and whether the worst case holds."""
+"""The error of predicted times, and whether the worst case holds."""

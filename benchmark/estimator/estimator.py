@@ -1,7 +1,7 @@
-"""How right is the time model, and does its worst case hold? The paper's figures 5 and 6.
+"""How exact is the time model, and does its worst case hold? The paper's figures 5 and 6.
 
-The fit comes from the profiler as it runs at the node's first start. All that is reported is
-measured afterwards, on other lengths and other random prompts.
+The fit comes from the profiler, as at the node's first start. All reported values are measured
+afterwards, with other lengths and other random prompts.
 """
 
 import dataclasses

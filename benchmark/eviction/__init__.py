@@ -1,1 +1,1 @@
-"""Measures what eviction buys and what it costs."""
+"""The savings and the cost of eviction."""

@@ -1,4 +1,4 @@
-"""One prefill, many evictions: what of the unevicted answer survives in each cache."""
+"""One prefill, many evictions: compares each evicted answer with the unevicted one."""
 
 import math
 from dataclasses import dataclass

@@ -1,6 +1,6 @@
-"""What eviction buys and costs: step time, memory, break-even, and what survives.
+"""Measures eviction: step time, memory, break-even, and quality of the answers.
 
-Survival is compared at equal bytes for SnapKV, StreamingLLM and random eviction: needles found,
+SnapKV, StreamingLLM and random eviction are compared at the same size of the cache: needles found,
 and the log-likelihood and ROUGE-L of the unevicted answer.
 """
 

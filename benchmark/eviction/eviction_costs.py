@@ -1,4 +1,4 @@
-"""What eviction saves in a step and in memory, and what it costs itself."""
+"""Measures the time and memory that eviction saves, and its own cost."""
 
 import math
 import random

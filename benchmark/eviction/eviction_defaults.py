@@ -1,6 +1,6 @@
 """Chooses SnapKV's window, kernel, pooling and aggregation for the built-in model.
 
-On a development split of its own (SEED), never on what other benchmarks report. The criterion is
+It uses its own development split (SEED), which no other benchmark reports. The criterion is
 the mean log-likelihood of the hidden values after eviction, over both ratios and both tasks.
 """
 

@@ -1,6 +1,6 @@
-"""Prompts that hide what must be found again: one value, or several, in seeded filler.
+"""Prompts with one or several hidden values in filler text, drawn from a seed.
 
-The question stands at the end, so that the prompt's last tokens know what is asked for.
+The question is at the end, so that the last tokens of the prompt attend to its subject.
 """
 
 import random

@@ -1,4 +1,4 @@
-"""Random eviction: what a score must beat."""
+"""A random scorer: the baseline that a scorer must beat."""
 
 from dataclasses import dataclass
 

@@ -1,1 +1,1 @@
-"""Measures how right predicted lengths are, and what they are worth."""
+"""The error of predicted lengths, and their use for the planner."""

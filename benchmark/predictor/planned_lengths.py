@@ -1,8 +1,8 @@
-"""What a predicted length is worth: the same queries, planned by three lengths, through the node.
+"""Does a predicted length help? The same queries, planned with three lengths, by the node.
 
-By the predicted length; by max_new_tokens, as without a predictor; and by the true length, which
-an answer to the same query without a tight budget has told. All are test prompts, which the
-predictor has not learned from.
+The lengths are: the predicted one; max_new_tokens, as without a predictor; and the true one, from
+an answer to the same query without a tight budget. All prompts are test prompts: the predictor was
+not trained on them.
 """
 
 import contextlib

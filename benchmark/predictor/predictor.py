@@ -1,7 +1,7 @@
-"""How right is the length predictor? Against what, and what it costs beside the prefill.
+"""Measures the length predictor's error, beside other predictors, and its cost.
 
-Everything is trained here, on the records that collect_lengths has collected, and judged by the
-test records of two splits: a random one, as in the paper, and one of held-out sources.
+It trains all predictors on the records of collect_lengths. It tests them on two splits: a random
+one, as in the paper, and one with held-out sources.
 """
 
 import argparse

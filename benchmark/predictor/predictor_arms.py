@@ -1,4 +1,4 @@
-"""Ways to predict an answer's length, all trained on the same records: ours, and the baselines."""
+"""The arms of the predictor benchmark, all trained on the same records: ours, and baselines."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass

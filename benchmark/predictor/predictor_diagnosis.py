@@ -1,4 +1,4 @@
-"""Where the length predictor's error comes from: which answers, which records, which average."""
+"""Explains the predictor's error: by answers, by number of records, by kind of average."""
 
 from collections.abc import Callable
 from dataclasses import asdict, replace

@@ -1,4 +1,4 @@
-"""Draws the predictor's benchmark."""
+"""Draws the predictor benchmark."""
 
 from pathlib import Path
 from typing import Any

@@ -1,4 +1,4 @@
-"""What the length predictor costs: prefills with it and without, interleaved."""
+"""Measures the cost of the length predictor: prefills with and without it, interleaved."""
 
 import math
 import random

@@ -1,1 +1,1 @@
-"""What all benchmarks report with: the machine, intervals, tables, the results page."""
+"""The report of all benchmarks: machine, intervals, tables, results page."""

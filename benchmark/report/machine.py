@@ -1,4 +1,4 @@
-"""What a figure was measured on: goes into every benchmark's JSON."""
+"""Describes the machine and the versions; every benchmark's JSON has this."""
 
 import importlib.metadata
 import os

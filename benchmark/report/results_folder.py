@@ -1,4 +1,4 @@
-"""Where the last JSON and PNG of each benchmark lie."""
+"""The folder of the last JSON and PNG of each benchmark."""
 
 from pathlib import Path
 

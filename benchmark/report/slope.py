@@ -1,4 +1,4 @@
-"""A straight line through samples, and how sure its slope is."""
+"""The slope of a straight line through samples, with its confidence interval."""
 
 import numpy as np
 

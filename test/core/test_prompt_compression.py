@@ -23,7 +23,7 @@ def test_what_is_read_takes_just_the_prefills_time(
     if prefill_s <= c:
         assert tokens == 0.0
         return
-    assert math.isclose(predictor.t_prefill(tokens), prefill_s, rel_tol=1e-3)  # type: ignore[arg-type]
+    assert math.isclose(predictor.t_prefill(tokens), prefill_s, rel_tol=1e-3)
 
 
 def test_an_unknown_prefill_hides_everything() -> None:

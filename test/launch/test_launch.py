@@ -14,7 +14,11 @@ launch_pytest = pytest.importorskip(
 )
 
 from launch import LaunchDescription  # noqa: E402
-from launch.actions import IncludeLaunchDescription, OpaqueFunction, RegisterEventHandler  # noqa: E402
+from launch.actions import (  # noqa: E402
+    IncludeLaunchDescription,
+    OpaqueFunction,
+    RegisterEventHandler,
+)
 from launch.event_handlers import OnProcessExit, OnProcessStart  # noqa: E402
 from launch.launch_description_sources import PythonLaunchDescriptionSource  # noqa: E402
 from launch.substitutions import PathJoinSubstitution  # noqa: E402

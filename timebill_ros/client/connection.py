@@ -1,4 +1,4 @@
-"""The topics, and the service, between a planner's node and the node that answers."""
+"""The topics and the service between an asker and the node that answers."""
 
 import contextlib
 import time
@@ -13,20 +13,20 @@ from timebill_ros.msg import DeadlineMiss, Query, Response, ResponseChunk
 from timebill_ros.srv import CancelQuery
 
 SETTLE_S = 0.5
-"""Whether the server's publishers have found us cannot be seen from here: they get this time.
+"""Time for the server's publishers to find our subscriptions, which we cannot see from here.
 
-At 0.2 s, on two busy cores, a first reply was now and then published before they had.
+With 0.2 s, on two busy cores, a first reply was sometimes published before they had found us.
 """
 
 
 class Connection:
-    """Publishes queries and hears replies. Not thread-safe, but for the callbacks.
+    """Publishes queries and receives replies. Only the callbacks are thread-safe.
 
     Arguments:
-        node: the planner's; the publisher, subscriptions and a service's client are added to it.
-        server: name of the node that answers; names are remapped as any.
-        on_reply: called with each Response and DeadlineMiss of the server, whoever asked.
-        on_chunk: called with each ResponseChunk, in their order.
+        node: the asker's node; gets a publisher, subscriptions and a service client.
+        server: name of the node that answers; its topics can be remapped.
+        on_reply: called with each Response and DeadlineMiss of the server, for any asker.
+        on_chunk: called with each ResponseChunk, in order.
     """
 
     def __init__(
@@ -37,7 +37,7 @@ class Connection:
         on_chunk: Callable[[ResponseChunk], None],
     ) -> None:
         self._node = node
-        # A group of its own: heard also while another callback of the node blocks, one at a time.
+        # A group of its own: called one at a time, even while another callback of the node blocks.
         group = MutuallyExclusiveCallbackGroup()
         self._subscriptions = [
             node.create_subscription(
@@ -62,7 +62,7 @@ class Connection:
         self.query_topic: str = self._publisher.topic_name
 
     def is_ready(self) -> bool:
-        """Return whether both directions have been matched for long enough to ask."""
+        """Return whether both directions have been connected for SETTLE_S."""
         now_s = time.monotonic()
         if not self._is_matched():
             self._matched_at_s = None
@@ -71,21 +71,21 @@ class Connection:
         return self._matched_at_s is not None and now_s >= self._matched_at_s + SETTLE_S
 
     def publish(self, query: Query) -> None:
-        """Send a query; it is lost if the planner's node or the context is gone."""
+        """Send a query; it is lost if the asker's node or the context is gone."""
         with contextlib.suppress(RuntimeError):  # rclpy's
             self._publisher.publish(query)
 
     def cancel(self, asker: str, query_id: str) -> Future | None:
-        """Request that a query be withdrawn; None: there is no service to ask."""
+        """Request to cancel a query; None: the service is not there."""
         try:
             if not self._canceller.service_is_ready():
                 return None
             return self._canceller.call_async(CancelQuery.Request(asker=asker, id=query_id))
-        except RuntimeError:  # rclpy's, when the planner's node or the context is gone
+        except RuntimeError:  # rclpy's, when the asker's node or the context is gone
             return None
 
     def close(self) -> None:
-        """Take all that was added off the node."""
+        """Remove the publisher, the subscriptions and the service client from the node."""
         self._node.destroy_client(self._canceller)
         for subscription in self._subscriptions:
             self._node.destroy_subscription(subscription)
@@ -96,5 +96,5 @@ class Connection:
             return self._publisher.get_subscription_count() > 0 and all(
                 self._node.count_publishers(topic) > 0 for topic in self._reply_topics
             )
-        except RuntimeError:  # rclpy's, when the planner's node or the context is gone
+        except RuntimeError:  # rclpy's, when the asker's node or the context is gone
             return False

@@ -1,4 +1,4 @@
-"""A question that has no reply yet, as its client knows it."""
+"""A question that has no reply yet, as the client sees it."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -9,9 +9,9 @@ from timebill_ros.client.reply import ReplyFuture
 from timebill_ros.msg import Query
 
 GRACE_S = 1.0
-"""No reply so long after the deadline: there is nobody to send one."""
+"""If no reply has come this long after the deadline, no node is there to send one."""
 LATE_GRACE_S = 60.0
-"""The same for a query with the overrun policy SKIP_NEXT, which may be answered late."""
+"""The same under the overrun policy SKIP_NEXT, which allows a late answer."""
 
 
 @dataclass
@@ -24,11 +24,11 @@ class PendingQuestion:
     deadline_s: float
     is_sent: bool = False
     withdrawal: Future | None = None
-    """The last request to cancel it."""
+    """The last request to cancel the question."""
 
     @property
     def due_s(self) -> float:
-        """When a reply is no longer waited for; to what was never sent, none can come."""
+        """When to stop waiting for a reply. A question that was never sent gets none."""
         if not self.is_sent:
             return self.deadline_s
         is_late_allowed = self.query.overrun_policy == Query.SKIP_NEXT
@@ -36,7 +36,7 @@ class PendingQuestion:
 
     @property
     def is_withdrawal_in_vain(self) -> bool:
-        """Whether the node was asked to cancel it, and did not find it."""
+        """Whether the node was asked to cancel the question, and did not find it."""
         if self.withdrawal is None or not self.withdrawal.done():
             return False
         response = self.withdrawal.result()

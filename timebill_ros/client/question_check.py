@@ -1,4 +1,4 @@
-"""What may be asked."""
+"""Checks a question before it is sent."""
 
 from timebill_ros.msg import Query
 
@@ -12,7 +12,7 @@ def check_question(
     """Check the arguments of a question.
 
     Raises:
-        ValueError: one is outside its bounds; a sentence that names it.
+        ValueError: an argument is outside its bounds; the sentence names it.
     """
     if not prompt.strip():
         raise ValueError(f'prompt must not be empty, got {prompt!r}')

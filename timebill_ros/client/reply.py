@@ -1,4 +1,4 @@
-"""What a planner gets for its question, and the future that brings it."""
+"""The reply to a question, and its future."""
 
 import threading
 from dataclasses import dataclass
@@ -15,8 +15,8 @@ class Reply:
     """The one terminal reply to a question.
 
     Arguments:
-        message: as it came, with the bill and all else.
-        is_local: no node said so: the client made this miss itself, because no reply came.
+        message: the whole message, with the bill.
+        is_local: the client made this miss itself, because no reply came from a node.
     """
 
     message: Response | DeadlineMiss
@@ -24,7 +24,7 @@ class Reply:
 
     @property
     def answered(self) -> bool:
-        """Whether there is an answer, whole or (overrun policy PARTIAL) as far as time allowed."""
+        """Whether there is an answer; under the overrun policy PARTIAL it may be incomplete."""
         return isinstance(self.message, Response)
 
     @property
@@ -49,7 +49,7 @@ class Reply:
 
     @property
     def minimum_time_budget(self) -> float:
-        """The smallest budget that would have done [s], as estimated by the node; 0: not known."""
+        """The smallest sufficient time budget [s], as the node estimates; 0: not known."""
         if self.answered:
             return 0.0
         duration = self.message.minimum_time_budget
@@ -57,12 +57,12 @@ class Reply:
 
 
 class ReplyFuture(Future):
-    """A future of a Reply, which always comes.
+    """A future of a Reply. It always resolves.
 
     Arguments:
-        query_id: the id that the query has on the topics.
-        executor: runs the done callbacks, until it is shut down; None: the thread that brings the
-            reply does.
+        query_id: the id of the query on the topics.
+        executor: runs the done callbacks, until it is shut down. None: the thread that receives
+            the reply runs them.
     """
 
     def __init__(self, query_id: str, executor: Executor | None) -> None:
@@ -71,7 +71,7 @@ class ReplyFuture(Future):
         self._is_set = threading.Event()
 
     def set_result(self, result: Reply) -> None:
-        """Bring the reply."""
+        """Set the reply, and wake the threads in wait()."""
         try:
             super().set_result(result)
         finally:
@@ -80,8 +80,8 @@ class ReplyFuture(Future):
     def wait(self) -> Reply:
         """Block until the reply is there, and return it.
 
-        Not in a callback of a single-threaded executor: nothing would be received meanwhile, and
-        what returns after the deadline is a miss.
+        Do not call this in a callback of a single-threaded executor. Nothing is received while
+        the callback blocks, so the result is a miss after the deadline.
         """
         self._is_set.wait()
         reply: Reply = self.result()

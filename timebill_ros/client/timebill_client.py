@@ -1,4 +1,4 @@
-"""Asks the node, and sees to it that every question gets a reply."""
+"""Asks the node. Every question gets a reply."""
 
 import contextlib
 import itertools
@@ -21,21 +21,21 @@ _PERIOD_S = 0.05
 
 
 class TimeBillClient:
-    """Asks the node `timebill`. Its methods may be called from any thread and any callback.
+    """Asks the node `timebill`. You may call its methods from any thread and any callback.
 
-    The planner's node must be spun, by whichever executor, for replies to be received. A miss that
-    is made of silence (no node there, or a dead one) needs no spinning.
+    Spin the asker's node, with any executor, to receive replies. A local miss (no node is there,
+    or it died) needs no spinning.
 
     Arguments:
-        node: the planner's node; the client adds a publisher and subscriptions to it.
+        node: the asker's node; the client adds a publisher and subscriptions to it.
         server: name of the node that answers.
-        asker: who asks, as the node sees it; None: the full name of the planner's node.
+        asker: name of the asker in each query; None: the full name of the asker's node.
     """
 
     def __init__(self, node: Node, server: str = '/timebill', asker: str | None = None) -> None:
         self._node = node
         self._asker = node.get_fully_qualified_name() if asker is None else asker
-        # Planners in other processes may have the same name: their ids differ all the same.
+        # Askers in other processes may have the same name. Their ids must differ nevertheless.
         self._prefix, self._numbers = uuid.uuid4().hex[:12], itertools.count(1)
         self._changed = threading.Condition()
         self._pending: dict[str, PendingQuestion] = {}
@@ -57,19 +57,20 @@ class TimeBillClient:
     ) -> ReplyFuture:
         """Ask a question; return at once with the future of its Reply.
 
-        The budget runs from now on. While the node is not there, the question waits for it. The
-        future always resolves: with the node's reply, or with a miss made here, at the deadline if
-        the question could not be sent, else when none has come by a second after it (under
-        SKIP_NEXT, a minute).
+        The time budget starts now. You need not wait for the node: the client sends the question
+        as soon as it is connected. The future always resolves, with the node's reply or with a
+        local miss. The client makes a local miss at the deadline if the question was not sent,
+        else a second after the deadline (under SKIP_NEXT, a minute after it).
 
         Arguments:
             prompt: the question.
-            time_budget: from now to the deadline [s].
-            system_prompt: the instruction before it; '': the node's parameter.
-            max_new_tokens: upper bound of the response's length [tokens]; 0: the node's parameter.
+            time_budget: time from now to the deadline [s].
+            system_prompt: the instruction before the question; '': the node's parameter.
+            max_new_tokens: greatest length of the response [tokens]; 0: the node's parameter.
             overrun_policy: a constant of the message Query.
-            on_chunk: called in the executor with each piece of the answer as it is written. The
-                last pieces may be missed: DDS may bring the reply first, and its text is whole.
+            on_chunk: called in the executor with each piece of the answer while the model writes
+                it. You may miss the last pieces, because DDS may deliver the reply first. The
+                reply's text is whole.
 
         Raises:
             ValueError: an argument is outside its bounds.
@@ -100,11 +101,11 @@ class TimeBillClient:
         return future
 
     def cancel(self, future: ReplyFuture) -> None:
-        """Withdraw a question; return at once. One that has its reply is left as it is.
+        """Withdraw a question; return at once. If it has its reply already, nothing happens.
 
-        The future still resolves: with the CANCELLED that the node publishes, or with the reply
-        that was faster. If the question was not sent, or the node has no service to cancel it, it
-        resolves here, with a CANCELLED that is local.
+        The future still resolves: with CANCELLED from the node, or with a reply that was faster.
+        If the question was not sent, or the node's service is not there, it resolves at once, with
+        a local CANCELLED.
 
         Arguments:
             future: as ask() returned it.
@@ -120,7 +121,7 @@ class TimeBillClient:
             self._miss(pending, DeadlineMiss.CANCELLED, _why_cancelled_here(pending))
 
     def close(self) -> None:
-        """End open questions as CANCELLED, and take the client off its node."""
+        """End open questions as CANCELLED, and remove the client from its node."""
         with self._changed:
             if self._is_closed:
                 return
@@ -171,7 +172,7 @@ class TimeBillClient:
         return given_up
 
     def _wait_s(self) -> float | None:
-        """Return for how long nothing is to be done [s]; None: until a question is asked."""
+        """Return the time to the next action [s]; None: wait until a question is asked."""
         if not self._pending and self._connection.is_ready():
             return None
         due_s = min((pending.due_s for pending in self._pending.values()), default=math.inf)
@@ -191,7 +192,7 @@ class TimeBillClient:
     # Ours
 
     def _send(self) -> None:
-        """Send what has not been sent, if the node is there. With the lock held."""
+        """Send the unsent questions if the node is there. Call it with the lock held."""
         while self._unsent and self._connection.is_ready():
             pending = self._unsent.popleft()
             if pending.query.id in self._pending:
@@ -199,22 +200,22 @@ class TimeBillClient:
                 self._connection.publish(pending.query)
 
     def _withdraw(self, pending: PendingQuestion) -> bool:
-        """Request to cancel a question; return whether the node was asked. With the lock held."""
+        """Request to cancel a question; return whether it was sent. Call it with the lock held."""
         if pending.is_sent:
             pending.withdrawal = self._connection.cancel(self._asker, pending.query.id)
         return pending.withdrawal is not None
 
     def _withdraw_again(self) -> None:
-        """Repeat requests that found nothing: they were faster than their question, or too late.
+        """Repeat the requests that found no question: they arrived before it, or too late.
 
-        With the lock held.
+        Call it with the lock held.
         """
         for pending in self._pending.values():
             if pending.is_withdrawal_in_vain:
                 self._withdraw(pending)
 
     def _miss(self, pending: PendingQuestion, reason: int, detail: str) -> None:
-        """Resolve with a miss of our own."""
+        """Resolve a question with a local miss."""
         query = pending.query
         message = DeadlineMiss(
             asker=query.asker,
@@ -229,7 +230,7 @@ class TimeBillClient:
         self._resolve(pending, Reply(message, is_local=True))
 
     def _resolve(self, pending: PendingQuestion, reply: Reply) -> None:
-        """Resolve a future. Without the lock: its callbacks may ask again."""
+        """Resolve a future. Call it without the lock: its callbacks may ask again."""
         # Humble's executors raise these once they are shut down; nothing is left to run then.
         with contextlib.suppress(RuntimeError, AttributeError):
             pending.future.set_result(reply)

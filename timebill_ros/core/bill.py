@@ -1,4 +1,4 @@
-"""What a query cost, beside what it was expected to cost."""
+"""What a query cost, beside what it was predicted to cost."""
 
 from dataclasses import dataclass, replace
 
@@ -7,7 +7,7 @@ from timebill_ros.core.plan import Plan
 
 @dataclass(frozen=True)
 class Bill:
-    """The fields of msg/Bill, whose comments say what each means; times are in s."""
+    """The fields of msg/Bill; the comments there explain each field. Times are in s."""
 
     time_budget: float = 0.0
     queue_time: float = 0.0
@@ -30,7 +30,7 @@ class Bill:
     slack: float = 0.0
 
     def with_plan(self, plan: Plan) -> 'Bill':
-        """Return the bill with what a plan decides and expects."""
+        """Return the bill with the decisions and predictions of a plan."""
         return replace(
             self,
             kept_tokens=plan.kept_tokens,

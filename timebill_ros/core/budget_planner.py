@@ -1,4 +1,4 @@
-"""From a query and what is known of its cost to a plan. Pure: no clock, no model."""
+"""Plans a query: chooses its eviction ratio. Pure: no clock, no language model."""
 
 import math
 from dataclasses import dataclass, field
@@ -20,8 +20,8 @@ class BudgetPlanner:
     Without a time model, policies timebill and expected evict nothing, and predicted times are 0.
 
     Arguments:
-        settings: what an operator chooses.
-        time_model: coefficients with their margin delta, corrected for drift; None: not fitted.
+        settings: the planner's parameters.
+        time_model: corrected for drift; None: not fitted yet.
     """
 
     settings: PlannerSettings = field(default_factory=PlannerSettings)
@@ -41,9 +41,9 @@ class BudgetPlanner:
         Arguments:
             prompt_tokens: N_x, length of the prompt with the chat template applied.
             max_new_tokens: N_max, upper bound of the response's length.
-            predicted_response_tokens: N_hat, brought into 1..N_max; None: N_max.
-            remaining_s: T, what is left of the budget when the prefill starts, less any reserve;
-                any sign, may be infinite [s].
+            predicted_response_tokens: N_hat, clipped to 1..N_max; None: N_max.
+            remaining_s: T, the time left when the prefill starts, without the reserve; may be
+                negative or infinite [s].
             predictor_time_s: time of the length predictor that the prefill does not hide [s].
 
         Raises:
@@ -69,14 +69,14 @@ class BudgetPlanner:
         predicted_response_tokens: int | None = None,
         remaining_s: float = math.inf,
     ) -> Plan:
-        """Plan a query again when its prefill is over: only eviction and decoding must still fit.
+        """Plan a query again after its prefill: only eviction and decoding must still fit.
 
         Arguments:
             prompt_tokens: as for plan.
             max_new_tokens: as for plan.
             predicted_response_tokens: as for plan.
-            prefill_time_s: what the prefill took; it enters worst_case_time_s [s].
-            remaining_s: what is left of the budget now, less any reserve [s].
+            prefill_time_s: measured time of the prefill, a part of worst_case_time_s [s].
+            remaining_s: the time left now, without the reserve [s].
 
         Raises:
             ValueError: a length is < 1, or a time is not a number.
@@ -90,7 +90,7 @@ class BudgetPlanner:
         )
 
     def prefill_time_s(self, prompt_tokens: int) -> float:
-        """Return how long a prefill is expected to take; infinite without a time model [s]."""
+        """Return the predicted time of a prefill; infinite without a time model [s]."""
         return math.inf if self.time_model is None else self.time_model.t_prefill(prompt_tokens)
 
     def is_feasible(
@@ -100,15 +100,15 @@ class BudgetPlanner:
         *,
         predictor_time_s: float = 0.0,
     ) -> bool:
-        """Whether a query should be admitted: even the shortest answer may fit what is left.
+        """Tell whether the shortest answer fits the time left; if not, refuse the query.
 
-        The shortest answer is one token: it comes from the prefill, so nothing is evicted and no
-        step is taken. The mean counts, not the worst case: refused is only what the estimate says
-        cannot be met. Without a time model only a spent budget is refused.
+        The shortest answer is one token. It comes from the prefill, without eviction or decoding
+        steps. The mean time counts, not the worst case. Without a time model, the answer is yes
+        as long as any time is left.
 
         Arguments:
             prompt_tokens: N_x.
-            remaining_s: what is left of the budget, less any reserve [s].
+            remaining_s: the time left, without the reserve [s].
             predictor_time_s: time of the length predictor that the prefill does not hide [s].
         """
         return remaining_s >= self._shortest_s(prompt_tokens) + predictor_time_s
@@ -125,8 +125,8 @@ class BudgetPlanner:
         Arguments:
             prompt_tokens: as for is_feasible.
             predictor_time_s: as for is_feasible.
-            overhead_s: what is taken off the budget before is_feasible is asked: the reserve, and
-                an allowance for transport and waiting [s].
+            overhead_s: the part of the budget that is_feasible does not see: the reserve, and an
+                allowance for transport and waiting [s].
         """
         shortest_s = self._shortest_s(prompt_tokens) + predictor_time_s + overhead_s
         return math.floor(shortest_s * 1000.0 + 1.0) / 1000.0
@@ -142,7 +142,7 @@ class BudgetPlanner:
         prefill_s: float,
         total_s: float,
     ) -> Plan:
-        """Plan with prefill_s for the prefill, and total_s from its start to the deadline."""
+        """Plan for a prefill of prefill_s, and total_s from its start to the deadline."""
         for name, tokens in (('prompt_tokens', prompt_tokens), ('max_new_tokens', max_new_tokens)):
             if tokens < 1:
                 raise ValueError(f'{name} must be >= 1, got {tokens}')
@@ -200,7 +200,7 @@ class BudgetPlanner:
         return math.ceil(longest - ROUNDING)
 
     def _kept_by_policy(self, prompt_tokens: int) -> int:
-        """Return what is kept whatever the budget: policies fixed and off, or no time model."""
+        """Return the kept tokens that do not depend on the budget: fixed, off, no time model."""
         if self.settings.eviction_policy != 'fixed':
             return prompt_tokens
         kept = math.floor((1.0 - self.settings.fixed_eviction_ratio) * prompt_tokens + ROUNDING)
@@ -214,7 +214,7 @@ class BudgetPlanner:
         )
 
     def _quickest(self, time_model: TimeModel, prompt_tokens: int, response_tokens: int) -> int:
-        """Return what takes the least time: evicting may cost more than it saves."""
+        """Return the kept tokens that take the least time: eviction costs time too."""
         fewest = self._fewest(prompt_tokens)
         most_s, least_s = (
             time_model.t_after_prefill(prompt_tokens, kept, response_tokens)

@@ -1,4 +1,4 @@
-"""A point in time after which an answer is worthless."""
+"""A deadline: the point in time after which an answer is worthless."""
 
 import time
 from collections.abc import Callable
@@ -13,8 +13,8 @@ class Deadline:
     """An absolute deadline on a monotonic clock.
 
     Arguments:
-        at_s: the deadline on that clock [s]; math.inf is never.
-        clock: the clock; tests give their own.
+        at_s: the deadline on that clock [s]; math.inf: none.
+        clock: monotonic seconds; tests pass their own.
     """
 
     at_s: float
@@ -25,5 +25,5 @@ class Deadline:
         return self.at_s - self.clock()
 
     def has_passed(self) -> bool:
-        """Whether nothing is left."""
+        """Whether no time is left."""
         return self.remaining_s() <= 0.0

@@ -1,4 +1,4 @@
-"""How the time model is corrected while running: clocks and temperature change under a robot."""
+"""Corrects the time model from bills: a robot's clocks and temperature change."""
 
 import math
 from dataclasses import dataclass, replace
@@ -27,21 +27,21 @@ three recordings of 1,090 to 3,332 answers, 1.0 to 1.2 % do."""
 
 @dataclass(frozen=True)
 class Drift:
-    """A factor on every time of the fitted model, and its margin delta, as bills have moved them.
+    """The correction so far: a factor on every fitted time, and the margin delta.
 
-    The factor is the median of measured/predicted over a sliding window that starts out full of
-    ones. Delta follows the 99 % quantile of what remains by adaptive conformal inference (Gibbs
-    and Candes, 2021): in the long run 1 % of bills exceed the worst case, whatever their
-    distribution, as long as delta does not meet its bounds; and one outlier raises it by no more
-    than one step. Alone it would fall too slowly, by 0.05 in a hundred bills, so it is bounded by
-    what the last bills show.
+    The factor is the median of measured/predicted over a sliding window. The window starts full
+    of ones. Delta follows the 99 % quantile of the remaining error, by adaptive conformal
+    inference (Gibbs and Candes, 2021). In the long run, 1 % of bills exceed the worst case, for
+    any distribution, as long as delta is within its bounds. One outlier raises delta by one step
+    at most. This method alone lowers delta too slowly, by 0.05 in a hundred bills. So the last
+    bills bound it too.
 
     Arguments:
         fitted: the time model as profiled.
-        delta: the present margin, in 0..1 (or to the fitted one, if that is larger).
-        log_ratios: of the window's bills, newest last.
-        residuals: measured / predicted - 1 of the last bills, RESIDUALS at most: of the whole or
-            of what came after the prefill, the larger, as delta is to bound both.
+        delta: the present margin, in 0..1, or 0..fitted delta if that is larger.
+        log_ratios: log(measured / predicted) of the window's bills, newest last.
+        residuals: measured / predicted - 1 of the last bills, RESIDUALS at most. Each is the
+            larger of two: of the whole, and of the part after the prefill. Delta bounds both.
     """
 
     fitted: TimeModel
@@ -56,13 +56,13 @@ class Drift:
 
     @property
     def factor(self) -> float:
-        """What every fitted time is multiplied by, in 1/4..4."""
+        """Factor on every fitted time, in 1/4..4."""
         bound = math.log(FACTOR_BOUND)
         return math.exp(min(max(median(self.log_ratios), -bound), bound))
 
     @property
     def out_of_range(self) -> bool:
-        """Whether the machine is no longer the one that was profiled: factor not in 0.8..1.25."""
+        """Whether the machine differs too much from its profile: factor not in 0.8..1.25."""
         low, high = USUAL_FACTOR
         return not low <= self.factor <= high
 
@@ -74,8 +74,8 @@ class Drift:
     def ratio(self, bill: Bill) -> float | None:
         """Return measured / predicted total time of a bill, predicted by the present model.
 
-        Predicted for the response as long as it became: the bill's own prediction is for N_hat,
-        and its error is the length predictor's. None if the bill has no complete prefill.
+        The prediction is for the actual length of the response. The bill's own prediction is for
+        N_hat, so its error is the length predictor's. None: the bill has no complete prefill.
         """
         if bill.kept_tokens < 1 or bill.response_tokens < 1:
             return None
@@ -86,7 +86,7 @@ class Drift:
         return measured_s / predicted_s
 
     def ratio_after_prefill(self, bill: Bill) -> float:
-        """Return the same of eviction and decoding; 0.0 if the response is too short to tell."""
+        """Return this ratio for eviction and decoding; 0.0 if the response is too short."""
         predicted_s = self.model.t_after_prefill(
             bill.prompt_tokens, bill.kept_tokens, bill.response_tokens
         )
@@ -95,7 +95,7 @@ class Drift:
         return (bill.eviction_time + bill.decode_time) / predicted_s
 
     def observed(self, bill: Bill) -> 'Drift':
-        """Return the state after one more bill; itself if the bill tells nothing."""
+        """Return the correction after one more bill; unchanged if the bill has no information."""
         ratio = self.ratio(bill)
         if ratio is None:
             return self

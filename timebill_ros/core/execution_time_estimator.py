@@ -1,4 +1,4 @@
-"""From measured times to a time model: robust least squares on the relative error."""
+"""Fits a time model to measured times: robust least squares on the relative error."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ FEW_REPEATS = 3
 
 @dataclass(frozen=True)
 class Sample:
-    """One measurement: a length (N_x, or N_kv before the step) [tokens] and its time [s]."""
+    """One measurement: a length [tokens] (N_x, or N_kv before the step), and its time [s]."""
 
     tokens: int
     seconds: float
@@ -35,7 +35,7 @@ class Sample:
 
 @dataclass(frozen=True)
 class CurveFit:
-    """How one curve came about: samples given, samples left out, mean error on the others [%]."""
+    """Quality of one fit: samples, samples left out, mean error on the others [%]."""
 
     samples: int = 0
     left_out: int = 0
@@ -44,7 +44,7 @@ class CurveFit:
 
 @dataclass(frozen=True)
 class TimeFit:
-    """A time model, and what it rests on; generations is how many delta was taken from."""
+    """A time model and the quality of its fits. generations: how many delta comes from."""
 
     model: TimeModel
     prefill: CurveFit
@@ -61,26 +61,25 @@ def fit(
 ) -> TimeFit:
     """Fit the coefficients by least squares on the relative error, and the margin delta.
 
-    Every coefficient is kept non-negative. For a and b that is what 'never falls with the length'
-    means; c is the fixed cost of a call, and a negative one would predict negative times for
-    prompts shorter than any profiled.
+    Every coefficient is non-negative. So a time never falls with the length (a, b), and short
+    prompts never have a negative time (c, the fixed cost of a call).
 
-    Outliers are left out and counted. A sample is held against the median of its own length where
-    that was measured 3 times or more (so what is true of a length is never left out because it is
-    off the curve), else against a first fit that minimises the absolute error. Then every length
-    counts once, with its mean: of a sum of steps the mean is what matters.
+    Outliers are left out and counted. If a length was measured 3 times or more, its samples are
+    compared with their median: a length is then never left out because it is off the curve.
+    Other samples are compared with a first fit that minimises the absolute error. After that,
+    every length counts once, with its mean, because the sum of many steps depends on the mean.
 
-    Delta covers 99 % of held-out relative residuals of whole generations. Those of single steps
-    would not do: their noise averages out over a generation, and what a generation adds (cold
-    caches, a busy machine) would be missing. The bound is used for the whole and, once the prefill
-    is over, for the rest alone, so delta is the larger of both quantiles. See upper_quantile for
-    small samples; with fewer than 20 generations it is at least 0.25.
+    Delta covers 99 % of the relative residuals of whole generations that the fit has not seen.
+    Single steps do not suffice: their noise averages out over a generation, and they do not show
+    cold caches or a busy machine. Delta bounds the whole time, and after the prefill the rest
+    alone. So it is the larger of both quantiles. With fewer than 20 generations it is at least
+    0.25. For small samples, see upper_quantile.
 
     Arguments:
         prefills: at least 3 different lengths.
         steps: at least 2 different lengths.
-        evictions: at least 2 different lengths, or none: then eviction is free.
-        generations: not those that the samples were taken from.
+        evictions: at least 2 different lengths; none: eviction costs nothing.
+        generations: other generations than those of the samples.
 
     Raises:
         ValueError: too few different lengths.
@@ -127,7 +126,7 @@ def _fit_curve(
         here = tokens == length
         expected[here] = np.median(seconds[here])
     deviation = np.abs(seconds / expected - 1.0)
-    # A curve of as many coefficients meets as many samples exactly: they tell no spread.
+    # As many coefficients as samples fit exactly: the spread is not known.
     telling = np.sort(deviation)[min(len(powers), len(samples) - 1) :]
     spread = 1.4826 * float(np.median(telling))
     good = deviation <= max(OUTLIER_SPREADS * spread, OUTLIER_FLOOR)
@@ -160,8 +159,8 @@ def _least_squares(
 ) -> Array:
     """Minimise the weighted sum of squared relative errors over non-negative coefficients.
 
-    The optimum is the unconstrained one on the set of coefficients that are not 0 in it; there are
-    at most 7 such sets, so all are tried.
+    The optimum is the unconstrained optimum over the coefficients that are not 0. There are at
+    most 7 sets of such coefficients, so all are tried.
     """
     root = np.sqrt(weights)
     rows = _columns(tokens, powers) / seconds[:, None] * root[:, None]

@@ -1,7 +1,7 @@
 """Policy expected: the eviction ratio with the largest (1 - alpha) * P(in time).
 
-Not in the paper, whose alpha* is the smallest ratio with a worst case that fits: where the worst
-case fits at none it is alpha_max, though the answer may come in time with hardly any eviction.
+This is not in the paper. The paper's alpha* is the smallest ratio whose worst case fits. If no
+ratio fits, it is alpha_max, although the answer may come in time with hardly any eviction.
 """
 
 import math
@@ -11,10 +11,10 @@ from timebill_ros.core.time_model import TimeModel
 from timebill_ros.core.worst_case_margin import BOUND_SHARE
 
 CHOICES = 101
-"""How many numbers of kept tokens are compared, evenly spread: so alpha is good to 1 %."""
+"""How many evenly spread numbers of kept tokens are compared: alpha is exact to 1 %."""
 LEAST_SPREAD = 1e-3
 BOUND_SPREADS = NormalDist().inv_cdf(BOUND_SHARE)
-"""How many standard deviations of the logarithm the worst case is above the mean."""
+"""Distance of the worst case from the mean, in standard deviations of the logarithm."""
 
 
 def expected_kept_tokens(
@@ -26,15 +26,15 @@ def expected_kept_tokens(
 ) -> int | None:
     """Return how many tokens to keep for the largest (1 - alpha) * P(in time).
 
-    It is what an answer is worth on average, if it is worth the share of the prompt that it could
-    read while it was written, and nothing when it is late. None: it is late whatever is kept.
+    This is the expected value of an answer, if its value is the share of the prompt that it could
+    attend to, and 0 if it is late. None: it is late for any number of kept tokens.
 
     Arguments:
-        time_model: mean times, and by delta how far off they can be.
+        time_model: mean times, and their spread, delta.
         prompt_tokens: N_x.
-        fewest: tokens that have to be kept, in 1..N_x.
+        fewest: the fewest tokens that may be kept, in 1..N_x.
         response_tokens: N_hat.
-        remaining_s: what is left for eviction and decoding; any sign, may be infinite [s].
+        remaining_s: time left for eviction and decoding; may be negative or infinite [s].
     """
 
     def worth(kept: int) -> float:
@@ -48,14 +48,14 @@ def expected_kept_tokens(
 
 
 def in_time_probability(mean_s: float, delta: float, remaining_s: float) -> float:
-    """Return the probability that something ends in time whose estimate can be off.
+    """Return the probability that a task ends in time, given the estimate of its time.
 
-    Its time is log-normal about the estimate, so wide that 99 % end within 1 + delta times it.
+    The true time is log-normal around the estimate: 99 % are below (1 + delta) * estimate.
 
     Arguments:
         mean_s: the estimate, >= 0 [s].
         delta: the margin of the worst case over the mean.
-        remaining_s: what is left; any sign, may be infinite [s].
+        remaining_s: time left; may be negative or infinite [s].
     """
     if mean_s == 0.0 or remaining_s == math.inf:
         return float(remaining_s >= 0.0)

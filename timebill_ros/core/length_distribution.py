@@ -1,4 +1,4 @@
-"""How long the answer will be, as a predictor says it: a probability for each bucket."""
+"""The predicted length of an answer: a probability for each bucket of lengths."""
 
 from dataclasses import dataclass
 
@@ -23,7 +23,7 @@ class LengthDistribution:
     bucket_tokens: int = BUCKET_TOKENS
 
     def quantile(self, share: float) -> int:
-        """Return the upper edge of the bucket where so large a share is reached [tokens].
+        """Return the upper edge of the bucket in which the cumulative share is reached [tokens].
 
         Arguments:
             share: in (0, 1]; 0.5 is the median.
@@ -33,7 +33,7 @@ class LengthDistribution:
         return (bucket + 1) * self.bucket_tokens
 
     def predicted_tokens(self, max_new_tokens: int) -> int:
-        """Return N_hat, in 1..max_new_tokens: the median, as it has the least absolute error.
+        """Return N_hat, in 1..max_new_tokens: the median, which has the least absolute error.
 
         Arguments:
             max_new_tokens: N_max, upper bound of the response's length.
@@ -42,5 +42,5 @@ class LengthDistribution:
 
 
 def bucket_of(response_tokens: int, buckets: int = BUCKETS, width: int = BUCKET_TOKENS) -> int:
-    """Return the bucket of a length, counted from 0; the last one holds all that is longer."""
+    """Return the bucket of a length, from 0; the last bucket has all longer lengths too."""
     return min(max(0, (response_tokens - 1) // width), buckets - 1)

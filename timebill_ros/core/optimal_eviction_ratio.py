@@ -10,17 +10,18 @@ def optimal_eviction_ratio(
     decode_budget_s: float,
     max_eviction_ratio: float,
 ) -> float:
-    """Return alpha*, the smallest ratio in [0, alpha_max] whose decoding takes the budget or less.
+    """Return alpha*, the smallest ratio in [0, alpha_max] whose decoding fits the budget.
 
-    Eq. 11 of the paper with its erratum put right: the middle term is (N_W - 2) / (2 * N_x). When
-    no ratio fits, or none changes the time (p = 0, N_W <= 1) and the budget is too small:
-    alpha_max.
+    Eq. 11 of the paper, with its erratum corrected: the middle term is (N_W - 2) / (2 * N_x). If
+    no ratio fits, the result is alpha_max. That includes a budget that is too small when no ratio
+    changes the time (p = 0, N_W <= 1).
 
     Arguments:
         time_model: worst-case p and q, scaled by 1 + delta.
         prompt_tokens: N_x, >= 1.
         response_tokens: N_W.
-        decode_budget_s: T less predictor, prefill and eviction [s]; any sign, may be infinite.
+        decode_budget_s: T without predictor, prefill and eviction [s]; may be negative or
+            infinite.
         max_eviction_ratio: alpha_max, in [0, 1).
     """
     steps = response_tokens - 1
@@ -29,6 +30,6 @@ def optimal_eviction_ratio(
     prompt_s = time_model.p * prompt_tokens * steps
     if steps < 1 or prompt_s == 0.0:
         return max_eviction_ratio
-    # One fraction instead of three terms: for a tiny p these would be large and cancel.
+    # One fraction instead of three terms: for a tiny p, these are large and cancel each other.
     ratio = 1.0 - (decode_budget_s - time_model.t_decode(0, response_tokens)) / prompt_s
     return min(max(ratio, 0.0), max_eviction_ratio)

@@ -41,7 +41,7 @@ class MissReason(IntEnum):
 
 @dataclass(frozen=True)
 class Answer:
-    """An answer: the whole text, why it ended, whether it is in time."""
+    """An answer: the whole text, why generation ended, whether it is in time."""
 
     text: str
     finish_reason: FinishReason
@@ -50,10 +50,10 @@ class Answer:
 
 @dataclass(frozen=True)
 class Miss:
-    """No answer.
+    """The query is not answered.
 
     Arguments:
-        reason: why.
+        reason: why there is no answer.
         detail: a sentence for a person.
         minimum_time_budget_s: the smallest budget that would do [s]; 0: not known.
     """

@@ -1,22 +1,22 @@
-"""What the planner decided for one query, and what it expects that to cost."""
+"""The planner's decision for one query, and its predicted cost."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
 class Plan:
-    """A decision. Expected figures are 0 while no time model has been fitted.
+    """A decision. Predicted times are 0 until a time model is fitted.
 
     Arguments:
         kept_tokens: prompt tokens that stay in the KV cache.
-        max_new_tokens: generation ends here [tokens]; as asked, a plan never lowers it.
+        max_new_tokens: greatest length of the response [tokens]; a plan never lowers it.
         eviction_ratio: effective alpha, 1 - kept_tokens / prompt_tokens, in [0, 1).
         predicted_response_tokens: N_hat.
         worst_case_response_tokens: N_W = min(k * N_hat, N_max).
         predicted_prefill_time_s, predicted_eviction_time_s, predicted_decode_time_s: mean
-            estimates [s], the decoding's for N_hat.
-        worst_case_time_s: t_wcet, the bound on the sum of the three for N_W [s]. In a plan made
-            after the prefill, the prefill counts in it as measured.
+            estimates [s]; decoding is for N_hat.
+        worst_case_time_s: t_wcet, the bound on the sum of the three for N_W [s]. A plan made after
+            the prefill uses the measured time of the prefill.
     """
 
     kept_tokens: int

@@ -1,4 +1,4 @@
-"""A prompt made so short that the length predictor has read it before the prefill ends."""
+"""Shortens a prompt so that the length predictor reads it before the prefill ends."""
 
 import math
 from collections.abc import Sequence
@@ -10,12 +10,12 @@ Token = TypeVar('Token')
 
 
 def hidden_tokens(predictor: TimeModel, prefill_s: float) -> float:
-    """Return the most tokens that the predictor reads within the prefill's time, >= 0.
+    """Return how many tokens the predictor can read during the prefill, >= 0.
 
     The inverse of t_predict = a*N_p^2 + b*N_p + c (arXiv 2512.21859, prompt compression).
 
     Arguments:
-        predictor: with the coefficients a, b, c of the predictor's own time.
+        predictor: time model of the predictor; its a, b, c.
         prefill_s: t_prefill of the target, may be infinite [s].
     """
     left_s = prefill_s - predictor.c
@@ -28,11 +28,11 @@ def hidden_tokens(predictor: TimeModel, prefill_s: float) -> float:
 
 
 def compressed(token_ids: Sequence[Token], most: int) -> list[Token]:
-    """Return at most so many tokens: as many of the beginning as of the end.
+    """Return at most `most` tokens: half from the beginning, half from the end.
 
     Arguments:
         token_ids: the whole prompt.
-        most: at least 1; the end has the odd one.
+        most: at least 1; if odd, the end has one more.
     """
     if len(token_ids) <= most:
         return list(token_ids)

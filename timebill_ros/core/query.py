@@ -1,4 +1,4 @@
-"""A question with a deadline, as everything but the ROS interface sees it."""
+"""A query as the rest of the node sees it: without ROS messages."""
 
 from dataclasses import dataclass
 
@@ -8,7 +8,7 @@ from timebill_ros.core.outcome import OverrunPolicy
 
 @dataclass(frozen=True, order=True)
 class QueryKey:
-    """Identity of a query: who asks, and the id that the asker gave it."""
+    """Identity of a query: its asker, and the id that the asker gave it."""
 
     asker: str
     id: str
@@ -16,7 +16,7 @@ class QueryKey:
 
 @dataclass(frozen=True)
 class Origin:
-    """What every reply to a query echoes: its identity, and its stamp in ROS time as it came."""
+    """What every reply repeats: the identity of the query, and its unchanged stamp (ROS time)."""
 
     key: QueryKey
     stamp_sec: int = 0
@@ -25,7 +25,7 @@ class Origin:
 
 @dataclass(frozen=True)
 class Query:
-    """A valid query; its budget has become a deadline.
+    """A valid query. Its time budget has become a deadline.
 
     Arguments:
         origin: its identity and stamp.
@@ -33,8 +33,8 @@ class Query:
         system_prompt: the instruction before it; empty: the model's chat template decides.
         max_new_tokens: upper bound of the response's length, N_max [tokens].
         overrun_policy: never DEFAULT.
-        asked_at_s: when its budget began, on the deadline's clock [s].
-        deadline: when the answer becomes worthless.
+        asked_at_s: start of its time budget, on the deadline's clock [s].
+        deadline: end of its time budget.
     """
 
     origin: Origin

@@ -1,4 +1,4 @@
-"""The time of a generation as a function of its lengths: coefficients and formulas."""
+"""The time of a generation as a function of its lengths."""
 
 import math
 from dataclasses import dataclass, fields, replace
@@ -8,13 +8,13 @@ from dataclasses import dataclass, fields, replace
 class TimeModel:
     """Coefficients and formulas of one model on one machine (arXiv 2512.21859).
 
-    All are finite and non-negative, so every predicted time is non-negative and never falls when a
-    length grows, also for lengths outside those that were profiled.
+    All coefficients are finite and non-negative. So no predicted time is negative, and none falls
+    if a length grows, also outside the profiled lengths.
 
     Arguments:
         a, b, c: prefill, a*N_x^2 + b*N_x + c [s].
         p, q: one decoding step, p*N_kv + q [s]; N_kv is the cache's length before the step.
-        e1, e0: eviction, e1*N_x + e0 [s]; spent only when something is evicted. Not in the paper.
+        e1, e0: eviction, e1*N_x + e0 [s], if anything is evicted. Not in the paper.
         delta: margin of the worst case over the mean, t_wcet = (1 + delta) * t_e2e.
 
     Raises:
@@ -41,11 +41,11 @@ class TimeModel:
         return (self.a * prompt_tokens + self.b) * prompt_tokens + self.c
 
     def t_step(self, kv_tokens: int) -> float:
-        """Return the mean time of one decoding step [s] that finds N_kv tokens in the cache."""
+        """Return the mean time of one decoding step [s], with N_kv tokens in the cache."""
         return self.p * kv_tokens + self.q
 
     def t_eviction(self, prompt_tokens: int) -> float:
-        """Return the mean time of evicting from a cache of N_x tokens [s], whatever is kept."""
+        """Return the mean time of eviction [s] for N_x prompt tokens, at any eviction ratio."""
         return self.e1 * prompt_tokens + self.e0
 
     def t_decode(self, kept_tokens: int, response_tokens: int) -> float:
@@ -89,7 +89,7 @@ class TimeModel:
         return (1.0 + self.delta) * self.t_e2e(prompt_tokens, kept_tokens, response_tokens)
 
     def scaled(self, factor: float) -> 'TimeModel':
-        """Return the model whose every time is multiplied by factor; delta, a ratio, stays."""
+        """Return a model with all times multiplied by factor. delta is a ratio and stays."""
         return replace(
             self,
             a=self.a * factor,
@@ -102,7 +102,7 @@ class TimeModel:
         )
 
     def leverage(self, prompt_tokens: int, eviction_ratio_max: float) -> float:
-        """Return the share of a step's time that evicting as much as allowed saves, in [0, 1)."""
+        """Return the share of a step's time that the greatest eviction saves, in [0, 1)."""
         cache_s = self.p * prompt_tokens
         step_s = cache_s + self.q
         return eviction_ratio_max * cache_s / step_s if step_s > 0.0 else 0.0

@@ -14,17 +14,17 @@ def kept_tokens_to_fit(
     prefill_s: float,
     total_s: float,
 ) -> int | None:
-    """Return the most tokens with which the worst case fits; None: it does with none.
+    """Return the most kept tokens for which the worst case fits; None: it never fits.
 
-    Nothing is evicted if that fits, as eviction costs time too.
+    If the whole prompt fits, nothing is evicted: eviction costs time too.
 
     Arguments:
         time_model: mean times, and their margin delta.
         prompt_tokens: N_x.
-        fewest: tokens that have to be kept, in 1..N_x.
+        fewest: the fewest tokens that may be kept, in 1..N_x.
         response_tokens: N_W.
         prefill_s: the prefill's time [s].
-        total_s: from the prefill's start to the deadline; any sign, may be infinite [s].
+        total_s: from the prefill's start to the deadline; may be negative or infinite [s].
     """
 
     def worst_s(kept: int) -> float:

@@ -1,4 +1,4 @@
-"""The margin delta of the worst case over the mean, from whole generations."""
+"""Computes the margin delta of the worst case over the mean, from whole generations."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -31,10 +31,10 @@ class Generation:
 
 
 def fit_delta(model: TimeModel, generations: Sequence[Generation]) -> float:
-    """Return the margin that makes model bound 99 % of generations like these, in 0..1.
+    """Return the margin with which the model bounds 99 % of such generations, in 0..1.
 
-    A machine that was busy elsewhere for a while makes single generations take many times their
-    mean; a margin that bounds those would have every query planned as if none could be in time.
+    If the machine was busy with other work, a single generation may take many times the mean. A
+    margin above 1 would bound it too, but then no query seems possible in time.
     """
     whole = [
         (g.prefill_s + g.eviction_s + g.decode_s)
@@ -55,11 +55,11 @@ def fit_delta(model: TimeModel, generations: Sequence[Generation]) -> float:
 
 
 def upper_quantile(values: Sequence[float], share: float) -> float:
-    """Return a value that a new draw does not exceed with probability share.
+    """Return a bound that a new value does not exceed with probability `share`.
 
-    The order statistic of rank ceil((n + 1) * share), as in conformal prediction. With too few
-    values for that rank: the largest, plus the distance from there to the quantile asked for, were
-    the values normally distributed with their own standard deviation.
+    This is the order statistic of rank ceil((n + 1) * share), as in conformal prediction. If there
+    are too few values for this rank, it is the largest value plus a distance: from there to the
+    quantile of a normal distribution with the standard deviation of the values.
 
     Arguments:
         values: at least one.

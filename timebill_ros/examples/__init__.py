@@ -1,1 +1,1 @@
-"""Planners that ask the node, to read and to start from."""
+"""Examples of askers: read them, and start your own from them."""

@@ -1,4 +1,4 @@
-"""A behaviour tree's leaf asks what to do, and takes the safe action if no answer comes in time.
+"""A leaf of a behaviour tree asks what to do; without an answer in time, it acts safely.
 
 Start the node first (`ros2 launch timebill_ros timebill.launch.py`), then
 `ros2 run timebill_ros behavior_tree --rounds 6`.
@@ -24,14 +24,14 @@ SAFE_ACTION = 'WAIT'
 
 @dataclass(frozen=True)
 class Obstacle:
-    """Something ahead; until the robot reaches it, a decision is worth having."""
+    """An obstacle ahead. The robot must decide before it reaches the obstacle."""
 
     what: str
     distance_m: float
 
     @property
     def time_budget_s(self) -> float:
-        """How long the robot may think [s]."""
+        """Time until the robot reaches the obstacle [s]."""
         return self.distance_m / SPEED_M_PER_S
 
     def __str__(self) -> str:
@@ -46,14 +46,14 @@ OBSTACLES = (
 
 
 class Status(enum.Enum):
-    """What a leaf says when it is ticked."""
+    """The status that a tick of a leaf returns."""
 
     RUNNING = 'running'
     SUCCESS = 'success'
 
 
 class AskWhatToDo:
-    """The leaf: asks at its first tick, looks at the next ones; never blocks, always decides."""
+    """The leaf. Its first tick asks, the next ones look for the reply. It never blocks."""
 
     def __init__(self, client: TimeBillClient, obstacle: Obstacle) -> None:
         self._client = client
@@ -63,7 +63,7 @@ class AskWhatToDo:
         self.because = ''
 
     def tick(self) -> Status:
-        """Ask, or look whether the reply is there; at the end, action and because are set."""
+        """Ask, or look for the reply. After SUCCESS, `action` and `because` are set."""
         if self._future is None:
             self._future = self._client.ask(
                 f'A robot drives at {SPEED_M_PER_S} m/s. {self.obstacle.distance_m} m ahead is '
@@ -79,7 +79,7 @@ class AskWhatToDo:
 
 
 def decide(reply: Reply) -> tuple[str, str]:
-    """Return the action that a reply asks for, else the safe one, and why."""
+    """Return the action in a reply, or the safe action, and the reason."""
     if not reply.answered:
         return SAFE_ACTION, f'{reply.reason}: {reply.detail}'
     found = [action for action in ACTIONS if action in reply.text.upper()]
@@ -91,7 +91,7 @@ def decide(reply: Reply) -> tuple[str, str]:
 
 
 class Robot(Node):
-    """Ticks its tree, one obstacle after the other."""
+    """Ticks its leaves, one obstacle after the other."""
 
     def __init__(self, rounds: int) -> None:
         super().__init__('robot')
@@ -119,7 +119,7 @@ class Robot(Node):
 
 
 def main() -> int:
-    """Meet some obstacles; return the exit status."""
+    """Drive to some obstacles; return the exit status."""
     parser = argparse.ArgumentParser(description=__doc__.split('\n')[0])
     parser.add_argument('--rounds', type=int, default=6, help='obstacles to meet')
     arguments = parser.parse_args(remove_ros_args(sys.argv)[1:])

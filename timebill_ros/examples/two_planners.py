@@ -1,4 +1,4 @@
-"""Two planners share one node: one asks small things that are urgent, the other takes its time.
+"""Two askers share one node: one has short, urgent questions, the other a long one.
 
 Start the node first (`ros2 launch timebill_ros timebill.launch.py`), then
 `ros2 run timebill_ros two_planners --rounds 3`.
@@ -21,7 +21,7 @@ ROUND_S = 6.0
 
 @dataclass(frozen=True)
 class Routine:
-    """What a planner asks, how often, and how long each answer is worth waiting for."""
+    """The question of an asker, how often it asks, and its time budget."""
 
     name: str
     prompt: str
@@ -45,11 +45,11 @@ ROUTINES = (
 )
 
 
-class Planner(Node):
-    """Asks its question again and again, one at a time."""
+class Asker(Node):
+    """An asker. It repeats its question, one at a time."""
 
     def __init__(self, routine: Routine, rounds: int) -> None:
-        super().__init__(f'{routine.name}_planner')
+        super().__init__(f'{routine.name}_asker')
         self.replies: list[Reply] = []
         self._routine = routine
         self._questions = rounds * routine.questions_a_round
@@ -64,7 +64,7 @@ class Planner(Node):
     async def _ask(self) -> None:
         if self.is_done:
             return
-        # The timer's group is taken until the reply is there: the next question waits for it.
+        # The timer's callback group is busy until the reply is there, so the next question waits.
         reply = await self._client.ask(
             self._routine.prompt,
             self._routine.time_budget_s,
@@ -80,7 +80,7 @@ class Planner(Node):
 
 
 def describe(reply: Reply) -> str:
-    """Return a reply as a line of a log."""
+    """Return a reply as one line for the log."""
     bill = reply.message.bill
     if not reply.answered:
         return f'missed, {reply.reason}: {reply.detail}'
@@ -91,33 +91,33 @@ def describe(reply: Reply) -> str:
     )
 
 
-def summary(planners: Sequence[Planner]) -> str:
-    """Return how the planners fared, one line each."""
+def summary(askers: Sequence[Asker]) -> str:
+    """Return how many replies of each asker were in time, one line each."""
     return '\n'.join(
-        f'{planner.get_name()}: {sum(reply.in_time for reply in planner.replies)} of '
-        f'{len(planner.replies)} in time'
-        for planner in planners
+        f'{asker.get_name()}: {sum(reply.in_time for reply in asker.replies)} of '
+        f'{len(asker.replies)} in time'
+        for asker in askers
     )
 
 
 def main() -> int:
-    """Let both ask for some rounds; return the exit status."""
+    """Run both askers for some rounds; return the exit status."""
     parser = argparse.ArgumentParser(description=__doc__.split('\n')[0])
-    parser.add_argument('--rounds', type=int, default=3, help='questions of the mission planner')
+    parser.add_argument('--rounds', type=int, default=3, help='questions of the mission asker')
     arguments = parser.parse_args(remove_ros_args(sys.argv)[1:])
     rclpy.init()
-    planners = [Planner(routine, arguments.rounds) for routine in ROUTINES]
+    askers = [Asker(routine, arguments.rounds) for routine in ROUTINES]
     executor = SingleThreadedExecutor()
-    for planner in planners:
-        executor.add_node(planner)
+    for asker in askers:
+        executor.add_node(asker)
     try:
-        while not all(planner.is_done for planner in planners):
+        while not all(asker.is_done for asker in askers):
             executor.spin_once()
     except (KeyboardInterrupt, ExternalShutdownException):
         return 1
-    print(summary(planners))
-    for planner in planners:
-        planner.close()
+    print(summary(askers))
+    for asker in askers:
+        asker.close()
     rclpy.shutdown()
     return 0
 

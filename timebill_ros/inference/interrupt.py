@@ -1,4 +1,4 @@
-"""What may cut generation off: the deadline, or the node's abort."""
+"""Interrupts generation: at the deadline, or when the node aborts it."""
 
 import threading
 from dataclasses import dataclass, field
@@ -7,16 +7,16 @@ from timebill_ros.core.deadline import Deadline
 
 
 class InterruptedGenerationError(Exception):
-    """Raised inside the model's forward pass when its work has become worthless."""
+    """Raised inside the model's forward pass if its result is no longer wanted."""
 
 
 @dataclass(frozen=True)
 class Interrupt:
-    """Asked before every chunk, step and layer.
+    """Checked before every chunk, step and layer.
 
     Arguments:
-        deadline: what the plan must fit into.
-        abort: set from another thread to end it at any time.
+        deadline: the plan must end before it.
+        abort: another thread sets it to end generation at any time.
         stop: when generation ends by itself; None: at the deadline.
     """
 
@@ -25,6 +25,6 @@ class Interrupt:
     stop: Deadline | None = None
 
     def check(self) -> None:
-        """Raise InterruptedGenerationError if there is no point in going on."""
+        """Raise InterruptedGenerationError if generation must end."""
         if self.abort.is_set() or (self.stop or self.deadline).has_passed():
             raise InterruptedGenerationError

@@ -1,7 +1,7 @@
-"""Keeps the CPU a few layers ahead of a GPU and no more, so that a prefill can be cut off.
+"""Keeps the CPU only a few layers ahead of a GPU, so that a prefill can be interrupted.
 
-A GPU's work is queued. Unpaced, most of a long prompt's layers are in the queue before the first
-has been computed, and run on for seconds when their answer is worth nothing any more.
+The CPU queues work for the GPU. Without a limit, most layers of a long prompt are in the queue
+before the first has been computed. They would run for seconds after an interrupt.
 """
 
 from collections import deque
@@ -10,14 +10,14 @@ from collections.abc import Callable
 import torch
 
 LAYERS_AHEAD = 2
-"""So many keep the GPU busy while the CPU queues the next."""
+"""Enough to keep the GPU busy while the CPU queues the next layer."""
 
 
 class PrefillPace:
-    """Called once a layer, on the thread that queues.
+    """Called once for each layer, on the thread that queues.
 
     Arguments:
-        check: called when the queue is short; it may raise to end the prefill.
+        check: called when the queue is short; it may raise an error to end the prefill.
     """
 
     def __init__(self, check: Callable[[], None]) -> None:

@@ -1,14 +1,14 @@
-"""From token ids to text while they come, never half a character."""
+"""Decodes token ids to text as they arrive, in whole characters."""
 
 from tokenizers import Tokenizer
 from tokenizers.decoders import DecodeStream
 
 
 class TextStream:
-    """Decodes one answer. The pieces joined are the text of all tokens, special tokens left out.
+    """Decodes one answer. All pieces joined are the text, without special tokens.
 
     Arguments:
-        tokenizer: used by no other thread meanwhile.
+        tokenizer: no other thread may use it meanwhile.
     """
 
     def __init__(self, tokenizer: Tokenizer) -> None:
@@ -18,13 +18,13 @@ class TextStream:
         self._sent = ''
 
     def add(self, token_id: int) -> str:
-        """Add a token; return the text that has become complete, often ''."""
+        """Add a token; return the text that is now complete, often ''."""
         self._ids.append(token_id)
         piece = self._stream.step(self._tokenizer, token_id) or ''
         self._sent += piece
         return piece
 
     def end(self) -> str:
-        """Return what is left at the end; bytes that never became a character are dropped."""
+        """Return the rest of the text; incomplete characters are dropped."""
         text = self._tokenizer.decode(self._ids, skip_special_tokens=True).rstrip('\ufffd')
         return text[len(self._sent) :] if text.startswith(self._sent) else ''

@@ -1,1 +1,1 @@
-"""Response lengths of a target model, to train a predictor on. Uses core and inference only."""
+"""Collects the response lengths of a target model, and trains a length predictor on them."""

@@ -1,4 +1,4 @@
-"""How long the target's answer to a prompt is, by the way that queries are served."""
+"""Measures how long the target's answer to a prompt is, answered as the node answers queries."""
 
 import platform
 import time
@@ -23,7 +23,7 @@ _NEVER = Interrupt(Deadline(float('inf')))
 
 
 def length_key(engine: Engine, max_new_tokens: int) -> LengthKey:
-    """Return the key of lengths that are collected from an engine."""
+    """Return the key of the lengths that an engine gives."""
     target = engine.target
     return LengthKey(
         target=target.name,
@@ -50,13 +50,13 @@ def answered(
     states: StateFile | None = None,
     ending: str = '',
 ) -> LengthRecord | None:
-    """Answer a prompt greedily; None: the longest answer would not fit behind it.
+    """Answer a prompt greedily; None: prompt and longest answer do not fit the context.
 
     Arguments:
-        chat: of the engine's tokenizer.
+        chat: applies the chat template of the engine's tokenizer.
         max_new_tokens: N_max.
-        states: gets what the target's layers make of the prompt.
-        ending: put behind the prompt; the record is the prompt's nevertheless.
+        states: receives the hidden states of the prompt.
+        ending: text behind the prompt; the record has the hash of the prompt without it.
     """
     token_ids = chat.token_ids(prompt.text + ending)
     if len(token_ids) + max_new_tokens > engine.target.context_length:

@@ -1,4 +1,4 @@
-"""A file of JSON, a line each, that only grows: cut off or not, it is gone on with."""
+"""A file of JSON lines that only grows. It can be continued even if it was cut off."""
 
 import fcntl
 import json
@@ -10,13 +10,13 @@ from typing import Any
 
 
 class AppendedLines:
-    """Adds whole lines to a file that nobody else adds to meanwhile. A context manager.
+    """Adds whole lines to a file; only one process may add at a time. A context manager.
 
     Arguments:
-        path: made if absent, its folder too. A last line that was cut off is dropped.
+        path: the file; it and its folder are made if absent. An incomplete last line is removed.
 
     Raises:
-        ValueError: another process is adding to it; one sentence.
+        ValueError: another process is adding to the file; one sentence.
     """
 
     def __init__(self, path: Path) -> None:
@@ -48,11 +48,11 @@ class AppendedLines:
         os.fsync(self._file.fileno())
 
     def close(self) -> None:
-        """Let others add to the file."""
+        """Close the file, so that another process can add to it."""
         self._file.close()
 
 
 def whole_lines(path: Path) -> bytes:
-    """Return what a file holds, a last line that was cut off left out; nothing if it is absent."""
+    """Return the file's content without an incomplete last line; empty if there is no file."""
     content = path.read_bytes() if path.exists() else b''
     return content[: content.rfind(b'\n') + 1]

@@ -1,4 +1,4 @@
-"""A package's archive as a folder of texts: nothing of it is installed, imported or run."""
+"""A package's archive, read as a folder of texts. Nothing is installed, imported or run."""
 
 import gzip
 import io
@@ -14,7 +14,7 @@ class Archive:
     """A wheel (a zip file) or an sdist (a tar file), open for reading. A context manager.
 
     Arguments:
-        path: its file, .whl or .tar.gz.
+        path: the archive, .whl or .tar.gz.
     """
 
     def __init__(self, path: Path) -> None:
@@ -30,7 +30,7 @@ class Archive:
                 archive.close()
 
     def names(self, contains: str = '', suffix: str = '') -> list[str]:
-        """Return the sorted names of the files that contain and end with these."""
+        """Return the sorted names of the files that contain one text and end with another."""
         if self._zip is not None:
             names = self._zip.namelist()
         else:
@@ -39,7 +39,7 @@ class Archive:
         return sorted(name for name in names if contains in name and name.endswith(suffix))
 
     def text(self, name: str) -> str:
-        """Return a file's text; one that ends with .gz is unpacked."""
+        """Return a file's text; a .gz file is unpacked."""
         with self._open(name) as file:
             return file.read().decode()
 
@@ -48,7 +48,7 @@ class Archive:
         return json.loads(self.text(name))
 
     def json_lines(self, name: str) -> Iterator[Any]:
-        """Yield the content of each line that is JSON, without reading further than asked."""
+        """Yield the content of each JSON line; read no further than the caller needs."""
         with self._open(name) as file:
             for line in file:
                 try:

@@ -1,4 +1,4 @@
-"""Where a new classification head starts: it says of every prompt what is common."""
+"""Initialises a new classification head with the most common lengths."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -10,7 +10,7 @@ def last_linear(model: torch.nn.Module, classes: int) -> torch.nn.Linear:
     """Return the layer whose outputs are a model's logits.
 
     Raises:
-        IndexError: there is none with so many outputs.
+        IndexError: no layer has this number of outputs.
     """
     layers = [part for part in model.modules() if isinstance(part, torch.nn.Linear)]
     return [layer for layer in layers if layer.out_features == classes][-1]
@@ -22,16 +22,16 @@ def start_layer(
     start: torch.Tensor,
     prompts: Sequence[torch.Tensor],
 ) -> None:
-    """Let a layer that has learned nothing yet give about the same logits for every prompt.
+    """Initialise a layer so that it gives about the same logits for every prompt.
 
-    Most of the buckets hold no answer at all. From random weights, a small set of prompts does not
-    teach that, and the median of what is predicted lies anywhere.
+    Most buckets contain no answer. A small set of prompts does not teach this to random weights,
+    and the median of their prediction is then arbitrary.
 
     Arguments:
         model: takes input_ids and attention_mask; the layer is its last.
         start: (classes,), the logits.
-        prompts: token ids, (length,) each: a layer without bias gives the logits for the mean of
-            what it is given for these.
+        prompts: token ids, (length,) each. If the layer has no bias, it gives the logits for the
+            mean of its inputs for these prompts.
     """
     with torch.no_grad():
         if layer.bias is not None:
@@ -44,7 +44,7 @@ def start_layer(
 def _mean_input(
     model: torch.nn.Module, layer: torch.nn.Linear, prompts: Sequence[torch.Tensor]
 ) -> torch.Tensor:
-    """Return (inputs,), the mean of what a layer is given for the last tokens of prompts."""
+    """Return (inputs,), the mean input of a layer for the last tokens of prompts."""
     given: list[torch.Tensor] = []
 
     def see(_: torch.nn.Module, inputs: Any) -> None:

@@ -44,14 +44,14 @@ def train_classifier(
     progress: Callable[[int, str], None],
     settings: FineTuning = FineTuning(learning_rate=2e-5),  # noqa: B008 (frozen)
 ) -> NDArray[np.float64]:
-    """Fine-tune a model, write it as a folder, and return its predictions, (records,) [tokens].
+    """Fine-tune a model, write it to a folder, return its predictions, (records,) [tokens].
 
     Arguments:
         source: the small language model: a folder in Hugging Face format, or a hub id.
-        texts: of the prompts, in the records' order.
-        key: of the target, written beside the model.
+        texts: the prompts, in the order of the records.
+        key: the target's; it is written to the folder too.
         output: the folder.
-        progress: told how many training prompts more have been learned from, and the loss.
+        progress: called with the number of training prompts since the last call, and the loss.
 
     Raises:
         ValueError: the model cannot be loaded; one sentence.

@@ -1,7 +1,8 @@
 """Collects the lengths of the target's own answers, to train a length predictor on.
 
-Resumable: end it with Ctrl-C and start it again. With --again, the same prompts are answered with
-other rounding, or with a line break behind them, which tells how well any predictor can do.
+You can stop it with Ctrl-C, and continue by starting it again. With --again, it answers the same
+prompts with other rounding, or with a line break behind them. No predictor can be better than the
+agreement of both runs.
 """
 
 import argparse
@@ -48,13 +49,13 @@ def collect(
     states: StateFile | None = None,
     ending: str = '',
 ) -> int:
-    """Answer the prompts that a file does not have yet; return how many were too long to be asked.
+    """Answer the prompts that are not in the file; return how many were too long to answer.
 
     Arguments:
-        lengths: each record is added when its answer is complete.
+        lengths: receives each record when its answer is complete.
         may_go_on: asked before each prompt.
-        states: gets what the target's layers make of each prompt.
-        ending: put behind each prompt.
+        states: receives the hidden states of each prompt.
+        ending: text behind each prompt.
     """
     known = {record.sha256 for record in lengths.records}
     chat = ChatPrompt(engine.target.tokenizer)
@@ -74,16 +75,16 @@ def collect(
 
 
 def other_numerics(key: LengthKey) -> tuple[str, str]:
-    """Return dtype and quantization by which the same weights are computed with other rounding.
+    """Return the dtype and quantization that give other rounding for the same weights.
 
-    The weights of a quantized step stay as they are: activations and cache are rounded otherwise,
+    The weights of a quantized step do not change. Activations and cache are rounded differently,
     in the prefill too.
     """
     return ('float32' if key.dtype != 'float32' else 'bfloat16'), key.quantization
 
 
 def default_folder(key: LengthKey) -> Path:
-    """Return where a target's lengths are kept if the user names no folder."""
+    """Return the default folder for a target's lengths."""
     name = f'{Path(key.target).name}-{key.weights_hash[:12]}-{key.dtype}-{key.quantization}'
     return cache_folder() / 'lengths' / name
 
@@ -198,7 +199,7 @@ def _prompts(seed: int) -> list[Prompt]:
 
 
 class EndsAfterThis:
-    """Takes the first SIGINT as a wish to end after the current prompt; the second interrupts."""
+    """At the first SIGINT, ends after the current prompt. The second SIGINT interrupts."""
 
     def __init__(self) -> None:
         self.told = False

@@ -1,4 +1,4 @@
-"""The texts of the prompts that were answered: read from their packages again, kept nowhere."""
+"""The texts of the answered prompts. They are read again from their packages, never stored."""
 
 from timebill_ros.training.length_data import LengthData
 from timebill_ros.training.prompt_packages import all_fetched
@@ -9,10 +9,10 @@ def collected_texts(data: LengthData, seed: int) -> list[str]:
     """Return the prompts' texts, in the records' order.
 
     Arguments:
-        seed: with which they were collected.
+        seed: the seed with which they were collected.
 
     Raises:
-        ValueError: a package cannot be had, or a prompt is not in the set; one sentence.
+        ValueError: a package is not available, or a prompt is not in the set; one sentence.
     """
     texts = {prompt.sha256: prompt.text for prompt in prompt_set(all_fetched(), seed)}
     missing = sum(record.sha256 not in texts for record in data.records)

@@ -1,4 +1,4 @@
-"""Fine-tunes a model that classifies prompts: AdamW, a linear schedule, the best epoch is kept."""
+"""Fine-tunes a model that classifies prompts: AdamW, a linear schedule, the best epoch wins."""
 
 import copy
 from collections.abc import Callable, Sequence
@@ -15,16 +15,16 @@ from timebill_ros.training.length_data import Split
 
 @dataclass(frozen=True)
 class FineTuning:
-    """How a model is fine-tuned.
+    """Settings of the fine-tuning.
 
     Arguments:
-        most_tokens: of a prompt; longer ones are compressed to their beginning and end.
-        epochs: the best of them by validation loss is kept.
-        batch_tokens: prompts of about one length are batched up to so many tokens.
-        learning_rate, head_learning_rate: of what was trained before, and of what is new.
-        pad_token_id: stands where a shorter prompt has no token.
-        device: where the model is.
-        bfloat16: multiply in bfloat16, for devices that do; weights stay in fp32.
+        most_tokens: longest prompt; a longer one is reduced to its beginning and end.
+        epochs: how many; the one with the best validation loss is kept.
+        batch_tokens: greatest size of a batch of prompts of similar length [tokens].
+        learning_rate, head_learning_rate: of the pretrained parts, and of the new parts.
+        pad_token_id: fills the end of shorter prompts.
+        device: the model's.
+        bfloat16: multiply in bfloat16, if the device can; weights stay in fp32.
     """
 
     most_tokens: int = 256
@@ -52,10 +52,10 @@ def fine_tuned(
 
     Arguments:
         model: from ids and mask, (batch, length) each, padded at the end, to logits.
-        new: those of its parts that have not been trained before.
+        new: the parts of the model that are not pretrained.
         token_ids: of each prompt.
         labels: (records, classes), of sum 1.
-        progress: told how many training prompts more have been learned from, and the loss.
+        progress: called with the number of training prompts since the last call, and the loss.
     """
     torch.manual_seed(seed)
     shorter = [compressed(ids, settings.most_tokens) for ids in token_ids]
@@ -102,7 +102,7 @@ def fine_tuned(
 def predicted(
     model: torch.nn.Module, token_ids: Sequence[Sequence[int]], rows: Any, settings: FineTuning
 ) -> NDArray[np.float64]:
-    """Return (rows, classes), the probabilities that a model gives some prompts."""
+    """Return (rows, classes), the predicted probabilities for some prompts."""
     model.eval()
     place = {int(row): position for position, row in enumerate(rows)}
     found: NDArray[np.float64] | None = None

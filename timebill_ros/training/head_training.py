@@ -16,13 +16,13 @@ from timebill_ros.training.state_file import state_layers
 
 @dataclass(frozen=True)
 class HeadSettings:
-    """How a head is trained; the defaults were chosen on validation records.
+    """Settings of the training; the defaults were chosen on validation records.
 
     Arguments:
-        layers: whose states are read: positions in those that are collected.
-        members: networks that vote.
+        layers: the layers to read, as positions in the collected states.
+        members: number of networks; their outputs are averaged.
         dropout, weight_decay, learning_rate, batch: as usual.
-        patience: epochs without a better validation before it ends.
+        patience: epochs without a better validation error before training ends.
     """
 
     layers: tuple[int, ...] = (4,)
@@ -44,11 +44,11 @@ def train_head(
     seed: int = 0,
     progress: Callable[[float], None] = lambda _: None,
 ) -> StateHead:
-    """Return a head that has learned the training records.
+    """Train a head on the training records and return it.
 
     Arguments:
         depth: number of the target's layers.
-        progress: told after each epoch the validation's mean absolute error [tokens].
+        progress: called after each epoch with the mean absolute validation error [tokens].
     """
     generator = torch.Generator().manual_seed(seed)
     torch.manual_seed(seed)
@@ -82,7 +82,7 @@ def train_head(
 
 
 def head_features(head: StateHead, data: LengthData, settings: HeadSettings) -> torch.Tensor:
-    """Return (records, features), a head's inputs for all records."""
+    """Return (records, features), the inputs of a head for all records."""
     states = torch.as_tensor(data.states[:, list(settings.layers)])
     return head.features(states, torch.as_tensor(data.prompt_tokens))
 
@@ -90,7 +90,7 @@ def head_features(head: StateHead, data: LengthData, settings: HeadSettings) -> 
 def head_lengths(
     head: StateHead, data: LengthData, objective: Objective, settings: HeadSettings
 ) -> NDArray[np.float64]:
-    """Return (records,), what a head predicts for all records [tokens]."""
+    """Return (records,), the predicted lengths of all records [tokens]."""
     with torch.inference_mode():
         return objective.lengths(head.logits(head_features(head, data, settings)))
 

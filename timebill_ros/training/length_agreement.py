@@ -1,4 +1,4 @@
-"""How well one run of a target tells the lengths of another: the ceiling of every predictor."""
+"""Compares the lengths of two runs of a target: no predictor can be better."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -12,13 +12,13 @@ from timebill_ros.training.length_file import LengthRecord
 
 @dataclass(frozen=True)
 class LengthAgreement:
-    """Two runs' lengths of the prompts that both have answered.
+    """The agreement of two runs, on the prompts that both answered.
 
     Arguments:
-        errors: of the second run's, taken as predictions of the first's.
+        errors: of the second run's lengths, as predictions of the first run's.
         identical: share of equal lengths.
-        correlation: Pearson's. If the runs differ by chance only, it is the share of the variance
-            that they have in common: the best R2 of a predictor that cannot know the chance.
+        correlation: Pearson's. If the runs differ by chance only, this is their common share of
+            the variance: the best possible R2 of a predictor.
     """
 
     errors: LengthErrors
@@ -29,10 +29,10 @@ class LengthAgreement:
 def length_agreement(
     first: Iterable[LengthRecord], second: Iterable[LengthRecord]
 ) -> LengthAgreement:
-    """Compare the response lengths of the prompts that two runs share.
+    """Compare the response lengths of the prompts that both runs answered.
 
     Raises:
-        ValueError: they share none.
+        ValueError: there is no such prompt.
     """
     others = {record.sha256: record.response_tokens for record in second}
     pairs = [

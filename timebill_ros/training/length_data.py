@@ -28,10 +28,10 @@ Index = NDArray[np.intp]
 
 @dataclass(frozen=True)
 class Split:
-    """Which records are for what.
+    """The records for training, validation and test.
 
     Arguments:
-        train, validation, test: their positions.
+        train, validation, test: positions of the records.
     """
 
     train: Index
@@ -41,11 +41,11 @@ class Split:
 
 @dataclass(frozen=True)
 class LengthData:
-    """What a predictor is trained on and judged by.
+    """The data of a predictor's training and test.
 
     Arguments:
-        key: of the target that has answered.
-        records: a prompt's each.
+        key: the target's.
+        records: one for each prompt.
         states: (records, layers, 2, hidden), fp32: see PrefillStates.
     """
 
@@ -79,13 +79,13 @@ class LengthData:
 
 
 def read_data(folder: Path, state_shape: tuple[int, int, int]) -> LengthData:
-    """Read what has been collected.
+    """Read the collected lengths and states.
 
     Arguments:
-        state_shape: (layers, 2, hidden), of the target's states of a prompt.
+        state_shape: (layers, 2, hidden), of a prompt's states.
 
     Raises:
-        ValueError: nothing has been, or the files do not fit; one sentence.
+        ValueError: nothing was collected, or the files do not match; one sentence.
     """
     key, records = read_lengths(folder / FILE)
     return LengthData(key, records, read_states(folder / STATES_FILE, state_shape, len(records)))
@@ -118,5 +118,5 @@ def _split(train: NDArray[np.bool_], train_or_validation: NDArray[np.bool_]) -> 
 
 
 def _share(sha256: str) -> float:
-    """Return where in [0, 1) a prompt falls."""
+    """Return the position of a prompt in [0, 1), from its hash."""
     return int(hashlib.sha256(sha256.encode()).hexdigest()[:8], 16) / 2**32

@@ -1,4 +1,4 @@
-"""How far predicted lengths are from actual ones."""
+"""Errors of predicted lengths."""
 
 from dataclasses import dataclass
 
@@ -8,12 +8,12 @@ from numpy.typing import ArrayLike
 
 @dataclass(frozen=True)
 class LengthErrors:
-    """Errors of predicted lengths, as the paper gives them.
+    """Errors of predicted lengths, with the measures of the paper.
 
     Arguments:
         n: how many predictions.
         mae, rmse: mean absolute, root mean squared error [tokens].
-        r2: share of the actual lengths' variance that is explained; NaN, if they are all equal.
+        r2: explained share of the variance of the actual lengths; NaN if they are all equal.
     """
 
     n: int

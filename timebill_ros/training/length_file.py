@@ -1,4 +1,4 @@
-"""Collected lengths on disk: a line of JSON a prompt, with no text in it, to be added to."""
+"""Collected lengths on disk: one JSON line for each prompt, without its text."""
 
 import json
 from collections.abc import Iterator
@@ -11,7 +11,7 @@ from timebill_ros.training.appended_lines import AppendedLines, whole_lines
 from timebill_ros.training.prompt import Kind
 
 FORMAT = 1
-"""Raised when the fields' meaning changes: older files are then refused."""
+"""Increase it if the meaning of the fields changes: older files are then refused."""
 
 
 @dataclass(frozen=True)
@@ -21,10 +21,10 @@ class LengthKey:
     Arguments:
         target, weights_hash, dtype, quantization: the target model's.
         device: 'cpu' or 'cuda'.
-        step: what decodes: the engine's step's name.
+        step: name of the engine's decoding step.
         repetition_penalty: of the decoding.
-        max_new_tokens: N_max, where an answer is cut off.
-        versions: of the libraries that compute.
+        max_new_tokens: N_max, the greatest length of an answer.
+        versions: of the libraries that compute the answers.
     """
 
     target: str
@@ -40,15 +40,15 @@ class LengthKey:
 
 @dataclass(frozen=True)
 class LengthRecord:
-    """One prompt's answer.
+    """The length of the answer to one prompt.
 
     Arguments:
         sha256: of the prompt's text.
         source, kind: the prompt's.
         prompt_tokens: with the chat template around it.
-        response_tokens: the stop token counts.
+        response_tokens: length of the answer with the stop token.
         finish_reason: 'EOS', 'LENGTH' or 'REPETITION'.
-        prefill_s, decode_s: how long it took [s].
+        prefill_s, decode_s: measured times [s].
     """
 
     sha256: str
@@ -62,14 +62,14 @@ class LengthRecord:
 
 
 class LengthFile:
-    """A file that records are added to, one whole line at a time. A context manager.
+    """A file to which records are added, one whole line at a time. A context manager.
 
     Arguments:
-        path: made if absent. A last line that was cut off is dropped.
-        key: what the file's records hold for.
+        path: made if absent. An incomplete last line is removed.
+        key: the conditions under which the file's records are valid.
 
     Raises:
-        ValueError: the file is another key's, damaged, or being added to; one sentence.
+        ValueError: the file has another key, is damaged, or is in use; one sentence.
     """
 
     def __init__(self, path: Path, key: LengthKey) -> None:
@@ -103,7 +103,7 @@ class LengthFile:
 
 
 def read_lengths(path: Path) -> tuple[LengthKey, list[LengthRecord]]:
-    """Return what a file holds, a last line that was cut off left out.
+    """Return the key and records of a file, without an incomplete last line.
 
     Raises:
         ValueError: there is no such file, or it is damaged; one sentence.
@@ -115,7 +115,7 @@ def read_lengths(path: Path) -> tuple[LengthKey, list[LengthRecord]]:
 
 
 def refuse_another(path: Path, found: LengthKey, key: LengthKey) -> None:
-    """Raise ValueError, with a sentence that says what differs, if a file's key is another."""
+    """Raise ValueError if a file has another key; the sentence says what differs."""
     other = [
         f'{name} {old!r}, not {new!r}'
         for (name, old), new in zip(asdict(found).items(), asdict(key).values(), strict=True)

@@ -1,4 +1,4 @@
-"""What has been collected, as a table, and how long the rest will take."""
+"""The collected lengths as a table, and the time that all prompts need."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ _COLUMNS = (
 
 
 def summary(records: Sequence[LengthRecord], prompts: Sequence[Prompt]) -> str:
-    """Return a table by kind and source: response tokens, how answers ended, seconds a prompt.
+    """Return a table by kind and source: lengths, how answers ended, seconds for each prompt.
 
     Arguments:
         records: what has been collected.
@@ -46,7 +46,7 @@ def summary(records: Sequence[LengthRecord], prompts: Sequence[Prompt]) -> str:
 
 
 def expected_time_s(records: Sequence[LengthRecord], prompts: Sequence[Prompt]) -> float:
-    """Return the time for all prompts [s], by the mean of each kind (of all, where it has none).
+    """Return the time for all prompts [s]: each kind's mean, or the mean of all records.
 
     Arguments:
         records: at least one.

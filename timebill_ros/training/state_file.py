@@ -1,4 +1,4 @@
-"""The target's states of the collected prompts on disk: row by row beside the lengths."""
+"""The hidden states of the collected prompts on disk: one row for each length record."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,7 +9,7 @@ import numpy as np
 
 
 def state_layers(depth: int) -> list[int]:
-    """Return the layers whose states are kept: every eighth part of the model's depth."""
+    """Return the layers whose states are kept: one at every eighth of the model's depth."""
     return sorted({max(1, round(depth * part / 8)) for part in range(1, 8)})
 
 
@@ -20,12 +20,12 @@ def state_shape(model: Any) -> tuple[int, int, int]:
 
 
 class StateFile:
-    """A file that rows are added to, one for each record of the lengths. A context manager.
+    """A file to which rows are added, one for each length record. A context manager.
 
     Arguments:
-        path: made if absent; rows beyond the given number are dropped.
-        shape: of a row; stored in fp16.
-        rows: how many lengths there are already.
+        path: made if absent; rows beyond `rows` are removed.
+        shape: shape of a row; rows are stored in fp16.
+        rows: number of length records so far.
 
     Raises:
         ValueError: there are fewer rows than lengths; one sentence.

@@ -1,7 +1,8 @@
 """Trains a length predictor for a target on the lengths that collect_lengths has collected.
 
-It learns from 70 % of the prompts, ends when 15 % get no better, and is judged by the other 15 %.
-By default it is a head on the target's own states; --backbone fine-tunes a small language model.
+It trains on 70 % of the prompts, stops when the error on another 15 % no longer falls, and reports
+the errors on the remaining 15 %. The predictor is a head on the target's own hidden states; with
+--backbone, it is a fine-tuned small language model.
 """
 
 import argparse
@@ -32,7 +33,7 @@ HEAD_NAME, CLASSIFIER_NAME = 'length_predictor.safetensors', 'length_predictor'
 
 
 def main() -> int:
-    """Train, write the predictor and its card, print its figures; return the exit status."""
+    """Train, write the predictor and its card, print its errors; return the exit status."""
     options = _options()
     try:
         return _run(options)

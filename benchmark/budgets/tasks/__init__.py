@@ -1,4 +1,4 @@
-"""The budget benchmark's tasks: one row a task."""
+"""The tasks of the budget benchmark, as a table."""
 
 from collections.abc import Mapping
 from contextlib import nullcontext

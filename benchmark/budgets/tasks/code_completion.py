@@ -1,4 +1,4 @@
-"""bfcl-eval: its Python files up to some line, of which the next lines are asked for."""
+"""bfcl-eval: the beginning of a Python file; the question is for the next lines."""
 
 from collections.abc import Iterator
 from functools import partial

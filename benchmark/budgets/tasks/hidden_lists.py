@@ -1,7 +1,7 @@
-"""Several values hidden in filler, or a list marked in it, all of which are asked for.
+"""Several values, or a marked list, in filler text; the question is for all of them.
 
-Tasks and wording were chosen by looking at four or five answers of the built-in target to each of
-sixteen variants, from seeds of their own.
+Tasks and wording were chosen from sixteen variants. For each of them, four or five answers of the
+built-in target were read, from other seeds.
 """
 
 from collections.abc import Callable, Iterator

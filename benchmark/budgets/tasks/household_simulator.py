@@ -1,4 +1,4 @@
-"""virtualhome-eval's own grader: a plan runs in its graph simulator, and then its goals are read.
+"""virtualhome-eval's grader: runs a plan in its graph simulator, then checks the goals.
 
 The package is optional: requirements-bench.txt installs it.
 """

@@ -1,8 +1,8 @@
 """virtualhome-eval: action sequences for a household robot.
 
-Where the package is installed (requirements-bench.txt), plans are graded as there: by the goals
-that they meet in its simulator. Of texts that are fetched as data nothing is run; else, plans are
-graded by F1 of their actions against those of the data set's own plan.
+If the package is installed (requirements-bench.txt), its simulator grades plans by the goals that
+they meet. Else the grade is the F1 of their actions, compared with the data set's own plan. A
+package that is only fetched as data is never run.
 """
 
 import re

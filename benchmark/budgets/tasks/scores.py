@@ -1,4 +1,4 @@
-"""How answers are graded: each returns a share in [0, 1], and 0 for an empty answer."""
+"""Grades answers. Each score is a share in [0, 1], and 0 for an empty answer."""
 
 import re
 import string

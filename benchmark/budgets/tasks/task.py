@@ -1,4 +1,4 @@
-"""What is asked in the budget benchmark, and how an answer is graded."""
+"""A task of the budget benchmark: its questions, and how answers are graded."""
 
 import hashlib
 import math

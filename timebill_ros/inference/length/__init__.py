@@ -1,1 +1,1 @@
-"""Predictors of how long an answer becomes."""
+"""Length predictors: they predict how long an answer becomes."""

@@ -17,25 +17,25 @@ from timebill_ros.core.length_distribution import BUCKETS, LengthDistribution
 from timebill_ros.core.prompt_compression import compressed, hidden_tokens
 
 KEY_FILE = 'timebill_predictor.json'
-"""In the folder of a classifier: whose answers' lengths it has learned (PredictorKey)."""
+"""File in the folder of a classifier: the PredictorKey of its target."""
 FEWEST_TOKENS = 16
-"""So many are read of any prompt, even if the prefill does not hide it."""
+"""Read at least this many tokens of a prompt, even if that takes longer than the prefill."""
 PROFILED_TOKENS = (16, 64, 256, 512)
 ROUNDS = 4
 
 
 class ClassifierPredictor:
-    """Predicts with a sequence classification model of 512 labels, in a thread of its own.
+    """Predicts with a sequence classification model of 512 labels, in its own thread.
 
-    The prompt is compressed to the length for which the prefill hides the prediction.
+    The prompt is compressed until the model can read it during the prefill.
 
     Arguments:
         source: a folder in Hugging Face format, or a hub id.
-        device: the target's; on a GPU, it runs on a stream of its own.
+        device: the target's; on a GPU, the predictor has its own stream.
         dtype: of its weights.
 
     Raises:
-        ValueError: it cannot be loaded, or has other labels; one sentence.
+        ValueError: the model cannot be loaded, or has other labels; one sentence.
     """
 
     def __init__(self, source: str, device: torch.device, dtype: torch.dtype) -> None:
@@ -70,7 +70,7 @@ class ClassifierPredictor:
         future = self._thread.submit(self._predict, prompt, prefill_s)
         try:
             yield ClassifierReading(future)
-        except BaseException:  # the prefill was cut off: what waits for its turn is not wanted
+        except BaseException:  # the prefill was cut off: a waiting prediction is useless
             future.cancel()
             raise
 
@@ -100,7 +100,7 @@ class ClassifierPredictor:
 
 
 class ClassifierReading:
-    """One prompt's prediction, on its way."""
+    """The running prediction for one prompt."""
 
     def __init__(self, future: 'Future[LengthDistribution]') -> None:
         self._future = future
@@ -110,6 +110,6 @@ class ClassifierReading:
         try:
             return self._future.result()
         except Exception:
-            # Out of memory, say: the answer can be given all the same, planned for the longest.
+            # For example out of memory: the planner then expects max_new_tokens.
             logging.exception('the length of an answer could not be predicted')
             return None

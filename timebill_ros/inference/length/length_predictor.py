@@ -1,4 +1,4 @@
-"""How long will the answer be? The seam behind which a predictor reads beside the prefill."""
+"""The interface of length predictors: they read the prompt beside the prefill."""
 
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -8,10 +8,10 @@ from timebill_ros.core.length_distribution import LengthDistribution
 
 
 class LengthReading(Protocol):
-    """What becomes of one prompt's prediction."""
+    """The prediction for one prompt."""
 
     def distribution(self) -> LengthDistribution | None:
-        """Return the prediction, waited for if need be; None: nothing is predicted."""
+        """Return the prediction, after waiting for it if necessary; None: nothing is predicted."""
 
 
 class LengthPredictor(Protocol):
@@ -26,17 +26,17 @@ class LengthPredictor(Protocol):
     def beside_prefill(
         self, prompt: str, token_ids: list[int], prefill_s: float
     ) -> AbstractContextManager[LengthReading]:
-        """Read a prompt while, inside the context, the target's prefill reads it.
+        """Read a prompt; the target's prefill runs inside the context meanwhile.
 
         Arguments:
             prompt: the asker's text.
             token_ids: the same for the target, with the chat template applied.
-            prefill_s: how long the prefill is expected to take; infinite: not known [s].
+            prefill_s: predicted time of the prefill; infinite: not known [s].
         """
 
 
 class NoPredictor:
-    """The predictor for want of a better one: every answer may be as long as it is let."""
+    """Predicts nothing: the planner then expects max_new_tokens for every answer."""
 
     name = 'none'
 

@@ -1,4 +1,4 @@
-"""Whose answers' lengths a predictor has learned."""
+"""Identifies the target that a length predictor was trained for."""
 
 from dataclasses import dataclass
 
@@ -7,14 +7,14 @@ from timebill_ros.inference.loading.model_loader import TargetModel
 
 @dataclass(frozen=True)
 class PredictorKey:
-    """The target whose answers' lengths a predictor has learned.
+    """The target that a length predictor was trained for.
 
     Arguments:
         target: its name, for people.
         weights_hash: of its weights; other weights give other answers.
-        quantization: of the decoding step, which gives other answers too.
+        quantization: of the decoding step; another one gives other answers.
         repetition_penalty: of the decoding.
-        max_new_tokens: N_max of the answers that were learned from.
+        max_new_tokens: N_max of the answers in the training data.
     """
 
     target: str
@@ -27,11 +27,11 @@ class PredictorKey:
 def refuse_another_target(
     predictor: str, key: PredictorKey, target: TargetModel, repetition_penalty: float
 ) -> None:
-    """Raise ValueError, with a sentence that says what differs, if a key is another target's.
+    """Raise ValueError if the key is another target's; the sentence says what differs.
 
     Arguments:
-        predictor: its name, for the sentence.
-        repetition_penalty: with which the target will answer.
+        predictor: name of the predictor, for the sentence.
+        repetition_penalty: the penalty that the target uses.
     """
     pairs = (
         ('weights_hash', key.weights_hash, target.weights_hash),

@@ -17,13 +17,13 @@ def load_predictor(source: str, target: TargetModel, repetition_penalty: float) 
     """Load a length predictor.
 
     Arguments:
-        source: 'auto' (one that comes with this package, if there is one for the target), 'none',
+        source: 'auto' (the predictor of this package, if it has one for the target), 'none',
             a .safetensors file that training has written, or a sequence classification model: a
             folder in Hugging Face format or a hub id.
-        repetition_penalty: with which the target will answer.
+        repetition_penalty: the penalty that the target uses.
 
     Raises:
-        ValueError: what was named cannot be loaded, or is another target's; one sentence.
+        ValueError: the source cannot be loaded, or is for another target; one sentence.
     """
     if source == 'none':
         return NoPredictor()

@@ -1,4 +1,4 @@
-"""What some of the target's layers make of a prompt, read while the prompt is prefilled."""
+"""Reads the hidden states of a prompt behind some layers, during the prefill."""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -12,10 +12,10 @@ class PrefillStates:
 
     Arguments:
         model: a decoder-only transformers model.
-        layers: behind which layers, counted from 1, rising.
-        prompt_tokens: how many tokens there are to be read, in chunks or at once.
+        layers: numbers of these layers, from 1, rising.
+        prompt_tokens: length of the prompt; it may be read in chunks.
         read: called with (layers, 2, hidden), fp32, on the model's device, as soon as the last of
-            the layers has read the last of the tokens: before the layers above it have.
+            these layers has read the last token. The layers above it have not read it yet.
     """
 
     def __init__(
@@ -35,7 +35,7 @@ class PrefillStates:
 
     @contextmanager
     def reading(self) -> Iterator[None]:
-        """Read what the model is fed inside."""
+        """Read the states of the model's calls inside the context."""
         hooks = [
             module.register_forward_hook(self._hook(index))
             for index, module in enumerate(self._modules)

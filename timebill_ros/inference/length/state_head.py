@@ -1,4 +1,4 @@
-"""A small network from the target's states of a prompt to the answer's length."""
+"""A small network that predicts the answer's length from the prompt's hidden states."""
 
 import hashlib
 import json
@@ -17,12 +17,12 @@ WIDTH = 256
 
 
 class StateHead(torch.nn.Module):
-    """Classifies into buckets of lengths; several networks vote, by the mean probability.
+    """Predicts a bucket of lengths: the mean probability of several networks.
 
     Arguments:
-        layers: behind which of the target's layers the states are read, counted from 1.
+        layers: numbers of the target's layers whose states are read, from 1.
         hidden: size of a state.
-        members: how many networks vote.
+        members: number of networks.
     """
 
     def __init__(
@@ -41,7 +41,7 @@ class StateHead(torch.nn.Module):
         self.outer_bias = torch.nn.Parameter(torch.zeros(members, 1, buckets))
 
     def fingerprint(self) -> str:
-        """Return what tells this head from others, 8 hexadecimal digits."""
+        """Return a hash of this head, 8 hexadecimal digits."""
         digest = hashlib.sha256()
         for value in self.state_dict().values():
             digest.update(value.cpu().numpy().tobytes())
@@ -73,7 +73,7 @@ class StateHead(torch.nn.Module):
 
 def save(head: StateHead, key: PredictorKey, path: Path) -> None:
     """Write a head, its weights in fp16, and the key of its target."""
-    exact = {'centre', 'scale'}  # of states whose range fp16 does not hold
+    exact = {'centre', 'scale'}  # their range is too large for fp16
     tensors = {
         name: (value.float() if name in exact else value.half()).contiguous()
         for name, value in head.state_dict().items()
@@ -91,7 +91,7 @@ def load(path: Path) -> tuple[StateHead, PredictorKey]:
     """Read a head.
 
     Raises:
-        ValueError: the file is none, or damaged; one sentence.
+        ValueError: the file is not a head's, or is damaged; one sentence.
     """
     try:
         with safe_open(path, 'pt') as file:

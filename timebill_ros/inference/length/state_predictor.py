@@ -1,4 +1,4 @@
-"""The length predictor that reads the target's own states during the prefill: no second pass."""
+"""The length predictor that reads the target's own hidden states, without a second pass."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,7 +18,7 @@ class StatePredictor:
     """Predicts with a head on the states of the target's layers.
 
     Arguments:
-        target: the loaded target, whose prefill is read.
+        target: the loaded target.
         head: trained on this target's answers.
     """
 
@@ -32,7 +32,7 @@ class StatePredictor:
     def beside_prefill(
         self, prompt: str, token_ids: list[int], prefill_s: float
     ) -> Iterator['StateReading']:
-        """Read the prompt's states while the target's prefill makes them."""
+        """Read the prompt's states while the target's prefill computes them."""
         reading = StateReading(self._head, len(token_ids))
         states = PrefillStates(self._model, self._head.layers, len(token_ids), reading.read)
         with states.reading():
@@ -40,7 +40,7 @@ class StatePredictor:
 
 
 class StateReading:
-    """One prompt's prediction: there when the highest layer that is read has read it all."""
+    """The prediction for one prompt: ready when the highest of its layers has read the prompt."""
 
     def __init__(self, head: StateHead, prompt_tokens: int) -> None:
         self._head = head
@@ -66,11 +66,11 @@ def load_state_predictor(
     """Load a trained head for a target.
 
     Arguments:
-        path: a file that training has written.
-        repetition_penalty: with which the target will answer.
+        path: a file of `make train-predictor`.
+        repetition_penalty: the penalty that the target uses.
 
     Raises:
-        ValueError: it is no such file, or was trained for another target; one sentence.
+        ValueError: the file is not a head's, or is for another target; one sentence.
     """
     head, key = state_head.load(path)
     refuse_another_target(path.name, key, target, repetition_penalty)

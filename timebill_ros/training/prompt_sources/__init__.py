@@ -1,4 +1,4 @@
-"""Where prompts come from: one row a source."""
+"""The sources of prompts, as a table."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -24,11 +24,11 @@ class PromptSource:
 
     Arguments:
         name: such as 'gsm8k'.
-        kind: of all its prompts.
-        most: so many are taken, at most.
+        kind: kind of all its prompts.
+        most: greatest number of prompts to take.
         package: the archive's name in prompt_packages.
-        load: yields texts from the archive, at least as many as given if there are, with what
-            randomness it needs.
+        load: yields texts from the archive: at least the given number, if there are so many. It
+            gets a random generator.
     """
 
     name: str

@@ -11,7 +11,7 @@ _ENGLISH = 'chatterbot_corpus/data/english/'
 
 
 def constrained(archive: Archive, count: int, random: Random) -> Iterator[str]:
-    """Yield IFBench's questions, each with constraints on the answer's form."""
+    """Yield IFBench's questions, with constraints on the form of the answer."""
     return (row['prompt'] for row in archive.json_lines('ifbench/data/IFBench_test.jsonl'))
 
 
@@ -22,13 +22,13 @@ def first_turns(archive: Archive, count: int, random: Random) -> Iterator[str]:
 
 
 def of_given_length(archive: Archive, count: int, random: Random) -> Iterator[str]:
-    """Yield LongBench-Write's requests, each for a text of a length."""
+    """Yield LongBench-Write's requests, each for a text of a given length."""
     (name,) = archive.names('resources/longbench_write_en.jsonl')
     return (row['prompt'] for row in archive.json_lines(name))
 
 
 def small_talk(archive: Archive, count: int, random: Random) -> Iterator[str]:
-    """Yield how conversations of the ChatterBot corpus begin."""
+    """Yield the first lines of the ChatterBot corpus's conversations."""
     for name in archive.names(_ENGLISH, '.yml'):
         if not name.endswith('/trivia.yml'):
             yield from _openings(archive, name)

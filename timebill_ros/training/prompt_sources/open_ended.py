@@ -1,4 +1,4 @@
-"""Open-ended requests of our own making, about the topics of other people's questions."""
+"""Our own open-ended requests, about the topics of other sources."""
 
 from collections.abc import Iterator
 from random import Random
@@ -48,12 +48,12 @@ def topics(archive: Archive, count: int, random: Random) -> Iterator[str]:
 
 
 def reasked_hops(archive: Archive, count: int, random: Random) -> Iterator[str]:
-    """Yield HotpotQA's questions, asked for a long answer."""
+    """Yield HotpotQA's questions, with a request for a long answer."""
     for question in closed_book(archive, count, random):
         yield random.choice(_REASKED).format(question)
 
 
 def reasked_searches(archive: Archive, count: int, random: Random) -> Iterator[str]:
-    """Yield search-box questions, asked for a long answer."""
+    """Yield search-box questions, with a request for a long answer."""
     for question in open_questions(archive, count, random):
         yield random.choice(_REASKED).format(question)

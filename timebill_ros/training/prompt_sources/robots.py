@@ -37,12 +37,12 @@ _RUSH_HOUR_QUESTIONS = (
 
 
 def subgoals(archive: Archive, count: int, random: Random) -> Iterator[str]:
-    """Yield VirtualHome's scenes and goals, for which subgoals are asked."""
+    """Yield VirtualHome's scenes and goals; the question is for subgoals."""
     return _virtualhome(archive, 'subgoal_decomposition')
 
 
 def scenes(archive: Archive, count: int, random: Random) -> Iterator[str]:
-    """Yield VirtualHome's longer prompts: instructions, a scene, and what to output."""
+    """Yield VirtualHome's longer prompts: instructions, a scene, and the output format."""
     yield from _virtualhome(archive, 'action_sequence')
     yield from _virtualhome(archive, 'goal_interpretation')
 

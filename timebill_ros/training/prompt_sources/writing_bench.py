@@ -9,12 +9,12 @@ LONG_CHARACTERS = 3000
 
 
 def requests(archive: Archive, count: int, random: Random) -> Iterator[str]:
-    """Yield those that are short themselves."""
+    """Yield the short requests."""
     return (text for text in _all(archive) if len(text) < LONG_CHARACTERS)
 
 
 def long_requests(archive: Archive, count: int, random: Random) -> Iterator[str]:
-    """Yield those that bring material."""
+    """Yield the requests with long material."""
     return (text for text in _all(archive) if len(text) >= LONG_CHARACTERS)
 
 
