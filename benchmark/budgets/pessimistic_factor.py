@@ -12,8 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmark.budgets import budget_report, budget_tasks
-from benchmark.budgets.budget_arms import (
+from benchmark.budgets.arms import (
     EXPECTED,
     VANILLA,
     Choose,
@@ -22,11 +21,13 @@ from benchmark.budgets.budget_arms import (
     fixed,
     timebill,
 )
-from benchmark.budgets.budget_diagnosis import diagnosis
-from benchmark.budgets.budget_plot import draw_factors
-from benchmark.budgets.budget_replay import KILL
-from benchmark.budgets.budget_run import budget_run, parser
+from benchmark.budgets.claim import claimed, placed_budgets
+from benchmark.budgets.diagnosis import diagnosis
+from benchmark.budgets.plot import draw_factors
 from benchmark.budgets.recorded_item import RecordedItem
+from benchmark.budgets.replay import KILL
+from benchmark.budgets.report import at_budget
+from benchmark.budgets.run import budget_run, parser
 from benchmark.report.machine import describe_machine
 from benchmark.report.results_folder import RESULTS
 from benchmark.report.results_page import write_results_page
@@ -54,9 +55,9 @@ def run_factors(options: argparse.Namespace, folder: Path) -> None:
     """Measure, and write k.json and k.png into a folder."""
     start_s, machine = time.monotonic(), describe_machine()
     with budget_run(options) as run:
-        budgets_s = budget_tasks.placed_budgets(budget_tasks.claimed(run.recorded()))
+        budgets_s = placed_budgets(claimed(run.recorded()))
         run.record_chosen(_arms(run.planning).values(), budgets_s)
-        items = budget_tasks.claimed(run.recorded())
+        items = claimed(run.recorded())
         report = {
             'results': _replayed(items, run.planning, budgets_s, run.seed),
             'max_new_tokens': options.max_new_tokens,
@@ -93,7 +94,7 @@ def _replayed(
     default, arms = f'{PlannerSettings().pessimistic_factor:g}', _arms(planning)
     found = {}
     for budget in (f'{budget_s:g}' for budget_s in budgets_s):
-        rows = budget_report.at_budget(items, arms, float(budget), KILL, seed, default)
+        rows = at_budget(items, arms, float(budget), KILL, seed, default)
         for factor, plan in plans.items():
             rows[factor] |= plan[budget]
         found[budget] = rows

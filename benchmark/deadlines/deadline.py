@@ -3,7 +3,7 @@
 The real node, with its built-in model, is asked by a process of its own over the public topics:
 one query at a time, with a full queue, in bursts, and 1,000 at once; on the machine as it is, and
 while a process at the same priority keeps every core busy, in turns. Then under load, by every
-overrun policy and queue order (load.py); with askers that fail (memory.py); and idle (idle.py).
+overrun policy and queue order (load/); with askers that fail (memory.py); and idle (idle.py).
 """
 
 import contextlib
@@ -12,15 +12,15 @@ import time
 
 from benchmark.deadlines.asker import Ask, Asker
 from benchmark.deadlines.contract import count_violations, violations
-from benchmark.deadlines.deadline_plot import plot
-from benchmark.deadlines.deadline_summary import summarise
 from benchmark.deadlines.idle import measure_idle
-from benchmark.deadlines.load import run_load
-from benchmark.deadlines.load_summary import summarise_load
-from benchmark.deadlines.load_table import print_load_table
+from benchmark.deadlines.load.loaded_run import run_load
+from benchmark.deadlines.load.summary import summarise_load
+from benchmark.deadlines.load.table import print_load_table
 from benchmark.deadlines.memory import run_memory, summarise_memory
 from benchmark.deadlines.node_process import cpu_hog, private_domain, running_node
+from benchmark.deadlines.plot import plot
 from benchmark.deadlines.query_mix import QueryMix, Section
+from benchmark.deadlines.summary import summarise
 from benchmark.report.machine import describe_machine
 from benchmark.report.results_folder import RESULTS
 from timebill_ros.progress import Progress

@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from benchmark.engine.engine_agreement import PROMPTS, TOKENS, agreement
-from benchmark.engine.engine_plot import plot
+from benchmark.engine.agreement import PROMPTS, TOKENS, agreement
+from benchmark.engine.plot import plot
 from benchmark.report.machine import describe_machine
 from benchmark.report.results_folder import RESULTS
 from timebill_ros.progress import Progress
@@ -46,7 +46,7 @@ class ArmProcess:
     def __init__(self, name: str) -> None:
         self.name = name
         self._process = subprocess.Popen(
-            [sys.executable, '-m', 'benchmark.engine.engine_arms', name],
+            [sys.executable, '-m', 'benchmark.engine.arms', name],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,

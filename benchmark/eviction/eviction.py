@@ -17,8 +17,8 @@ import matplotlib
 import numpy as np
 from rouge_score.rouge_scorer import RougeScorer
 
+from benchmark.eviction.costs import PROMPT_LENGTHS, RATIOS, costs
 from benchmark.eviction.evicted_answers import EvictedAnswers
-from benchmark.eviction.eviction_costs import PROMPT_LENGTHS, RATIOS, costs
 from benchmark.eviction.needles import NeedlePrompt, needle_prompt
 from benchmark.eviction.random_scorer import RandomScorer
 from benchmark.report.machine import describe_machine

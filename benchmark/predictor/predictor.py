@@ -16,15 +16,15 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from benchmark.predictor.predictor_arms import BASELINES, Study, ours
-from benchmark.predictor.predictor_diagnosis import (
+from benchmark.predictor.arms import BASELINES, Study, ours
+from benchmark.predictor.diagnosis import (
     by_finish_reason,
     by_mean,
     by_source,
     by_training_records,
 )
-from benchmark.predictor.predictor_plot import plot
-from benchmark.predictor.predictor_times import predictor_times
+from benchmark.predictor.plot import plot
+from benchmark.predictor.times import predictor_times
 from benchmark.report.bootstrap import paired_difference
 from benchmark.report.machine import describe_machine
 from benchmark.report.results_folder import RESULTS

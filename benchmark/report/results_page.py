@@ -5,7 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from benchmark.budgets.budget_page import leverage, percent, plain_name, scores, setting
+from benchmark.budgets.page import leverage, percent, plain_name, scores, setting
 from benchmark.report.markdown_table import table
 
 PAGE = Path(__file__).parents[2] / 'docs' / 'results.md'

@@ -9,7 +9,7 @@ from random import Random
 
 import numpy as np
 
-from benchmark.budgets.budget_arms import Choose
+from benchmark.budgets.arms import Choose
 from benchmark.budgets.recorded_item import RecordedItem
 
 KILL, SKIP_NEXT, PARTIAL = 'kill', 'skip_next', 'partial'

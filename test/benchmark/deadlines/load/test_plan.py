@@ -3,9 +3,9 @@ from collections import Counter
 
 import pytest
 
-from benchmark.deadlines.arrivals import PATTERNS
-from benchmark.deadlines.load_plan import ARMS, LOADS, STRATEGIES, arms_of, plan_load
-from benchmark.deadlines.load_questions import load_questions
+from benchmark.deadlines.load.arrivals import PATTERNS
+from benchmark.deadlines.load.plan import ARMS, LOADS, STRATEGIES, arms_of, plan_load
+from benchmark.deadlines.load.questions import load_questions
 
 SERVICE_S = [0.1, 0.2, 0.6]
 

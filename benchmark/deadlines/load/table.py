@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from benchmark.deadlines.load_plan import ARMS, LOADS, STRATEGIES
+from benchmark.deadlines.load.plan import ARMS, LOADS, STRATEGIES
 
 
 def print_load_table(result: Mapping[str, Any]) -> None:

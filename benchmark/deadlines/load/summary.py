@@ -2,15 +2,15 @@
 
 from collections import Counter
 
-from benchmark.deadlines.admission_errors import admission_errors
 from benchmark.deadlines.contract import count_violations
-from benchmark.deadlines.goodput import differences, goodput
-from benchmark.deadlines.load import Load
-from benchmark.deadlines.load_plan import ARMS, STRATEGIES
-from benchmark.deadlines.load_result import LoadResult
+from benchmark.deadlines.load.admission_errors import admission_errors
+from benchmark.deadlines.load.goodput import differences, goodput
+from benchmark.deadlines.load.loaded_run import LoadedRun
+from benchmark.deadlines.load.plan import ARMS, STRATEGIES
+from benchmark.deadlines.load.result import LoadResult
 
 
-def summarise_load(load: Load, results: list[LoadResult], seed: int) -> dict[str, object]:
+def summarise_load(load: LoadedRun, results: list[LoadResult], seed: int) -> dict[str, object]:
     """Return the JSON's keys of the section under load."""
     return {
         'load': {

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmark.budgets.budget_arms import FIXED, Planning, timebill
+from benchmark.budgets.arms import FIXED, Planning, timebill
 from benchmark.budgets.recorded_item import RecordedItem
 
 

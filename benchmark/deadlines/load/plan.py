@@ -3,7 +3,7 @@
 import random
 from dataclasses import dataclass
 
-from benchmark.deadlines.arrivals import PATTERNS
+from benchmark.deadlines.load.arrivals import PATTERNS
 
 STRATEGIES = ('KILL', 'SKIP_NEXT', 'PARTIAL')
 LOADS = (0.5, 1.0, 2.0)

@@ -8,8 +8,8 @@ import matplotlib
 import numpy as np
 
 from benchmark.deadlines.asker import Record
-from benchmark.deadlines.deadline_summary import REFUSALS, kill_earliness_ms, refusal_ms
-from benchmark.deadlines.load_plot import draw_goodput, draw_memory
+from benchmark.deadlines.load.plot import draw_goodput, draw_memory
+from benchmark.deadlines.summary import REFUSALS, kill_earliness_ms, refusal_ms
 
 matplotlib.use('Agg')
 

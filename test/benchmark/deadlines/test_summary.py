@@ -1,5 +1,5 @@
 from benchmark.deadlines.asker import Record, Reply
-from benchmark.deadlines.deadline_summary import distribution, summarise
+from benchmark.deadlines.summary import distribution, summarise
 
 MS = 10**6
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmark.budgets.budget_arms import FIXED
+from benchmark.budgets.arms import FIXED
 from benchmark.budgets.recorded_item import RecordedItem
 from benchmark.report.bootstrap import paired_difference
 

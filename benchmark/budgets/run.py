@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from benchmark.budgets.alpha_grid import GRID
-from benchmark.budgets.budget_arms import Choose, Planning
-from benchmark.budgets.budget_recording import ALWAYS, Recorder, Wanted, record
+from benchmark.budgets.arms import Choose, Planning
 from benchmark.budgets.followed_models import followed_models
 from benchmark.budgets.recorded_item import RecordedItem
+from benchmark.budgets.recording import ALWAYS, Recorder, Wanted, record
 from benchmark.budgets.recording_file import RecordingFile
 from benchmark.budgets.tasks import TASKS, task_items
 from benchmark.budgets.tasks.task import Item, Task

@@ -1,6 +1,6 @@
 """How greedy answers are compared."""
 
-from benchmark.engine.engine_agreement import compare
+from benchmark.engine.agreement import compare
 
 
 def test_answers_that_part_are_counted_to_where_they_part():

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from benchmark.deadlines.asker import Record, Reply
 from benchmark.deadlines.contract import violations
-from benchmark.deadlines.load_plan import Arm, Arrival, Block
+from benchmark.deadlines.load.plan import Arm, Arrival, Block
 from timebill_ros.core.outcome import FinishReason
 
 

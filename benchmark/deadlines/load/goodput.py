@@ -4,8 +4,8 @@ from collections import Counter
 
 import numpy as np
 
-from benchmark.deadlines.load_plan import ARMS, LOADS
-from benchmark.deadlines.load_result import LoadResult
+from benchmark.deadlines.load.plan import ARMS, LOADS
+from benchmark.deadlines.load.result import LoadResult
 
 _STRETCH = 5
 """Neighbours in a block share their fate: they are drawn again together."""

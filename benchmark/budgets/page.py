@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from benchmark.budgets.budget_arms import (
+from benchmark.budgets.arms import (
     EXPECTED,
     FIXED,
     FOUR_BIT,

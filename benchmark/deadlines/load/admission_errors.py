@@ -2,10 +2,10 @@
 
 from collections.abc import Iterable
 
-from benchmark.deadlines.deadline_summary import distribution
-from benchmark.deadlines.load_plan import ARMS
-from benchmark.deadlines.load_result import LoadResult
-from benchmark.deadlines.single_server import Job, served
+from benchmark.deadlines.load.plan import ARMS
+from benchmark.deadlines.load.result import LoadResult
+from benchmark.deadlines.load.single_server import Job, served
+from benchmark.deadlines.summary import distribution
 
 DEFINITION = (
     'false refusal: a query refused as INFEASIBLE that would have been answered whole and in time '

@@ -4,11 +4,11 @@ import dataclasses
 
 import pytest
 
-from benchmark.budgets.budget_arms import EXPECTED, FIXED, TIMEBILL, VANILLA, Planning
-from benchmark.budgets.budget_diagnosis import diagnosis, length_ratios, leverage
-from benchmark.budgets.budget_report import aims
-from benchmark.budgets.budget_tasks import claimed, placed_budgets, task_statistics
+from benchmark.budgets.arms import EXPECTED, FIXED, TIMEBILL, VANILLA, Planning
+from benchmark.budgets.claim import claimed, placed_budgets, task_statistics
+from benchmark.budgets.diagnosis import diagnosis, length_ratios, leverage
 from benchmark.budgets.recorded_item import RecordedItem
+from benchmark.budgets.report import aims
 from support.recorded_answers import answer, item
 from timebill_ros.core.planner_settings import PlannerSettings
 from timebill_ros.core.time_model import TimeModel

@@ -5,7 +5,7 @@ import dataclasses
 import pytest
 
 from benchmark.budgets.alpha_grid import GRID, kept_tokens, rounded_up
-from benchmark.budgets.budget_arms import (
+from benchmark.budgets.arms import (
     EXPECTED,
     Planning,
     all_arms,
@@ -16,7 +16,7 @@ from benchmark.budgets.budget_arms import (
     oracle_time,
     timebill,
 )
-from benchmark.budgets.budget_replay import KILL, PARTIAL, SKIP_NEXT, replay
+from benchmark.budgets.replay import KILL, PARTIAL, SKIP_NEXT, replay
 from benchmark.report.bootstrap import paired_difference
 from support.recorded_answers import answer, item
 from timebill_ros.core.planner_settings import PlannerSettings

@@ -6,7 +6,7 @@ from dataclasses import asdict, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmark.predictor.predictor_arms import Lengths, Study, ours
+from benchmark.predictor.arms import Lengths, Study, ours
 from timebill_ros.core.length_distribution import BUCKET_TOKENS
 from timebill_ros.training.length_data import LengthData, Split
 from timebill_ros.training.length_errors import length_errors

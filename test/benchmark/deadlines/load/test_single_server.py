@@ -1,4 +1,4 @@
-from benchmark.deadlines.single_server import Job, served
+from benchmark.deadlines.load.single_server import Job, served
 
 
 def test_jobs_run_one_after_the_other():

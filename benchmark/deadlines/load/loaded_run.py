@@ -4,9 +4,9 @@ import statistics
 from dataclasses import dataclass, field
 
 from benchmark.deadlines.asker import Ask, Asker, Record
-from benchmark.deadlines.load_plan import ARMS, Arm, Block, arms_of, plan_load
-from benchmark.deadlines.load_questions import Question, load_questions
-from benchmark.deadlines.load_result import LoadResult
+from benchmark.deadlines.load.plan import ARMS, Arm, Block, arms_of, plan_load
+from benchmark.deadlines.load.questions import AskedQuestion, load_questions
+from benchmark.deadlines.load.result import LoadResult
 from timebill_ros.progress import Progress
 
 BLOCK_SIZE = 25
@@ -17,7 +17,7 @@ _SETTINGS = {'queue_order': 'fifo', 'admission': 'backlog', 'overrun_policy': 'k
 
 
 @dataclass
-class Load:
+class LoadedRun:
     """What was asked under load.
 
     Arguments:
@@ -44,7 +44,7 @@ class Load:
         ]
 
 
-def run_load(asker: Asker, seed: int, block_size: int = BLOCK_SIZE) -> Load:
+def run_load(asker: Asker, seed: int, block_size: int = BLOCK_SIZE) -> LoadedRun:
     """Measure the capacity, then ask all blocks of all arms.
 
     Arguments:
@@ -52,7 +52,7 @@ def run_load(asker: Asker, seed: int, block_size: int = BLOCK_SIZE) -> Load:
         block_size: queries in a block.
     """
     questions = load_questions(seed)
-    load = Load(_measure_service(asker, questions))
+    load = LoadedRun(_measure_service(asker, questions))
     load.blocks = plan_load(seed, load.service_s, block_size)
     total = sum(len(block.arrivals) for block in load.blocks) * len(ARMS)
     with Progress(total, 'queries under load') as progress:
@@ -64,7 +64,7 @@ def run_load(asker: Asker, seed: int, block_size: int = BLOCK_SIZE) -> Load:
     return load
 
 
-def _measure_service(asker: Asker, questions: list[Question]) -> list[float]:
+def _measure_service(asker: Asker, questions: list[AskedQuestion]) -> list[float]:
     """Return how long each question takes: the median of some rounds, one at a time [s]."""
     times: list[list[float]] = [[] for _ in questions]
     for turn in range(_ROUNDS):
@@ -80,7 +80,7 @@ def _measure_service(asker: Asker, questions: list[Question]) -> list[float]:
     return [statistics.median(of_question) for of_question in times]
 
 
-def _ask_block(asker: Asker, block: Block, arm: Arm, questions: list[Question]) -> None:
+def _ask_block(asker: Asker, block: Block, arm: Arm, questions: list[AskedQuestion]) -> None:
     asker.set_parameters(
         {
             'queue_order': arm.queue_order,

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from benchmark.budgets.budget_arms import TIMEBILL
+from benchmark.budgets.arms import TIMEBILL
 
 
 def task_table(report: dict[str, Any]) -> str:

@@ -6,7 +6,7 @@ from typing import Any
 import matplotlib
 import numpy as np
 
-from benchmark.budgets.budget_arms import (
+from benchmark.budgets.arms import (
     EXPECTED,
     FIXED,
     FOUR_BIT,

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmark.budgets.budget_arms import (
+from benchmark.budgets.arms import (
     EXPECTED,
     FIXED,
     FOUR_BIT,
@@ -16,8 +16,8 @@ from benchmark.budgets.budget_arms import (
     all_arms,
     fixed,
 )
-from benchmark.budgets.budget_replay import PARTIAL, STRATEGIES, Outcome, replay
 from benchmark.budgets.recorded_item import RecordedItem
+from benchmark.budgets.replay import PARTIAL, STRATEGIES, Outcome, replay
 from benchmark.report.bootstrap import paired_difference
 
 COMPLETION_TOLERANCE = 0.02

@@ -1,9 +1,9 @@
 import pytest
 
-from benchmark.deadlines.admission_errors import admission_errors
-from benchmark.deadlines.goodput import differences, goodput, interval_of_mean
-from benchmark.deadlines.load_plan import ARMS, LOADS, Arrival, Block
-from benchmark.deadlines.load_result import LoadResult
+from benchmark.deadlines.load.admission_errors import admission_errors
+from benchmark.deadlines.load.goodput import differences, goodput, interval_of_mean
+from benchmark.deadlines.load.plan import ARMS, LOADS, Arrival, Block
+from benchmark.deadlines.load.result import LoadResult
 from support.benchmark_records import record, reply
 from timebill_ros.core.outcome import FinishReason
 

@@ -28,18 +28,18 @@ _LENGTHS = (1, 4, 8, 14)
 
 
 @dataclass(frozen=True)
-class Question:
+class AskedQuestion:
     """A prompt and the longest answer to it [tokens]."""
 
     prompt: str
     max_new_tokens: int
 
 
-def load_questions(seed: int) -> list[Question]:
+def load_questions(seed: int) -> list[AskedQuestion]:
     """Return the questions: every task after each number of events."""
     draw = random.Random(seed)
     return [
-        Question(' '.join([*draw.choices(_EVENTS, k=length), task]), max_new_tokens)
+        AskedQuestion(' '.join([*draw.choices(_EVENTS, k=length), task]), max_new_tokens)
         for length in _LENGTHS
         for task, max_new_tokens in _TASKS
     ]
