@@ -7,8 +7,8 @@ import sys
 import pytest
 
 import timebill_ros.msg as msg
-from support.asker import next_domain
 from support.fake_timebill_node import FakeTimebillNode
+from support.ros_domain import next_domain
 from timebill_ros.client import Reply
 from timebill_ros.examples.behavior_tree import SAFE_ACTION, decide
 

@@ -17,8 +17,11 @@ from rclpy.parameter import Parameter
 from std_srvs.srv import Trigger
 
 import timebill_ros.msg as msg
-from support.asker import Asker, next_domain, wait_until
+from support.asker import Asker, wait_until
+from support.ros_domain import next_domain
 from timebill_ros.node.timebill_node import TimebillNode
+
+pytestmark = pytest.mark.alone
 
 Running = tuple[TimebillNode, Asker]
 

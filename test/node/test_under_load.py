@@ -8,6 +8,8 @@ import timebill_ros.msg as msg
 from support.asker import Asker, NodeProcess, node_and_asker, wait_until
 from support.node_services import NodeServices
 
+pytestmark = pytest.mark.alone
+
 STORY = 'Tell a very long story about a robot, with many chapters.'
 Running = tuple[NodeProcess, Asker, NodeServices]
 DEFAULTS = {
