@@ -7,21 +7,21 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from benchmark.predictor.backbones import Encoder, FirstLayers
+from benchmark.predictor.regression_objective import RegressionObjective
+from benchmark.predictor.text_classifier import TextClassifier
 from timebill_ros.core.length_distribution import BUCKET_TOKENS, BUCKETS
 from timebill_ros.inference.loading.chat_prompt import ChatPrompt
 from timebill_ros.inference.loading.model_loader import TargetModel
 from timebill_ros.progress import Progress
-from timebill_ros.training.backbones import Encoder, FirstLayers
 from timebill_ros.training.fine_tuning import FineTuning, fine_tuned
 from timebill_ros.training.head_training import HeadSettings, head_lengths, train_head
 from timebill_ros.training.length_data import LengthData, Split
 from timebill_ros.training.length_objectives import (
     BucketObjective,
     Objective,
-    RegressionObjective,
     medians,
 )
-from timebill_ros.training.text_classifier import TextClassifier
 
 FIRST_LAYERS = 2
 Lengths = NDArray[np.float64]
