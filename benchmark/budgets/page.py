@@ -13,7 +13,7 @@ from benchmark.budgets.arms import (
     TIMEBILL,
     VANILLA,
 )
-from benchmark.report.markdown_table import table
+from benchmark.report.tables import markdown_table
 
 _NOT_MEASURED = 'Not measured.'
 _ARMS = {
@@ -53,7 +53,7 @@ def setting(budgets: dict[str, Any] | None) -> str:
         ('4-bit rival', 'AWQ', _rival(budgets)),
         ('run', '', f'{budgets["mode"]}, seed {budgets["seed"]}, {machine["date"]}'),
     ]
-    return f'## What differs\n\n{table(rows)}\n\n{_tasks(budgets)}'
+    return f'## What differs\n\n{markdown_table(rows)}\n\n{_tasks(budgets)}'
 
 
 def _rival(budgets: dict[str, Any]) -> str:
@@ -92,7 +92,7 @@ def _tasks(budgets: dict[str, Any]) -> str:
         'is at least 30 % of the time; the others are controls. Chance is what the answers score '
         'as answers to another question of the task. By alpha: 0 / 25 / 50 / 75 / 95 %, without '
         'a budget. Lengths are means [tokens]. Robot plans are graded by '
-        f'{budgets["robot_plans_graded_by"]}.\n\n{table(rows)}'
+        f'{budgets["robot_plans_graded_by"]}.\n\n{markdown_table(rows)}'
     )
 
 
@@ -107,7 +107,7 @@ def scores(budgets: dict[str, Any] | None) -> list[str]:
         "completion, and the score's difference to TimeBill with its 95 % interval. Policy "
         'expected is not in the paper: the alpha with the largest (1 - alpha) times probability '
         'to be in time.\n\n'
-        '![score and completion](../timebill_ros/benchmark/results/budgets.png)'
+        '![score and completion](../benchmark/results/budgets.png)'
     )
     return [
         intro,
@@ -131,7 +131,7 @@ def _arms(found: dict[str, Any]) -> str:
             cell = f'{arms[arm]["score"]:.3f}, {arms[arm]["completion"]:.0%}'
             cells.append(cell if arm == TIMEBILL else f'{cell} ({low:+.3f} to {high:+.3f})')
         rows.append((label, *cells))
-    return table(rows)
+    return markdown_table(rows)
 
 
 def _aims(aims: dict[str, Any], strategy: str) -> str:
@@ -150,7 +150,7 @@ def _aims(aims: dict[str, Any], strategy: str) -> str:
     )
     rows = [('', *(_ARMS[arm] for arm in aims))]
     rows += [(text, *(said(arm, claim, but) for arm in aims)) for claim, but, text in claims]
-    return table(rows)
+    return markdown_table(rows)
 
 
 def _by_task(budgets: dict[str, Any]) -> str:
@@ -161,17 +161,19 @@ def _by_task(budgets: dict[str, Any]) -> str:
         means = (sum(arms[arm]['score'] for arms in found) / len(found) for arm in measured)
         counts = '' if task['counts_for_the_claim'] else ' (control)'
         rows.append((f'{name}{counts}', *(f'{mean:.3f}' for mean in means)))
-    return f'### By task\n\nMean score over the six budgets.\n\n{table(rows)}'
+    return f'### By task\n\nMean score over the six budgets.\n\n{markdown_table(rows)}'
 
 
 def _diagnosis(budgets: dict[str, Any]) -> str:
-    rows = [('T', 'prefill in time', 'mean alpha', 'length covered', 'worst case held')]
+    rows: list[tuple[str, ...]] = [
+        ('T', 'prefill in time', 'mean alpha', 'length covered', 'worst case held')
+    ]
     for budget, found in budgets['diagnosis'].items():
         rows.append((f'{budget} s', *(percent(value) for value in found.values())))
     return (
         '### What TimeBill planned\n\nOf the items whose prefill left time: the share whose '
         'k * N_hat was not shorter than the answer at the ratio used, and the share of those '
-        f'that stayed within t_wcet.\n\n{table(rows)}\n\n{_sample(budgets)}'
+        f'that stayed within t_wcet.\n\n{markdown_table(rows)}\n\n{_sample(budgets)}'
     )
 
 

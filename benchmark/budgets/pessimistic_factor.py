@@ -31,6 +31,7 @@ from benchmark.budgets.run import budget_run, parser
 from benchmark.report.machine import describe_machine
 from benchmark.report.results_folder import RESULTS
 from benchmark.report.results_page import write_results_page
+from benchmark.report.tables import screen_table
 from timebill_ros.core.planner_settings import PlannerSettings
 
 FACTORS = range(1, 9)
@@ -102,10 +103,8 @@ def _replayed(
 
 
 def _table(report: dict[str, Any]) -> str:
-    lines = [f'{report["n"]} items: score, completion [%], by k']
-    for budget, rows in report['results'].items():
-        if len(lines) == 1:
-            lines.append(f'{"":8}' + ''.join(f'{name:>11}' for name in rows))
-        cells = (f'{row["score"]:7.3f} {100 * row["completion"]:3.0f}' for row in rows.values())
-        lines.append(f'{budget:>6} s' + ''.join(cells))
-    return '\n'.join(lines)
+    rows = [('', *next(iter(report['results'].values())))]
+    for budget, arms in report['results'].items():
+        cells = (f'{row["score"]:.3f} {100 * row["completion"]:3.0f}' for row in arms.values())
+        rows.append((f'{budget} s', *cells))
+    return f'{report["n"]} items: score, completion [%], by k\n{screen_table(rows)}'

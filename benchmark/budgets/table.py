@@ -3,37 +3,42 @@
 from typing import Any
 
 from benchmark.budgets.arms import TIMEBILL
+from benchmark.report.tables import screen_table
 
 
 def task_table(report: dict[str, Any]) -> str:
     """Return a row a task: what its unevicted answers are like."""
-    lines = [
-        f'{"task":12} {"claim":>5} {"n":>4} {"score":>6} {"chance":>6} {"decode":>6} '
-        f'{"N_x":>6} {"N":>5}  score by alpha'
+    rows: list[tuple[str, ...]] = [
+        ('task', 'claim', 'n', 'score', 'chance', 'decode', 'N_x', 'N', 'score by alpha')
     ]
     for name, task in report['tasks'].items():
-        scores = ' '.join(f'{score:.2f}' for score in task['scores_by_alpha'].values())
-        lines.append(
-            f'{name:12} {"yes" if task["counts_for_the_claim"] else "no":>5} {task["n"]:4} '
-            f'{task["score"]:6.2f} {task["chance"]:6.2f} {100 * task["decode_share"]:5.0f}% '
-            f'{task["prompt_tokens"]["mean"]:6.0f} {task["response_tokens"]["mean"]:5.0f}  '
-            f'{scores}'
+        rows.append(
+            (
+                name,
+                'yes' if task['counts_for_the_claim'] else 'no',
+                str(task['n']),
+                f'{task["score"]:.2f}',
+                f'{task["chance"]:.2f}',
+                f'{task["decode_share"]:.0%}',
+                f'{task["prompt_tokens"]["mean"]:.0f}',
+                f'{task["response_tokens"]["mean"]:.0f}',
+                ' '.join(f'{score:.2f}' for score in task['scores_by_alpha'].values()),
+            )
         )
+    table = screen_table(rows)
     if not any(task['counts_for_the_claim'] for task in report['tasks'].values()):
-        lines.append('No task counts for the claim: what follows is of all items, and no proof.')
-    return '\n'.join(lines)
+        table += '\nNo task counts for the claim: what follows is of all items, and no proof.'
+    return table
 
 
 def budget_table(report: dict[str, Any]) -> str:
     """Return, for each strategy, score and completion of each arm at each budget."""
     parts = []
     for strategy, budgets in report['results'].items():
-        header = ''.join(f'{f"{budget} s":>12}' for budget in budgets)
-        parts.append(f'\n{strategy}: score, completion [%]\n{"":14}{header}')
+        rows = [('', *(f'{budget} s' for budget in budgets))]
         for arm in next(iter(budgets.values())):
-            cells = ''.join(
-                f'{arms[arm]["score"]:8.2f} {100 * arms[arm]["completion"]:3.0f}'
-                for arms in budgets.values()
-            )
-            parts.append(f'{arm + (" *" if arm == TIMEBILL else ""):14}{cells}')
+            found = (arms[arm] for arms in budgets.values())
+            cells = (f'{row["score"]:.2f} {100 * row["completion"]:3.0f}' for row in found)
+            rows.append((arm + (' *' if arm == TIMEBILL else ''), *cells))
+        parts.append(f'\n{strategy}: score, completion [%]\n{screen_table(rows)}')
     return '\n'.join(parts)

@@ -5,6 +5,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from typing import Any
 
 from builtin_interfaces.msg import Duration, Time
 from rcl_interfaces.srv import SetParametersAtomically
@@ -184,7 +185,7 @@ class AskerNode(Node):
                 self._changed.notify_all()
 
 
-def _waiting(listener: Subscription) -> Iterator[tuple[Response | DeadlineMiss, dict]]:
+def _waiting(listener: Subscription) -> Iterator[tuple[Response | DeadlineMiss, Any]]:
     """Yield the messages that are there already.
 
     The executor takes so long for each that it would lag behind a burst's replies.

@@ -40,7 +40,7 @@ def _draw_kills(axes: Axes, by_condition: dict[str, list[Record]]) -> None:
     axes.axvspan(0, 25, color='tab:green', alpha=0.15, label='aim: 25 to 0 ms before')
     axes.axvline(0, color='black', linewidth=1)
     jitter = np.random.default_rng(0)
-    labels = []
+    labels: list[str] = []
     for condition, records in by_condition.items():
         for when, name in (('stamp_ns', 'published'), ('received_ns', 'received')):
             values = kill_earliness_ms(records, when)

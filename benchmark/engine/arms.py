@@ -206,7 +206,7 @@ def main() -> int:
         task = json.loads(line)
         if 'prompt' in task:
             ids = _chat_prompt().token_ids(task['prompt'])
-            found = {'tokens': arm.answer(ids, task['tokens'])}
+            found: dict[str, Any] = {'tokens': arm.answer(ids, task['tokens'])}
         else:
             chance = random.Random(task['seed'])
             ids = [chance.randrange(100, VOCABULARY) for _ in range(task['length'])]

@@ -6,10 +6,10 @@ import numpy as np
 
 from benchmark.deadlines.load.plan import ARMS, LOADS
 from benchmark.deadlines.load.result import LoadResult
+from benchmark.report.bootstrap import bootstrap_interval
 
 _STRETCH = 5
 """Neighbours in a block share their fate: they are drawn again together."""
-_SAMPLES = 2000
 
 
 def goodput(results: list[LoadResult], seed: int) -> dict[str, dict[str, dict[str, object]]]:
@@ -48,9 +48,10 @@ def interval_of_mean(values: list[float], places: list[tuple[int, int]], seed: i
         stretches.setdefault((block, place // _STRETCH), []).append(value)
     sums = np.array([sum(stretch) for stretch in stretches.values()])
     sizes = np.array([len(stretch) for stretch in stretches.values()])
-    drawn = np.random.default_rng(seed).integers(len(sums), size=(_SAMPLES, len(sums)))
-    means = sums[drawn].sum(axis=1) / sizes[drawn].sum(axis=1)
-    return [round(float(bound), 4) for bound in np.percentile(means, (2.5, 97.5))]
+    interval = bootstrap_interval(
+        lambda sums, sizes, axis: sums.sum(axis) / sizes.sum(axis), (sums, sizes), seed
+    )
+    return [round(bound, 4) for bound in interval]
 
 
 def _of(results: list[LoadResult], arm: str, load: float) -> list[LoadResult]:

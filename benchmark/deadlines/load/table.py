@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from benchmark.deadlines.load.plan import ARMS, LOADS, STRATEGIES
+from benchmark.report.tables import screen_table
 
 
 def print_load_table(result: Mapping[str, Any]) -> None:
@@ -14,11 +15,9 @@ def print_load_table(result: Mapping[str, Any]) -> None:
         f'{result["violations"] or ""}'
     )
     print(f'under load: {load["queries"]} queries, capacity {load["capacity_per_s"]:.2f} 1/s')
-    print(f'{"answered whole and on time [%]":32}' + ''.join(f'{x:>22g}' for x in LOADS))
-    for arm, by_load in result['goodput'].items():
-        print(f'{arm:32}' + ''.join(f'{_share(cell):>22}' for cell in by_load.values()))
-    for name, by_load in result['goodput_difference'].items():
-        print(f'{name:32}' + ''.join(f'{_share(cell):>22}' for cell in by_load.values()))
+    shares = {**result['goodput'], **result['goodput_difference']}
+    rows = [(name, *map(_share, by_load.values())) for name, by_load in shares.items()]
+    print(screen_table([('answered whole and on time [%]', *(f'{x:g}' for x in LOADS)), *rows]))
     _print_strategies(result['by_strategy'])
     _print_admission(result['admission'])
     low, high = memory['slope_interval_kb_per_1000']
@@ -37,12 +36,12 @@ def _share(cell: Mapping[str, Any]) -> str:
 
 def _print_strategies(by_strategy: Mapping[str, Any]) -> None:
     columns = ('queries', 'on_time', 'partial', 'late_and_said_so', 'contract_violations')
-    print(f'\n{"":32}' + ''.join(f'{column:>20}' for column in columns))
-    for strategy in STRATEGIES:
-        for arm in ARMS:
-            cells = by_strategy[strategy][arm.name]
-            label = f'{strategy}, {arm.name}'
-            print(f'{label:32}' + ''.join(f'{cells[column]:>20}' for column in columns))
+    rows = [
+        (f'{strategy}, {arm.name}', *(str(by_strategy[strategy][arm.name][c]) for c in columns))
+        for strategy in STRATEGIES
+        for arm in ARMS
+    ]
+    print(f'\n{screen_table([("", *columns), *rows])}')
 
 
 def _print_admission(admission: Mapping[str, Any]) -> None:
@@ -50,13 +49,11 @@ def _print_admission(admission: Mapping[str, Any]) -> None:
         *('refused_infeasible', 'infeasible_while_waiting', 'would_have_been_met'),
         *('at_no_cost', 'killed', 'skipped'),
     )
-    heads = ''.join(f'{column:>26}' for column in columns)
-    print(f'\n{"":32}{heads}   refused in [ms]')
+    rows = [('', *columns, 'refused in [ms]: p50', 'p99')]
     for arm in ARMS:
         cells = admission[arm.name]
         times = cells['time_to_infeasible_ms']
-        print(
-            f'{arm.name:32}'
-            + ''.join(f'{cells[column]:>26}' for column in columns)
-            + f'   p50 {times["p50"]}, p99 {times["p99"]}'
+        rows.append(
+            (arm.name, *(str(cells[c]) for c in columns), str(times['p50']), str(times['p99']))
         )
+    print(f'\n{screen_table(rows)}')
