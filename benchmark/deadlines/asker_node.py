@@ -69,7 +69,7 @@ class AskerNode(Node):
         # a reply comes up to a second late, by repetition.
         time.sleep(_SETTLE_S)
 
-    def publish(self, asks: list[dict[str, object]]) -> list[Record]:
+    def publish(self, asks: list[dict[str, Any]]) -> list[Record]:
         """Publish queries, each at its time, those of the same one right after the other."""
         messages = [(ask, self._query(ask)) for ask in asks]
         sizes = Counter(ask['at_s'] for ask in asks)

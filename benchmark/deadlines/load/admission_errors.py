@@ -1,6 +1,7 @@
 """Whom the admission refused wrongly, and whom it admitted in vain."""
 
 from collections.abc import Iterable
+from typing import Any
 
 from benchmark.deadlines.load.plan import ARMS
 from benchmark.deadlines.load.result import LoadResult
@@ -54,7 +55,7 @@ def would_have_been_met(refused: LoadResult, admitted: Iterable[LoadResult]) -> 
 
 def _of_arm(
     results: list[LoadResult], answered_without: set[tuple[int, int]]
-) -> dict[str, object]:
+) -> dict[str, Any]:
     refused = [result for result in results if result.outcome == 'INFEASIBLE']
     admitted = [r for r in results if r.outcome not in ('INFEASIBLE', 'QUEUE_FULL', 'MISSING')]
     verdicts = [
@@ -98,10 +99,9 @@ def _key(result: LoadResult) -> tuple[int, int]:
 
 def _job(result: LoadResult) -> Job:
     record, reply = result.record, result.reply
-    is_measured = reply is not None and result.outcome == 'ANSWERED'
     return Job(
         record.id,
         record.sent_ns * 1e-9,
-        reply.total_s if is_measured else result.arrival.service_s,
+        reply.total_s if reply and result.outcome == 'ANSWERED' else result.arrival.service_s,
         record.deadline_ns * 1e-9 - _RESERVE_S,
     )

@@ -49,7 +49,7 @@ def _print_admission(admission: Mapping[str, Any]) -> None:
         *('refused_infeasible', 'infeasible_while_waiting', 'would_have_been_met'),
         *('at_no_cost', 'killed', 'skipped'),
     )
-    rows = [('', *columns, 'refused in [ms]: p50', 'p99')]
+    rows: list[tuple[str, ...]] = [('', *columns, 'refused in [ms]: p50', 'p99')]
     for arm in ARMS:
         cells = admission[arm.name]
         times = cells['time_to_infeasible_ms']
