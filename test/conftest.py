@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 THREADS = 'OMP_NUM_THREADS'
-WAITING = ('node', 'client', 'benchmark')
+WAITING = ('test/node/', 'test/client/', 'test/benchmark/')
 """Folders whose files take longest: started first, the run ends sooner."""
 
 faulthandler.enable()
@@ -38,7 +38,7 @@ def pytest_collection_modifyitems(config: Any, items: list[Any]) -> None:
     for item in items:
         file = item.nodeid.partition('::')[0]
         item.add_marker(pytest.mark.xdist_group('alone' if _is_alone(item) else file))
-    items.sort(key=lambda item: (_is_alone(item), item.nodeid.split('/')[1] not in WAITING))
+    items.sort(key=lambda item: (_is_alone(item), not item.nodeid.startswith(WAITING)))
 
 
 @pytest.hookimpl(hookwrapper=True)

@@ -48,7 +48,7 @@ def answer_what_is_not_urgent(server: FakeTimebillNode, query: msg.Query) -> Non
         (
             'two_planners',
             1,
-            ['reflex_asker: 4 of 4 in time', 'mission_asker: 1 of 1 in time'],
+            ['reflex_planner: 4 of 4 in time', 'mission_planner: 1 of 1 in time'],
         ),
     ],
 )
