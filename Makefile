@@ -16,9 +16,9 @@ build: $(VENV)/.built
 demo: $(VENV)/.built
 	@$(RUN) python -m timebill_ros.demo
 
-# Files side by side; then, alone, the tests that time something (test/conftest.py).
+# Files side by side; last, alone, those that time something (test/conftest.py).
 test: $(VENV)/.built lint
-	@$(RUN) python -m pytest -n 2 --dist loadgroup --no-loadscope-reorder
+	@$(RUN) python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 lint: $(VENV)/.installed
 	@$(BIN)/ruff check .

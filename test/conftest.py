@@ -1,8 +1,8 @@
 """Tests that hang are ended with a traceback of every thread; some tests run alone.
 
-`make test` runs the files side by side (pytest-xdist, `--dist loadgroup`). Tests marked `alone`
-make one group, the last: its tests wait until no other test runs. In any other run, tests run
-one after the other anyway.
+`make test` runs the files side by side (pytest-xdist, `--dist loadfile`). Files marked `alone`
+come last, and each of their tests waits until no other runs. In any other run, tests run one after
+the other anyway.
 """
 
 import faulthandler
@@ -32,13 +32,9 @@ def pytest_configure(config: Any) -> None:
 
 
 def pytest_collection_modifyitems(config: Any, items: list[Any]) -> None:
-    """Make a group of each file, in the order in which they are to start."""
-    if not _run_of(config):
-        return
-    for item in items:
-        file = item.nodeid.partition('::')[0]
-        item.add_marker(pytest.mark.xdist_group('alone' if _is_alone(item) else file))
-    items.sort(key=lambda item: (_is_alone(item), not item.nodeid.startswith(WAITING)))
+    """Order the files as they are to start: those that run alone come last."""
+    if _run_of(config):
+        items.sort(key=lambda item: (_is_alone(item), not item.nodeid.startswith(WAITING)))
 
 
 @pytest.hookimpl(hookwrapper=True)

@@ -16,7 +16,8 @@ from pathlib import Path
 def note(name):
     started = time.monotonic()
     time.sleep(0.3)
-    line = f'{name} {started} {time.monotonic()} {os.environ.get("OMP_NUM_THREADS", "all")}'
+    threads = os.environ.get('OMP_NUM_THREADS', 'all')
+    line = f'{name} {started} {time.monotonic()} {threads} {os.getpid()}'
     Path(__file__).with_name(f'{name}.txt').write_text(line)
 """
 
@@ -40,18 +41,27 @@ def test_no_two_processes_are_in_one_domain() -> None:
     assert all(1 <= int(domain) <= 101 for domain in domains)
 
 
-def test_alone_is_alone_and_has_all_threads(tmp_path: Path) -> None:
+def test_a_file_is_run_by_one_process_and_alone_with_all_threads(tmp_path: Path) -> None:
     pytest.importorskip('xdist')
     shutil.copy(HERE / 'conftest.py', tmp_path)
-    for name in ('a', 'b'):
-        numbers = range(3)
-        tests = [f"def test_{number}(): note('{name}{number}')" for number in numbers]
-        alone = f"@pytest.mark.alone\ndef test_timed(): note('alone_{name}')"
-        (tmp_path / f'test_{name}.py').write_text('\n'.join([NOTING, *tests, alone]))
+    for file in ('a', 'b', 'timed'):
+        mark = 'pytestmark = pytest.mark.alone' if file == 'timed' else ''
+        tests = [f"def test_{number}(): note('{file}{number}')" for number in range(3)]
+        (tmp_path / f'test_{file}.py').write_text('\n'.join([NOTING, mark, *tests]))
     environment = {key: value for key, value in os.environ.items() if 'PYTEST' not in key}
     environment.pop('OMP_NUM_THREADS', None)
     done = subprocess.run(
-        [sys.executable, '-m', 'pytest', '-n', '2', '--dist', 'loadgroup', str(tmp_path)],
+        [
+            sys.executable,
+            '-m',
+            'pytest',
+            '-n',
+            '2',
+            '--dist',
+            'loadfile',
+            '--no-loadscope-reorder',
+            str(tmp_path),
+        ],
         env=environment,
         cwd=tmp_path,
         capture_output=True,
@@ -59,10 +69,10 @@ def test_alone_is_alone_and_has_all_threads(tmp_path: Path) -> None:
     )
     assert done.returncode == 0, done.stdout
     noted = [path.read_text().split() for path in sorted(tmp_path.glob('*.txt'))]
-    spans = {name: (float(start), float(end)) for name, start, end, _ in noted}
-    assert len(spans) == 8
-    for timed in ('alone_a', 'alone_b'):
+    spans = {name: (float(start), float(end)) for name, start, end, *_ in noted}
+    assert len(spans) == 9
+    for timed in ('timed0', 'timed1', 'timed2'):
         start, end = spans.pop(timed)
         assert not any(begun < end and ended > start for begun, ended in spans.values())
-    assert {threads for name, *_, threads in noted if name.startswith('alone')} == {'all'}
-    assert {threads for name, *_, threads in noted if not name.startswith('alone')} == {'1'}
+    processes = {(name.rstrip('012'), threads, pid) for name, *_, threads, pid in noted}
+    assert sorted(row[:2] for row in processes) == [('a', '1'), ('b', '1'), ('timed', 'all')]
