@@ -16,8 +16,9 @@ build: $(VENV)/.built
 demo: $(VENV)/.built
 	@$(RUN) python -m timebill_ros.demo
 
+# Files side by side; last, alone, those that time something (test/conftest.py).
 test: $(VENV)/.built lint
-	@$(RUN) python -m pytest
+	@$(RUN) python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 lint: $(VENV)/.installed
 	@$(BIN)/ruff check .

@@ -18,14 +18,17 @@ QUESTIONS = {
 
 
 def main() -> int:
-    """Run the benchmark that the first argument names; return its exit status."""
+    """Run the benchmark that the first argument names; return its exit status, 130 for Ctrl-C."""
     if len(sys.argv) < 2 or sys.argv[1] not in QUESTIONS:
         asked = sys.argv[1] if len(sys.argv) > 1 else 'none'
         print(f'benchmark: name one of {", ".join(QUESTIONS)}; got {asked}', file=sys.stderr)
         return 2
     name = sys.argv.pop(1)
     sys.argv[0] = f'bench-{name}'
-    return int(importlib.import_module(QUESTIONS[name]).main() or 0)
+    try:
+        return int(importlib.import_module(QUESTIONS[name]).main() or 0)
+    except KeyboardInterrupt:
+        return 130
 
 
 if __name__ == '__main__':

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from support.asker import next_domain
+from support.ros_domain import next_domain
 
 ROOT = Path(__file__).parents[1]
 EXECUTABLES = dict(

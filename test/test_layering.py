@@ -20,7 +20,8 @@ ALLOWED = {
     'client': {'msg', 'srv'},
     'examples': {'client', 'msg'},
     'training': {'core', 'inference', 'progress'},
-    'profile': {'core', 'inference', 'progress'},
+    'profile': {'core', 'inference', 'profile_figure', 'progress'},
+    'profile_figure': {'core', 'inference'},
     'demo': {'client', 'msg'},
     'progress': set(),
 }
@@ -44,6 +45,7 @@ FORBIDDEN = {
     'timebill_ros.training.collect_lengths': ['rclpy', 'timebill_ros.worker', 'benchmark'],
     'timebill_ros.training.prompt_set': ['torch', 'transformers', 'timebill_ros.inference'],
     'timebill_ros.client': ['torch', 'transformers', 'timebill_ros.core', 'timebill_ros.worker'],
+    'timebill_ros.profile': ['rclpy', 'matplotlib'],
     'timebill_ros.demo': ['torch', 'timebill_ros.node', 'timebill_ros.worker'],
 }
 

@@ -12,11 +12,12 @@ import time
 from pathlib import Path
 from typing import Any
 
-from benchmark.budgets import budget_diagnosis, budget_report, budget_tasks
-from benchmark.budgets.budget_arms import planned_arms
-from benchmark.budgets.budget_plot import draw_budgets
-from benchmark.budgets.budget_run import BudgetRun, budget_run, parser
-from benchmark.budgets.budget_table import budget_table, task_table
+from benchmark.budgets import claim, diagnosis
+from benchmark.budgets.arms import planned_arms
+from benchmark.budgets.plot import draw_budgets
+from benchmark.budgets.report import PLANNED, aims, results, results_in_short
+from benchmark.budgets.run import BudgetRun, budget_run, parser
+from benchmark.budgets.table import budget_table, task_table
 from benchmark.budgets.tasks import robot_plans
 from benchmark.budgets.unrounded_sample import unrounded_sample
 from benchmark.report.machine import describe_machine
@@ -42,7 +43,7 @@ def run_budgets(options: argparse.Namespace, folder: Path) -> None:
     """Measure, and write budgets.json and budgets.png into a folder."""
     start_s, machine = time.monotonic(), describe_machine()
     with budget_run(options) as run:
-        budgets_s = budget_tasks.placed_budgets(budget_tasks.claimed(run.recorded()))
+        budgets_s = claim.placed_budgets(claim.claimed(run.recorded()))
         run.record_chosen(list(planned_arms(run.planning).values()), budgets_s)
         report = {
             **replayed(run, budgets_s),
@@ -61,20 +62,20 @@ def run_budgets(options: argparse.Namespace, folder: Path) -> None:
 def replayed(run: BudgetRun, budgets_s: list[float]) -> dict[str, Any]:
     """Return everything that follows from the recording."""
     items = run.recorded()
-    claimed = budget_tasks.claimed(items)
-    tasks = budget_tasks.by_task(items)
-    found = budget_report.results(claimed, budgets_s, run.planning, run.seed)
+    claimed = claim.claimed(items)
+    tasks = claim.by_task(items)
+    found = results(claimed, budgets_s, run.planning, run.seed)
     return {
         'results': found,
-        'aims': {arm: budget_report.aims(found, arm) for arm in budget_report.PLANNED},
-        'tasks': {name: budget_tasks.task_statistics(group) for name, group in tasks.items()},
+        'aims': {arm: aims(found, arm) for arm in PLANNED},
+        'tasks': {name: claim.task_statistics(group) for name, group in tasks.items()},
         'by_task': {
-            name: budget_report.results_in_short(group, budgets_s, run.planning, run.seed)
+            name: results_in_short(group, budgets_s, run.planning, run.seed)
             for name, group in tasks.items()
         },
-        'diagnosis': budget_diagnosis.diagnosis(claimed, budgets_s, run.planning),
-        'length_ratios': budget_diagnosis.length_ratios(claimed),
-        'leverage': budget_diagnosis.leverage(claimed, run.planning),
+        'diagnosis': diagnosis.diagnosis(claimed, budgets_s, run.planning),
+        'length_ratios': diagnosis.length_ratios(claimed),
+        'leverage': diagnosis.leverage(claimed, run.planning),
         'n': len(claimed),
         'budgets_s': budgets_s,
         'time_model': dataclasses.asdict(run.planning.time_model),

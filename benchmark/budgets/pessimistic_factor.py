@@ -12,8 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmark.budgets import budget_report, budget_tasks
-from benchmark.budgets.budget_arms import (
+from benchmark.budgets.arms import (
     EXPECTED,
     VANILLA,
     Choose,
@@ -22,14 +21,17 @@ from benchmark.budgets.budget_arms import (
     fixed,
     timebill,
 )
-from benchmark.budgets.budget_diagnosis import diagnosis
-from benchmark.budgets.budget_plot import draw_factors
-from benchmark.budgets.budget_replay import KILL
-from benchmark.budgets.budget_run import budget_run, parser
+from benchmark.budgets.claim import claimed, placed_budgets
+from benchmark.budgets.diagnosis import diagnosis
+from benchmark.budgets.plot import draw_factors
 from benchmark.budgets.recorded_item import RecordedItem
+from benchmark.budgets.replay import KILL
+from benchmark.budgets.report import at_budget
+from benchmark.budgets.run import budget_run, parser
 from benchmark.report.machine import describe_machine
 from benchmark.report.results_folder import RESULTS
 from benchmark.report.results_page import write_results_page
+from benchmark.report.tables import screen_table
 from timebill_ros.core.planner_settings import PlannerSettings
 
 FACTORS = range(1, 9)
@@ -54,9 +56,9 @@ def run_factors(options: argparse.Namespace, folder: Path) -> None:
     """Measure, and write k.json and k.png into a folder."""
     start_s, machine = time.monotonic(), describe_machine()
     with budget_run(options) as run:
-        budgets_s = budget_tasks.placed_budgets(budget_tasks.claimed(run.recorded()))
+        budgets_s = placed_budgets(claimed(run.recorded()))
         run.record_chosen(_arms(run.planning).values(), budgets_s)
-        items = budget_tasks.claimed(run.recorded())
+        items = claimed(run.recorded())
         report = {
             'results': _replayed(items, run.planning, budgets_s, run.seed),
             'max_new_tokens': options.max_new_tokens,
@@ -93,7 +95,7 @@ def _replayed(
     default, arms = f'{PlannerSettings().pessimistic_factor:g}', _arms(planning)
     found = {}
     for budget in (f'{budget_s:g}' for budget_s in budgets_s):
-        rows = budget_report.at_budget(items, arms, float(budget), KILL, seed, default)
+        rows = at_budget(items, arms, float(budget), KILL, seed, default)
         for factor, plan in plans.items():
             rows[factor] |= plan[budget]
         found[budget] = rows
@@ -101,10 +103,8 @@ def _replayed(
 
 
 def _table(report: dict[str, Any]) -> str:
-    lines = [f'{report["n"]} items: score, completion [%], by k']
-    for budget, rows in report['results'].items():
-        if len(lines) == 1:
-            lines.append(f'{"":8}' + ''.join(f'{name:>11}' for name in rows))
-        cells = (f'{row["score"]:7.3f} {100 * row["completion"]:3.0f}' for row in rows.values())
-        lines.append(f'{budget:>6} s' + ''.join(cells))
-    return '\n'.join(lines)
+    rows = [('', *next(iter(report['results'].values())))]
+    for budget, arms in report['results'].items():
+        cells = (f'{row["score"]:.3f} {100 * row["completion"]:3.0f}' for row in arms.values())
+        rows.append((f'{budget} s', *cells))
+    return f'{report["n"]} items: score, completion [%], by k\n{screen_table(rows)}'

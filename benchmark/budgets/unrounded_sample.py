@@ -4,9 +4,9 @@ import time
 from random import Random
 from typing import Any
 
-from benchmark.budgets.budget_arms import timebill
-from benchmark.budgets.budget_run import BudgetRun
+from benchmark.budgets.arms import timebill
 from benchmark.budgets.recorded_item import RecordedItem
+from benchmark.budgets.run import BudgetRun
 from benchmark.budgets.tasks.task import Item
 from timebill_ros.core.budget_planner import BudgetPlanner
 from timebill_ros.core.deadline import Deadline

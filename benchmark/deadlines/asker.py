@@ -5,8 +5,10 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from types import TracebackType
+from typing import Any
 
 
 @dataclass(frozen=True)
@@ -141,7 +143,7 @@ class Asker:
         """Wait until all that has been asked is replied to, or should have been."""
         self._call({'wait_for_all': True})
 
-    def set_parameters(self, values: dict[str, object]) -> None:
+    def set_parameters(self, values: Mapping[str, object]) -> None:
         """Set parameters of the node, which must accept them."""
         refusal = self._call({'parameters': values})
         if refusal:
@@ -160,7 +162,7 @@ class Asker:
         ]
         return records, answer['stray']
 
-    def _call(self, command: dict[str, object]) -> 'object':
+    def _call(self, command: dict[str, object]) -> Any:
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         print(json.dumps(command), file=self._process.stdin, flush=True)

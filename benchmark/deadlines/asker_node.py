@@ -5,6 +5,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from typing import Any
 
 from builtin_interfaces.msg import Duration, Time
 from rcl_interfaces.srv import SetParametersAtomically
@@ -68,7 +69,7 @@ class AskerNode(Node):
         # a reply comes up to a second late, by repetition.
         time.sleep(_SETTLE_S)
 
-    def publish(self, asks: list[dict[str, object]]) -> list[Record]:
+    def publish(self, asks: list[dict[str, Any]]) -> list[Record]:
         """Publish queries, each at its time, those of the same one right after the other."""
         messages = [(ask, self._query(ask)) for ask in asks]
         sizes = Counter(ask['at_s'] for ask in asks)
@@ -184,7 +185,7 @@ class AskerNode(Node):
                 self._changed.notify_all()
 
 
-def _waiting(listener: Subscription) -> Iterator[tuple[Response | DeadlineMiss, dict]]:
+def _waiting(listener: Subscription) -> Iterator[tuple[Response | DeadlineMiss, Any]]:
     """Yield the messages that are there already.
 
     The executor takes so long for each that it would lag behind a burst's replies.

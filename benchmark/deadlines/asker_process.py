@@ -6,12 +6,14 @@ One JSON command a line on standard input, one JSON answer a line on standard ou
 import contextlib
 import gc
 import json
+import signal
 import sys
 import threading
 import time
 
 import rclpy
 from rclpy.executors import ExternalShutdownException
+from rclpy.signals import SignalHandlerOptions
 
 from benchmark.deadlines.asker_node import AskerNode
 
@@ -21,7 +23,8 @@ _SWITCH_INTERVAL_S = 0.0005
 
 def main() -> None:
     """Obey until standard input ends."""
-    rclpy.init()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the benchmark, which ends this
+    rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
     node = AskerNode(sys.argv[1])
     threading.Thread(target=_spin, args=(node,), daemon=True).start()
     node.wait_for_node()

@@ -3,30 +3,36 @@
 The real node, with its built-in model, is asked by a process of its own over the public topics:
 one query at a time, with a full queue, in bursts, and 1,000 at once; on the machine as it is, and
 while a process at the same priority keeps every core busy, in turns. Then under load, by every
-overrun policy and queue order (load.py); with askers that fail (memory.py); and idle (idle.py).
+overrun policy and queue order (load/); with askers that fail (memory.py); and idle (idle.py).
 """
 
 import contextlib
 import json
 import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 
 from benchmark.deadlines.asker import Ask, Asker
 from benchmark.deadlines.contract import count_violations, violations
-from benchmark.deadlines.deadline_plot import plot
-from benchmark.deadlines.deadline_summary import summarise
 from benchmark.deadlines.idle import measure_idle
-from benchmark.deadlines.load import run_load
-from benchmark.deadlines.load_summary import summarise_load
-from benchmark.deadlines.load_table import print_load_table
+from benchmark.deadlines.load.loaded_run import run_load
+from benchmark.deadlines.load.summary import summarise_load
+from benchmark.deadlines.load.table import print_load_table
 from benchmark.deadlines.memory import run_memory, summarise_memory
 from benchmark.deadlines.node_process import cpu_hog, private_domain, running_node
+from benchmark.deadlines.plot import plot
 from benchmark.deadlines.query_mix import QueryMix, Section
+from benchmark.deadlines.summary import summarise
 from benchmark.report.machine import describe_machine
 from benchmark.report.results_folder import RESULTS
+from benchmark.report.tables import screen_table
 from timebill_ros.progress import Progress
 
 SEED = 20250807
-CONDITIONS = {'idle': contextlib.nullcontext, 'loaded': cpu_hog}
+CONDITIONS: dict[str, Callable[[], AbstractContextManager[None]]] = {
+    'idle': contextlib.nullcontext,
+    'loaded': cpu_hog,
+}
 _LONGEST_LOADING_S = 120.0
 _STATISTICS = ('n', 'min', 'p50', 'p99', 'max')
 _ROWS = (
@@ -119,15 +125,18 @@ def _ask_section(asker: Asker, section: Section, progress: Progress, condition: 
 
 def _print_table(summaries: dict[str, dict]) -> None:
     columns = ('queries', 'replies', 'duplicates', 'missing', 'late', 'published_late')
-    print(f'{"":36}' + ''.join(f'{column:>16}' for column in columns))
-    for condition, summary in summaries.items():
-        print(f'{condition:36}' + ''.join(f'{summary[column]:>16}' for column in columns))
+    counts = [
+        (condition, *(str(summary[column]) for column in columns))
+        for condition, summary in summaries.items()
+    ]
+    print(screen_table([('', *columns), *counts]))
     for condition, summary in summaries.items():
         ends = ', '.join(f'{count} {outcome}' for outcome, count in summary['outcomes'].items())
         print(f'{condition}: {ends}')
-    print(f'\n{"[ms]":36}{"":8}' + ''.join(f'{name:>10}' for name in _STATISTICS))
+    rows: list[tuple[str, ...]] = [('[ms]', *_STATISTICS)]
     for label, key in _ROWS:
         for condition, summary in summaries.items():
             cells = (summary[key][name] for name in _STATISTICS)
             texts = ('-' if cell is None else f'{cell:g}' for cell in cells)
-            print(f'{label:36}{condition:8}' + ''.join(f'{text:>10}' for text in texts))
+            rows.append((f'{label}, {condition}', *texts))
+    print(f'\n{screen_table(rows)}')

@@ -3,6 +3,7 @@
 import random
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 from benchmark.deadlines.asker import Ask
 
@@ -161,6 +162,6 @@ class QueryMix:
     def _log(self, words: int) -> str:
         return ''.join(f'{self._random.choice(_LOG_WORDS)} ' for _ in range(words))
 
-    def _ask(self, group: str, prompt: str, budget_s: float, tokens: int, **more: float) -> Ask:
+    def _ask(self, group: str, prompt: str, budget_s: float, tokens: int, **more: Any) -> Ask:
         self._count += 1
         return Ask(f'{self._prefix}-{self._count:05}', group, prompt, budget_s, tokens, **more)

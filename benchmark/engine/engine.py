@@ -14,10 +14,11 @@ from typing import Any
 import numpy as np
 import torch
 
-from benchmark.engine.engine_agreement import PROMPTS, TOKENS, agreement
-from benchmark.engine.engine_plot import plot
+from benchmark.engine.agreement import PROMPTS, TOKENS, agreement
+from benchmark.engine.plot import plot
 from benchmark.report.machine import describe_machine
 from benchmark.report.results_folder import RESULTS
+from benchmark.report.tables import screen_table
 from timebill_ros.progress import Progress
 
 SEED = 20251124
@@ -46,7 +47,7 @@ class ArmProcess:
     def __init__(self, name: str) -> None:
         self.name = name
         self._process = subprocess.Popen(
-            [sys.executable, '-m', 'benchmark.engine.engine_arms', name],
+            [sys.executable, '-m', 'benchmark.engine.arms', name],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
@@ -202,22 +203,20 @@ def _short_answer_ratio(runs: Any, arms: dict[str, ArmProcess]) -> float:
 
 
 def _print_table(result: dict[str, Any]) -> None:
-    print(f'{"":24}' + ''.join(f'{n:>18}' for n in result['lengths']))
+    rows = [('prefill, step', *result['lengths'])]
     for name in MEASURED:
         if name in result['missing_arms']:
-            print(f'{name:24} missing: {result["missing_arms"][name]}')
+            print(f'{name} is missing: {result["missing_arms"][name]}')
             continue
-        cells = [
-            f'{a[name]["prefill_s"]:7.2f} s {a[name]["step_ms"]["p50"]:5.1f} ms'
-            for a in result['lengths'].values()
-        ]
-        print(f'{name:24}' + ''.join(f'{cell:>18}' for cell in cells))
+        found = [arms[name] for arms in result['lengths'].values()]
+        cells = [f'{arm["prefill_s"]:.2f} s {arm["step_ms"]["p50"]:5.1f} ms' for arm in found]
+        rows.append((name, *cells))
     for key in next(iter(result['ratios'].values())):
         values = [ratios[key] for ratios in result['ratios'].values()]
-        cells = ['-' if value is None else f'{value:.2f}' for value in values]
-        print(f'{key:24}' + ''.join(f'{cell:>18}' for cell in cells))
+        rows.append((key, *('-' if value is None else f'{value:.2f}' for value in values)))
     limits = result['bandwidth_limit_ms'].values()
-    print(f'{"memory limit of a step":24}' + ''.join(f'{f"{ms:.1f} ms":>18}' for ms in limits))
+    rows.append(('memory limit of a step', *(f'{ms:.1f} ms' for ms in limits)))
+    print(screen_table(rows))
     print(
         f'short answer, 512 + 64 tokens: {result["short_answer_ratio"]:.2f} of the better other; '
         f'longest unchecked interval {result["longest_unchecked_ms"]:.0f} ms'

@@ -14,6 +14,7 @@ from typing import Any
 import matplotlib
 import numpy as np
 from numpy.typing import NDArray
+from scipy.stats import binomtest
 
 from benchmark.report.machine import describe_machine
 from benchmark.report.results_folder import RESULTS
@@ -24,7 +25,8 @@ from timebill_ros.core.time_model import TimeModel
 from timebill_ros.core.worst_case_margin import Generation
 from timebill_ros.inference.loaded_engine import loaded_engine
 from timebill_ros.inference.profiler import SHORTEST_PROMPT, Profiler
-from timebill_ros.profile import draw, profiled
+from timebill_ros.profile import profiled
+from timebill_ros.profile_figure import draw
 from timebill_ros.progress import Progress
 
 matplotlib.use('Agg')
@@ -176,12 +178,11 @@ def _generation_errors(model: TimeModel, generations: list[Generation]) -> dict[
 
 def _coverage(is_covered: Any) -> dict[str, Any]:
     """Return the share, with its 95 % interval (Wilson)."""
-    n, share, z = len(is_covered), float(np.mean(is_covered)), 1.96
-    centre = (share + z**2 / (2 * n)) / (1 + z**2 / n)
-    half = z / (1 + z**2 / n) * (share * (1 - share) / n + z**2 / (4 * n**2)) ** 0.5
+    found = binomtest(int(np.sum(is_covered)), len(is_covered))
+    interval = found.proportion_ci(method='wilson')
     return {
-        'wcet_coverage': share,
-        'wcet_coverage_interval': [centre - half, min(1.0, centre + half)],
+        'wcet_coverage': float(found.statistic),
+        'wcet_coverage_interval': [float(interval.low), float(interval.high)],
     }
 
 

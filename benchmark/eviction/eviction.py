@@ -17,12 +17,14 @@ import matplotlib
 import numpy as np
 from rouge_score.rouge_scorer import RougeScorer
 
+from benchmark.eviction.costs import PROMPT_LENGTHS, RATIOS, costs
 from benchmark.eviction.evicted_answers import EvictedAnswers
-from benchmark.eviction.eviction_costs import PROMPT_LENGTHS, RATIOS, costs
 from benchmark.eviction.needles import NeedlePrompt, needle_prompt
 from benchmark.eviction.random_scorer import RandomScorer
+from benchmark.report.bootstrap import paired_difference
 from benchmark.report.machine import describe_machine
 from benchmark.report.results_folder import RESULTS
+from benchmark.report.tables import screen_table
 from timebill_ros.inference.cache.scorers.snapkv import SnapKV
 from timebill_ros.inference.cache.scorers.streaming_llm import StreamingLLM
 from timebill_ros.inference.engine import Engine
@@ -117,19 +119,17 @@ def _prompts(engine: Engine) -> Iterable[tuple[str, NeedlePrompt, int]]:
 
 def _differences(values: Any, task: str) -> dict[str, Any]:
     """Return SnapKV less each baseline, paired by prompt, with the 95 % bootstrap interval."""
-    chance = np.random.default_rng(SEED)
     differences: dict[str, Any] = {}
     for scorer in ('streaming_llm', 'random'):
         for ratio in RATIOS[1:]:
             for measure in ('recall', 'log_likelihood'):
-                ours = np.array([item[measure] for item in values[task, 'snapkv', ratio]])
-                theirs = np.array([item[measure] for item in values[task, scorer, ratio]])
-                picks = chance.integers(0, len(ours), (2000, len(ours)))
-                low, high = np.quantile((ours - theirs)[picks].mean(axis=1), (0.025, 0.975))
-                differences.setdefault(scorer, {}).setdefault(str(ratio), {})[measure] = {
-                    'mean': float((ours - theirs).mean()),
-                    'interval': [float(low), float(high)],
-                }
+                ours, theirs = (
+                    [item[measure] for item in values[task, name, ratio]]
+                    for name in ('snapkv', scorer)
+                )
+                differences.setdefault(scorer, {}).setdefault(str(ratio), {})[measure] = (
+                    paired_difference(ours, theirs, SEED)
+                )
     return differences
 
 
@@ -141,21 +141,30 @@ def _mean_and_error(values: list[float]) -> dict[str, float]:
 
 
 def _print(report: dict[str, Any]) -> None:
-    print('alpha   prompt  step ms   cache MB  evict ms  break-even tokens')
+    rows = [('alpha', 'prompt', 'step ms', 'cache MB', 'evict ms', 'break-even tokens')]
     for ratio, by_length in report['by_alpha'].items():
         for length, cost in by_length.items():
-            print(
-                f'{ratio:6} {length:>7} {cost["step_ms"]:8.1f} {cost["kv_bytes"] / 1e6:10.1f} '
-                f'{cost["eviction_ms"]:9.1f}  {cost["break_even_tokens"]}'
+            rows.append(
+                (
+                    ratio,
+                    length,
+                    f'{cost["step_ms"]:.1f}',
+                    f'{cost["kv_bytes"] / 1e6:.1f}',
+                    f'{cost["eviction_ms"]:.1f}',
+                    str(cost['break_even_tokens']),
+                )
             )
+    print(screen_table(rows))
     for task in TASKS:
         print(f'{task}: recall / log-likelihood / ROUGE-L of the unevicted answer')
-        for scorer in SCORERS:
-            cells = [
-                ' '.join(f'{by[m]["mean"]:6.2f}' for m in ('recall', 'log_likelihood', 'rouge_l'))
-                for by in report['scorers'][task][scorer].values()
-            ]
-            print(f'  {scorer:14}' + ' |'.join(cells))
+        print(screen_table([('', *map(str, RATIOS)), *_scorer_rows(report['scorers'][task])]))
+
+
+def _scorer_rows(scorers: dict[str, Any]) -> Iterable[tuple[str, ...]]:
+    measures = ('recall', 'log_likelihood', 'rouge_l')
+    for scorer in SCORERS:
+        by_ratio = scorers[scorer].values()
+        yield scorer, *(' '.join(f'{by[m]["mean"]:6.2f}' for m in measures) for by in by_ratio)
 
 
 def _draw(report: dict[str, Any], path: Path) -> None:

@@ -7,6 +7,8 @@ the mean log-likelihood of the hidden values after eviction, over both ratios an
 import dataclasses
 import itertools
 import json
+from collections.abc import Iterable
+from typing import Any
 
 import numpy as np
 
@@ -14,6 +16,7 @@ from benchmark.eviction.evicted_answers import EvictedAnswers
 from benchmark.eviction.needles import needle_prompt
 from benchmark.report.machine import describe_machine
 from benchmark.report.results_folder import RESULTS
+from benchmark.report.tables import screen_table
 from timebill_ros.inference.cache.scorers.snapkv import SnapKV
 from timebill_ros.inference.loaded_engine import loaded_engine
 from timebill_ros.inference.loading.chat_prompt import ChatPrompt
@@ -85,10 +88,13 @@ def main() -> int:
     RESULTS.mkdir(exist_ok=True)
     (RESULTS / 'eviction_defaults.json').write_text(json.dumps(report, indent=2) + '\n')
     print(f'unevicted: {report["unevicted_log_likelihood"]:.3f}')
-    for row in ranking:
-        print(
-            f'{row["log_likelihood"]:7.3f} {row["by_ratio"]} window {row["window"]:2} '
-            f'kernel {row["kernel"]:2} {row["pooling"]} '
-            f'{row["window_aggregation"]}/{row["group_aggregation"]}'
-        )
+    print(screen_table(_rows(ranking)))
     return 0
+
+
+def _rows(ranking: list[dict[str, Any]]) -> Iterable[tuple[str, ...]]:
+    shape = ('window', 'kernel', 'pooling', 'window_aggregation', 'group_aggregation')
+    yield 'log-likelihood', *(f'alpha {ratio:g}' for ratio in RATIOS), *shape
+    for row in ranking:
+        values = (row['log_likelihood'], *row['by_ratio'].values())
+        yield *(f'{value:.3f}' for value in values), *(str(row[name]) for name in shape)

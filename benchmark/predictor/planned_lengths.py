@@ -27,6 +27,7 @@ from benchmark.deadlines.node_process import private_domain, running_node
 from benchmark.report.bootstrap import paired_difference
 from benchmark.report.machine import describe_machine
 from benchmark.report.results_folder import RESULTS
+from benchmark.report.tables import screen_table
 from timebill_ros.client import Reply, TimeBillClient
 from timebill_ros.core.outcome import FinishReason
 from timebill_ros.progress import Progress
@@ -192,7 +193,7 @@ def _client_node() -> Iterator[Node]:
     node = Node('planned_lengths')
     executor = SingleThreadedExecutor()
     executor.add_node(node)
-    ended = Future()
+    ended: Future[None] = Future()
     spinning = threading.Thread(
         target=executor.spin_until_future_complete, args=(ended,), daemon=True
     )
@@ -207,13 +208,20 @@ def _client_node() -> Iterator[Node]:
 
 
 def _table(report: dict[str, Any]) -> str:
-    lines = [f'{"":10}{"completed":>10}{"mean alpha":>12}{"evicted":>9}{"N_hat":>8}{"covered":>9}']
+    rows = [('', 'completed', 'mean alpha', 'evicted', 'N_hat', 'covered', 'outcomes')]
     for arm, row in report['arms'].items():
-        lines.append(
-            f'{arm:10}{100 * row["completion"]:9.1f}%{row["mean_alpha"]:12.3f}'
-            f'{100 * row["evicted"]:8.0f}%{row["mean_predicted_tokens"]:8.0f}'
-            f'{100 * row["covered"]:8.0f}%  {row["outcomes"]}'
+        rows.append(
+            (
+                arm,
+                f'{row["completion"]:.1%}',
+                f'{row["mean_alpha"]:.3f}',
+                f'{row["evicted"]:.0%}',
+                f'{row["mean_predicted_tokens"]:.0f}',
+                f'{row["covered"]:.0%}',
+                ', '.join(f'{count} {outcome}' for outcome, count in row['outcomes'].items()),
+            )
         )
+    lines = [screen_table(rows)]
     for arm, row in report['predicted_minus'].items():
         low, high = row['interval']
         lines.append(

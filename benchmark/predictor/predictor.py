@@ -16,18 +16,19 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from benchmark.predictor.predictor_arms import BASELINES, Study, ours
-from benchmark.predictor.predictor_diagnosis import (
+from benchmark.predictor.arms import BASELINES, Study, ours
+from benchmark.predictor.diagnosis import (
     by_finish_reason,
     by_mean,
     by_source,
     by_training_records,
 )
-from benchmark.predictor.predictor_plot import plot
-from benchmark.predictor.predictor_times import predictor_times
+from benchmark.predictor.plot import plot
+from benchmark.predictor.times import predictor_times
 from benchmark.report.bootstrap import paired_difference
 from benchmark.report.machine import describe_machine
 from benchmark.report.results_folder import RESULTS
+from benchmark.report.tables import screen_table
 from timebill_ros.core.length_distribution import BUCKET_TOKENS
 from timebill_ros.inference.length.state_head import StateHead
 from timebill_ros.inference.loaded_engine import loaded_engine
@@ -175,32 +176,23 @@ def _calibration(
 
 
 def _table(report: dict[str, Any]) -> str:
-    held_out = report['held_out_source']
-    rows = [('ours', report['ours'], held_out['ours'])] + [
-        (name, report['baselines'][name], held_out['baselines'][name])
-        for name in report['baselines']
+    rows: list[tuple[str, ...]] = [
+        ('', 'MAE', 'RMSE', 'R2', 'held-out sources: MAE', 'R2', 'n', 'of equal length', 'r')
     ]
-    lines = [f'{"":16}{"MAE":>8}{"RMSE":>8}{"R2":>8}   held-out sources: MAE, R2']
-    for name, random, other in rows:
-        lines.append(
-            f'{name:16}{random["mae"]:8.1f}{random["rmse"]:8.1f}{random["r2"]:8.3f}'
-            f'{other["mae"]:22.1f}{other["r2"]:8.3f}'
-        )
+    held_out = report['held_out_source']
+    others = {'ours': held_out['ours'], **held_out['baselines']}
+    for name, row in {'ours': report['ours'], **report['baselines']}.items():
+        other = others[name]
+        rows.append((name, *_error_cells(row), f'{other["mae"]:.1f}', f'{other["r2"]:.3f}'))
     for name, key in (('ceiling', 'ceiling'), ('line break', 'line_break_behind_the_prompt')):
-        ceiling = report[key]
-        lines.append(
-            f'{name:16}{ceiling["mae"]:8.1f}{ceiling["rmse"]:8.1f}{ceiling["r2"]:8.3f}'
-            f'   n = {ceiling["n"]}, {100 * ceiling["identical"]:.0f} % of equal length, '
-            f'correlation {ceiling["correlation"]:.2f}'
-        )
+        row = report[key]
+        agreement = f'{row["identical"]:.0%}', f'{row["correlation"]:.2f}'
+        rows.append((name, *_error_cells(row), '', '', str(row['n']), *agreement))
     by = {'by its mean': report['by_mean']}
     by |= {f'of {n} records': row for n, row in report['by_training_records'].items()}
     by |= {f'ours, {name}': row for name, row in report['by_finish_reason'].items()}
-    for name, row in by.items():
-        lines.append(
-            f'{name:16}{row["mae"]:8.1f}{row["rmse"]:8.1f}{row["r2"]:8.3f}   n = {row["n"]}'
-        )
-    lines += [f'coverage by k: {_shares(report["coverage_by_k"])}']
+    rows += [(name, *_error_cells(row), '', '', str(row['n'])) for name, row in by.items()]
+    lines = [screen_table(rows), f'coverage by k: {_shares(report["coverage_by_k"])}']
     lines += [f'coverage by quantile: {_shares(report["coverage_by_quantile"])}']
     for row in report['times']:
         lines.append(
@@ -210,6 +202,10 @@ def _table(report: dict[str, Any]) -> str:
             f'({100 * row["ready_share"]:.0f} % before it)'
         )
     return '\n'.join(lines)
+
+
+def _error_cells(row: dict[str, float]) -> tuple[str, str, str]:
+    return f'{row["mae"]:.1f}', f'{row["rmse"]:.1f}', f'{row["r2"]:.3f}'
 
 
 def _shares(shares: dict[Any, float]) -> str:

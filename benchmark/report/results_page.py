@@ -5,8 +5,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from benchmark.budgets.budget_page import leverage, percent, plain_name, scores, setting
-from benchmark.report.markdown_table import table
+from benchmark.budgets.page import leverage, percent, plain_name, scores, setting
+from benchmark.report.tables import markdown_table
 
 PAGE = Path(__file__).parents[2] / 'docs' / 'results.md'
 NOT_MEASURED = 'not measured'
@@ -41,7 +41,7 @@ def results_page(results: Path) -> str:
     budgets, factors = _read(results / 'budgets.json'), _read(results / 'k.json')
     sections = [
         "# The paper's tables, and ours\n\nWritten by `make bench-budgets` and `make bench-k` "
-        'from `timebill_ros/benchmark/results/*.json`; not to be edited by hand.',
+        'from `benchmark/results/*.json`; not to be edited by hand.',
         setting(budgets),
         _predictor(_read(results / 'predictor.json')),
         _estimator(_read(results / 'estimator.json')),
@@ -67,7 +67,7 @@ def _predictor(found: dict[str, Any] | None) -> str:
     for name, label in _BOUNDS.items():
         if found and name in found:
             rows.append((label, '', _lengths(found[name])))
-    return f'## Response length predictor\n\n{table(rows)}'
+    return f'## Response length predictor\n\n{markdown_table(rows)}'
 
 
 def _lengths(values: dict[str, float]) -> str:
@@ -87,7 +87,7 @@ def _estimator(found: dict[str, Any] | None) -> str:
         ('the same, drift followed', '', '{with_drift[wcet_coverage]:.1%}'),
     ):
         rows.append((label, paper, text.format_map(found) if found else NOT_MEASURED))
-    return f'## Execution time estimator\n\n{table(rows)}'
+    return f'## Execution time estimator\n\n{markdown_table(rows)}'
 
 
 def _factors(found: dict[str, Any] | None) -> str:
@@ -106,12 +106,12 @@ def _factors(found: dict[str, Any] | None) -> str:
         f'{_by_factor(results, _outcome)}\n\n'
         'What was planned, as above: mean alpha, length covered, worst case held.\n\n'
         f'{_by_factor(by_factor, _plan)}\n\n'
-        '![against k](../timebill_ros/benchmark/results/k.png)'
+        '![against k](../benchmark/results/k.png)'
     )
 
 
 def _by_factor(budgets: dict[str, Any], cell: Callable[[dict[str, float]], str]) -> str:
-    return table(
+    return markdown_table(
         [
             ('T', *(plain_name(arm) for arm in next(iter(budgets.values())))),
             *((f'{budget} s', *map(cell, rows.values())) for budget, rows in budgets.items()),

@@ -18,8 +18,9 @@ from rclpy.executors import (
 from rclpy.node import Node
 
 import timebill_ros.msg as msg
-from support.asker import next_domain, wait_until
+from support.asker import wait_until
 from support.fake_timebill_node import FakeTimebillNode
+from support.ros_domain import next_domain
 from timebill_ros.client import Reply, ReplyFuture, TimeBillClient, pending_question
 from timebill_ros.srv import CancelQuery
 

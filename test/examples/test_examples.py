@@ -7,8 +7,8 @@ import sys
 import pytest
 
 import timebill_ros.msg as msg
-from support.asker import next_domain
 from support.fake_timebill_node import FakeTimebillNode
+from support.ros_domain import next_domain
 from timebill_ros.client import Reply
 from timebill_ros.examples.behavior_tree import SAFE_ACTION, decide
 
@@ -48,7 +48,7 @@ def answer_what_is_not_urgent(server: FakeTimebillNode, query: msg.Query) -> Non
         (
             'two_planners',
             1,
-            ['reflex_asker: 4 of 4 in time', 'mission_asker: 1 of 1 in time'],
+            ['reflex_planner: 4 of 4 in time', 'mission_planner: 1 of 1 in time'],
         ),
     ],
 )

@@ -27,8 +27,9 @@ from launch_ros.event_handlers import OnStateTransition  # noqa: E402
 from launch_ros.substitutions import FindPackageShare  # noqa: E402
 
 import timebill_ros.msg as msg  # noqa: E402
-from support.asker import START_TIMEOUT_S, Asker, next_domain, wait_until  # noqa: E402
+from support.asker import START_TIMEOUT_S, Asker, wait_until  # noqa: E402
 from support.lifecycle_manager import LifecycleManager  # noqa: E402
+from support.ros_domain import next_domain  # noqa: E402
 from timebill_ros.client import TimeBillClient  # noqa: E402
 
 

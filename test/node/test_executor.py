@@ -17,22 +17,34 @@ from rclpy.parameter import Parameter
 from std_srvs.srv import Trigger
 
 import timebill_ros.msg as msg
-from support.asker import Asker, next_domain, wait_until
+from support.asker import Asker, wait_until
+from support.ros_domain import next_domain
 from timebill_ros.node.timebill_node import TimebillNode
+
+pytestmark = pytest.mark.alone
 
 Running = tuple[TimebillNode, Asker]
 
 
-@pytest.fixture
-def running(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Running]:
-    # The converted model is shared, the time model is not: here it is measured too briefly.
+@pytest.fixture(scope='module')
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A cache with the user's converted model, and a time model of its own.
+
+    It is measured too briefly for the user's, and once for all tests.
+    """
     models = (
         Path(os.environ.get('XDG_CACHE_HOME') or Path.home() / '.cache') / 'timebill_ros/models'
     )
     models.mkdir(parents=True, exist_ok=True)
-    (tmp_path / 'timebill_ros').mkdir()
-    (tmp_path / 'timebill_ros' / 'models').symlink_to(models)
-    monkeypatch.setenv('XDG_CACHE_HOME', str(tmp_path))
+    cache = tmp_path_factory.mktemp('cache')
+    (cache / 'timebill_ros').mkdir()
+    (cache / 'timebill_ros' / 'models').symlink_to(models)
+    return cache
+
+
+@pytest.fixture
+def running(monkeypatch: pytest.MonkeyPatch, cache: Path) -> Iterator[Running]:
+    monkeypatch.setenv('XDG_CACHE_HOME', str(cache))
     domain = next_domain()
     context = Context()
     rclpy.init(context=context, domain_id=domain)

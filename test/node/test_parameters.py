@@ -8,7 +8,7 @@ from rclpy.context import Context
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 
-from support.asker import next_domain
+from support.ros_domain import next_domain
 from timebill_ros.core.parameter_spec import ParameterSpec
 from timebill_ros.node import parameters
 from timebill_ros.node.settings import NodeSettings

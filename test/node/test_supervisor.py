@@ -10,9 +10,9 @@ from lifecycle_msgs.msg import State
 from rclpy.context import Context
 from rclpy.parameter import Parameter
 
-from support.asker import next_domain
 from support.fake_desk import Desk
 from support.fake_worker_client import FakeWorkerClient
+from support.ros_domain import next_domain
 from timebill_ros.core.outcome import Miss, MissReason
 from timebill_ros.core.time_model import TimeModel
 from timebill_ros.node import supervisor as room

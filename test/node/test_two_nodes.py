@@ -6,8 +6,9 @@ from pathlib import Path
 import psutil
 
 import timebill_ros.msg as msg
-from support.asker import Asker, NodeProcess, next_domain
+from support.asker import Asker, NodeProcess
 from support.lifecycle_manager import LifecycleManager
+from support.ros_domain import next_domain
 
 
 def test_two_nodes_answer_their_own_queries_and_cycle_on_their_own(tmp_path: Path) -> None:

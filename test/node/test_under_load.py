@@ -8,6 +8,8 @@ import timebill_ros.msg as msg
 from support.asker import Asker, NodeProcess, node_and_asker, wait_until
 from support.node_services import NodeServices
 
+pytestmark = pytest.mark.alone
+
 STORY = 'Tell a very long story about a robot, with many chapters.'
 Running = tuple[NodeProcess, Asker, NodeServices]
 DEFAULTS = {
@@ -139,8 +141,8 @@ def test_cancel_stops_a_prefill_and_the_next_is_served(running: Running) -> None
 def test_cancel_without_an_id_ends_all_of_the_asker(running: Running) -> None:
     _, asker, services = running
     start(asker, 'mine')
-    for query_id, asker in (('mine too', 'asker'), ('theirs', 'other')):
-        asker.publisher.publish(asker.query(id=query_id, asker=asker))
+    for query_id, name in (('mine too', 'asker'), ('theirs', 'other')):
+        asker.publisher.publish(asker.query(id=query_id, asker=name))
     ended: list[str] = []
 
     def cancel_two() -> bool:

@@ -1,7 +1,6 @@
 """The other side of the topics: a real node in a process, and an asker that asks it."""
 
 import contextlib
-import itertools
 import os
 import signal
 import subprocess
@@ -21,14 +20,9 @@ from rclpy.node import Node
 from rclpy.qos import QoSProfile
 
 import timebill_ros.msg as msg
+from support.ros_domain import next_domain
 
 START_TIMEOUT_S = 180.0
-_domains = itertools.count(os.getpid() % 50)
-
-
-def next_domain() -> int:
-    """Return a ROS domain that no other test of this run uses."""
-    return 10 + next(_domains) % 90
 
 
 def wait_until(condition: Callable[[], Any], timeout_s: float, what: str) -> None:

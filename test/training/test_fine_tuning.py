@@ -5,9 +5,9 @@ import random
 import numpy as np
 import torch
 
+from benchmark.predictor.text_classifier import TextClassifier
 from timebill_ros.training.fine_tuning import FineTuning, fine_tuned
 from timebill_ros.training.length_data import Split
-from timebill_ros.training.text_classifier import TextClassifier
 
 
 class FakeBackbone(torch.nn.Module):

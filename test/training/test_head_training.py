@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 import torch
 
+from benchmark.predictor.regression_objective import RegressionObjective
 from support.planted_lengths import DEPTH, planted
 from timebill_ros.training.head_training import HeadSettings, head_lengths, train_head
 from timebill_ros.training.length_errors import length_errors
 from timebill_ros.training.length_objectives import (
     BucketObjective,
     Objective,
-    RegressionObjective,
     medians,
 )
 

@@ -1,4 +1,4 @@
-"""What a head is trained for: buckets of lengths, or the length itself."""
+"""What a head is trained for: buckets of lengths."""
 
 from typing import Protocol
 
@@ -11,7 +11,6 @@ from timebill_ros.core.length_distribution import BUCKET_TOKENS, BUCKETS, bucket
 SMOOTHING = 0.1
 """Standard deviation of the ordinal soft labels, as a share of the length: chosen on validation
 records."""
-_TOKENS_A_UNIT = 100.0
 
 
 class Objective(Protocol):
@@ -76,32 +75,6 @@ class BucketObjective:
         below = torch.special.ndtr((edges - lengths) / (smoothing * lengths + 1.0))
         mass = below[:, 1:] - below[:, :-1]
         return mass / mass.sum(-1, keepdim=True)
-
-
-class RegressionObjective:
-    """The mean absolute error of the length itself.
-
-    Arguments:
-        response_tokens: (records,), the actual lengths.
-    """
-
-    outputs = 1
-
-    def __init__(self, response_tokens: NDArray[np.int64]) -> None:
-        self._lengths = torch.as_tensor(response_tokens).float() / _TOKENS_A_UNIT
-
-    def start(self, rows: torch.Tensor) -> torch.Tensor:
-        """Return the median length."""
-        return self._lengths[rows].median()[None]
-
-    def loss(self, logits: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:
-        """Return the mean absolute error, in hundreds of tokens."""
-        return (logits[..., 0] - self._lengths[rows]).abs().mean()
-
-    def lengths(self, logits: torch.Tensor) -> NDArray[np.float64]:
-        """Return the members' mean, at least 1."""
-        found: NDArray[np.float64] = (logits[..., 0].double().mean(0) * _TOKENS_A_UNIT).numpy()
-        return np.maximum(found, 1.0)
 
 
 def medians(probabilities: NDArray[np.float64], bucket_tokens: int) -> NDArray[np.float64]:

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from benchmark.predictor import predictor, predictor_arms, predictor_diagnosis
-from benchmark.predictor.predictor_arms import Study
+from benchmark.predictor import arms, diagnosis, predictor
+from benchmark.predictor.arms import Study
 from support.planted_lengths import SOURCES, planted
 from timebill_ros.core.length_distribution import BUCKETS, bucket_of
 from timebill_ros.training.length_file import LengthFile
@@ -22,19 +22,19 @@ ACTUAL = DATA.response_tokens
 
 
 def test_simple_baselines_know_the_training_records_only() -> None:
-    assert set(predictor_arms.median(STUDY, SPLIT)) == {np.median(ACTUAL[SPLIT.train])}
-    means = predictor_arms.source_mean(STUDY, SPLIT)
+    assert set(arms.median(STUDY, SPLIT)) == {np.median(ACTUAL[SPLIT.train])}
+    means = arms.source_mean(STUDY, SPLIT)
     for number, source in enumerate(SOURCES):
         rows = [row for row in SPLIT.train if DATA.records[row].source == source]
         assert means[number] == pytest.approx(ACTUAL[rows].mean())
-    unseen = predictor_arms.source_mean(STUDY, DATA.held_out_split())
+    unseen = arms.source_mean(STUDY, DATA.held_out_split())
     train = DATA.held_out_split().train
     libero = [row for row, record in enumerate(DATA.records) if record.source == 'libero']
     assert set(unseen[libero]) == {ACTUAL[train].mean()}
 
 
 def test_the_linear_baseline_finds_a_line() -> None:
-    predicted = predictor_arms.prompt_length(STUDY, SPLIT)
+    predicted = arms.prompt_length(STUDY, SPLIT)
     slope, offset = np.polyfit(DATA.prompt_tokens[SPLIT.train], ACTUAL[SPLIT.train], 1)
     np.testing.assert_allclose(predicted, np.maximum(slope * DATA.prompt_tokens + offset, 1.0))
 
@@ -79,7 +79,7 @@ def test_errors_are_told_apart_by_how_an_answer_ended() -> None:
     ]
     data = dataclasses.replace(DATA, records=records)
     predicted = ACTUAL + np.where([reason == 'EOS' for reason in ends], 10.0, 30.0)
-    found = predictor_diagnosis.by_finish_reason(predicted, data, SPLIT)
+    found = diagnosis.by_finish_reason(predicted, data, SPLIT)
     assert {reason: row['mae'] for reason, row in found.items()} == {
         'EOS': pytest.approx(10.0),
         'LENGTH': pytest.approx(30.0),
@@ -90,7 +90,7 @@ def test_errors_are_told_apart_by_how_an_answer_ended() -> None:
 def test_a_mean_is_of_the_whole_distribution_and_no_longer_than_an_answer_may_be() -> None:
     halves = np.zeros((len(ACTUAL), BUCKETS))
     halves[:, 0] = halves[:, -1] = 0.5
-    found = predictor_diagnosis.by_mean(halves, DATA, SPLIT)
+    found = diagnosis.by_mean(halves, DATA, SPLIT)
     mean = (8.0 + DATA.key.max_new_tokens) / 2
     assert found['mae'] == pytest.approx(np.abs(ACTUAL[SPLIT.test] - mean).mean())
 
@@ -103,7 +103,7 @@ def test_a_learning_curve_ends_with_all_records(monkeypatch: pytest.MonkeyPatch)
         seen.append(len(split.train))
         return ACTUAL.astype(float)
 
-    monkeypatch.setattr(predictor_diagnosis, 'ours', spy)
-    found = predictor_diagnosis.by_training_records(STUDY, SPLIT)
+    monkeypatch.setattr(diagnosis, 'ours', spy)
+    found = diagnosis.by_training_records(STUDY, SPLIT)
     assert list(found) == seen == sorted(seen)
     assert seen[-1] == len(SPLIT.train)
