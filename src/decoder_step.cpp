@@ -4,181 +4,22 @@
 // a register, each row block is one stream, attention reads a KV head once for all its query heads, and the threads
 // meet five times a layer in a barrier instead of starting anew for each product.
 //
-// Plain C from outside (see native_step.py): no Python and no torch in here.
+// Python calls what decoder_abi.h declares.
 
-#include <algorithm>
 #include <atomic>
-#include <cmath>
-#include <cstdint>
+#include <cstdio>
 #include <cstring>
 #include <memory>
+#include <new>
+#include <stdexcept>
+#include <string>
+#include <system_error>
 #include <thread>
 #include <vector>
-#if defined(__x86_64__)
-#include <immintrin.h>
-#endif
 
-namespace {
-
-struct Bfloat16 { uint16_t bits; };
-struct Float16 { uint16_t bits; };
-
-constexpr int BLOCK = 32;      // rows that are multiplied together
-constexpr int GROUP = 32;      // columns that share a scale
-constexpr int MAX_HEAD = 256;  // elements
-constexpr int SPINS = 2000;    // some 30 microseconds
-constexpr int INT4_GROUP_BYTES = BLOCK * (GROUP / 2 + 4);
-constexpr int INT8_GROUP_BYTES = BLOCK * (GROUP + 2);
-
-enum Kind : int32_t { FLOAT32, BFLOAT16, INT8, INT4 };
-
-}  // namespace
-
-extern "C" {
-
-// Weights of (rows, columns): plain, or quantized as native_step.py packs them.
-struct Matrix {
-  int32_t kind, rows, columns, unused;
-  const void* weights;
-  const float* bias;  // (rows) or null
-};
-
-struct Layer {
-  const float *attention_norm, *mlp_norm;  // (hidden)
-  const float *query_norm, *key_norm;      // (head_size) or null
-  Matrix query, key, value, output, gate, up, down;
-  void *keys, *values;  // (kv_heads, capacity, head_size)
-  int64_t capacity, length;
-  int64_t window;  // attend to so many tokens, the newest; 0: to all
-};
-
-struct Model {
-  int32_t layers, hidden, heads, kv_heads, head_size, intermediate, cache_kind, unused;
-  float epsilon, scaling;
-  Layer* layer;
-  const float* final_norm;
-  Matrix head;
-};
-
-}  // extern "C"
-
-namespace {
-
-// A vector that is multiplied with a matrix.
-struct Input {
-  std::vector<float> memory;
-  std::vector<int16_t> integers;
-  std::vector<float> scales, sums;  // a group
-  float* values = nullptr;
-
-  explicit Input(int size)
-  : memory(size + GROUP), integers(size + GROUP), scales(size / GROUP + 1), sums(size / GROUP + 1), values(memory.data())
-  {
-  }
-};
-
-// One head's attention to a part of the tokens: weights are relative to e^bound.
-struct Partial {
-  float bound, total;
-  alignas(64) float values[MAX_HEAD];
-};
-
-struct Thread {
-  Input input;
-  std::vector<float> query_memory;
-  std::vector<Partial> partial_memory;
-  float* query;
-  Partial* partials;
-
-  explicit Thread(const Model& model)
-  : input(std::max({model.hidden, model.intermediate, model.heads * model.head_size})),
-    query_memory(model.heads * model.head_size),
-    partial_memory(model.heads),
-    query(query_memory.data()),
-    partials(partial_memory.data())
-  {
-  }
-};
-
-inline void relax()
-{
-#if defined(__x86_64__)
-  _mm_pause();
-#elif defined(__aarch64__)
-  asm volatile("yield");
-#endif
-}
-
-// What the threads share during a step.
-struct Step {
-  float *hidden, *query, *key, *value, *gate, *logits;
-  const float *cosine, *sine;
-  std::vector<Thread> threads;
-  std::atomic<int> waiting{0};
-  std::atomic<uint32_t> round{0};
-
-  void barrier(int count)
-  {
-    const uint32_t current = round.load(std::memory_order_relaxed);
-    if (waiting.fetch_add(1, std::memory_order_acq_rel) == count - 1) {
-      waiting.store(0, std::memory_order_relaxed);
-      round.store(current + 1, std::memory_order_release);
-      round.notify_all();
-      return;
-    }
-    // The others are usually there within microseconds. If not, a neighbour has one's core: a thread that goes on
-    // spinning uses up its share of its own, and is then waited for in its turn.
-    for (int spins = 0; spins < SPINS; ++spins) {
-      if (round.load(std::memory_order_acquire) != current) return;
-      relax();
-    }
-    round.wait(current, std::memory_order_acquire);
-  }
-};
-
-#if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__)
-#define SEVERAL_INSTRUCTION_SETS
-#pragma GCC push_options
-#pragma GCC target("avx2,fma,avx512f,avx512bw,avx512vl,avx512dq,avx512vnni")
-namespace avx512 {
-#define LANES 16
-#include "decoder_kernels.inc"
-#undef LANES
-}
-#pragma GCC pop_options
-#pragma GCC push_options
-#pragma GCC target("avx2,fma")
-namespace avx2 {
-#define LANES 8
-#include "decoder_kernels.inc"
-#undef LANES
-}
-#pragma GCC pop_options
-#endif
-
-namespace baseline {
-#define LANES 4
-#include "decoder_kernels.inc"
-#undef LANES
-}
-
-using Run = void (*)(const Model&, Step&, int, int);
-
-struct InstructionSet { const char* name; Run run; };
-
-std::vector<InstructionSet> instruction_sets()
-{
-  std::vector<InstructionSet> sets;
-#if defined(SEVERAL_INSTRUCTION_SETS)
-  __builtin_cpu_init();
-  if (__builtin_cpu_supports("avx512vnni") && __builtin_cpu_supports("avx512bw")) sets.push_back({"avx512", avx512::run});
-  if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) sets.push_back({"avx2", avx2::run});
-#endif
-  sets.push_back({"baseline", baseline::run});
-  return sets;
-}
-
-}  // namespace
+#include "decoder_abi.h"
+#include "instruction_sets.h"
+#include "model_check.h"
 
 // A model, and the threads that run its steps.
 struct Decoder {
@@ -201,6 +42,12 @@ struct Decoder {
     step.key = step.query + query;
     step.value = step.key + key;
     step.gate = step.value + key;
+  }
+
+  // Not in the constructor: if the system has no more threads, the destructor ends those that there are.
+  void start()
+  {
+    const int threads = static_cast<int>(step.threads.size());
     for (int i = 1; i < threads; ++i) workers.emplace_back([this, i, threads] { work(i, threads); });
   }
 
@@ -212,7 +59,7 @@ struct Decoder {
     for (std::thread& worker : workers) worker.join();
   }
 
-  void work(int thread, int threads)
+  void work(int thread, int threads) noexcept
   {
     for (uint32_t seen = 0;; ++seen) {
       // The next step usually follows soon; after that the core is left to others.
@@ -224,7 +71,7 @@ struct Decoder {
     }
   }
 
-  void run()
+  void run() noexcept
   {
     const int threads = static_cast<int>(step.threads.size());
     if (threads > 1) {
@@ -234,36 +81,84 @@ struct Decoder {
     set.run(model, step, 0, threads);
     step.barrier(threads);
   }
+
+  void expect_room() const
+  {
+    for (int i = 0; i < model.layers; ++i) {
+      const Layer& layer = model.layer[i];
+      if (layer.length < 0 || layer.length >= layer.capacity)
+        throw std::length_error(
+          "the cache of layer " + std::to_string(i) + " is full: it has " + std::to_string(layer.length) +
+          " tokens and room for " + std::to_string(layer.capacity));
+    }
+  }
 };
+
+namespace {
+
+thread_local char last_error[256];
+
+int32_t failed(const char* why, const char* detail = "") noexcept
+{
+  std::snprintf(last_error, sizeof last_error, "%s%s", why, detail);
+  return 1;
+}
+
+// Does what may throw, and returns what a function of the library returns.
+template <class Work>
+int32_t guarded(Work work) noexcept
+{
+  try {
+    work();
+    return 0;
+  } catch (const std::bad_alloc&) {
+    return failed("there is not enough memory");
+  } catch (const std::system_error& error) {
+    return failed("the system has no more threads: ", error.what());
+  } catch (const std::exception& error) {
+    return failed(error.what());
+  } catch (...) {
+    return failed("an exception of an unknown kind");
+  }
+}
+
+}  // namespace
 
 extern "C" {
 
-// Returns the name of the instruction set of that rank, the best first; null past the last.
-const char* timebill_instruction_set(int rank)
+const int32_t timebill_decoder_stamp[4] = {ABI_VERSION, sizeof(Matrix), sizeof(Layer), sizeof(Model)};
+
+const char* timebill_instruction_set(int32_t rank) noexcept { return instruction_set(rank).name; }
+
+const char* timebill_decoder_error() noexcept { return last_error; }
+
+int32_t timebill_decoder_create(const Model* model, int32_t threads, int32_t rank, Decoder** decoder) noexcept
 {
-  const auto sets = instruction_sets();
-  return rank < static_cast<int>(sets.size()) ? sets[rank].name : nullptr;
+  return guarded([&] {
+    const InstructionSet set = instruction_set(rank);
+    expect(set.name, "there is no instruction set " + std::to_string(rank));
+    expect(threads > 0, "there must be a thread, not " + std::to_string(threads));
+    expect_sound(*model);
+    auto made = std::make_unique<Decoder>(*model, threads, set);
+    made->start();
+    *decoder = made.release();
+  });
 }
 
-// The model's struct is copied; what it points to must live as long as the decoder.
-Decoder* timebill_decoder_create(const Model* model, int threads, int rank)
+int32_t timebill_decoder_step(
+  Decoder* decoder, const float* embedding, const float* cosine, const float* sine, float* logits) noexcept
 {
-  return new Decoder(*model, threads, instruction_sets().at(rank));
+  return guarded([&] {
+    decoder->expect_room();
+    std::memcpy(decoder->step.hidden, embedding, decoder->model.hidden * sizeof(float));
+    decoder->step.cosine = cosine;
+    decoder->step.sine = sine;
+    decoder->step.logits = logits;
+    decoder->run();
+    for (int i = 0; i < decoder->model.layers; ++i) ++decoder->model.layer[i].length;
+  });
 }
 
-void timebill_decoder_destroy(Decoder* decoder) { delete decoder; }
-
-// Runs one step. `embedding` (hidden), `cosine` and `sine` (head_size) are the token's; `logits` (vocabulary) is
-// written to. Keys and values are appended to the layers' caches, whose lengths grow by one.
-void timebill_decoder_step(
-  Decoder* decoder, const float* embedding, const float* cosine, const float* sine, float* logits)
-{
-  std::memcpy(decoder->step.hidden, embedding, decoder->model.hidden * sizeof(float));
-  decoder->step.cosine = cosine;
-  decoder->step.sine = sine;
-  decoder->step.logits = logits;
-  decoder->run();
-  for (int i = 0; i < decoder->model.layers; ++i) ++decoder->model.layer[i].length;
-}
+void timebill_decoder_destroy(Decoder* decoder) noexcept { delete decoder; }
 
 }  // extern "C"

@@ -133,6 +133,36 @@ def test_a_step_after_an_eviction_sees_what_was_kept(reference, prompt_ids):
     assert relative_error(*logits) < 1e-5
 
 
+@pytest.mark.parametrize('full', [0, 2])
+@pytest.mark.parametrize('architecture', ['llama', 'mistral-sliding'])
+def test_a_step_into_a_full_layer_writes_nothing(architecture, full):
+    model, ids = tiny_model(architecture), random_prompt(20)
+    cache = KVCache(model.config, len(ids) + 5, lambda: None)
+    forward(model, torch.tensor(ids), 0, cache)
+    cache.layers[full].capacity = len(ids)
+    # As integers: memory that was never written to may hold what is no number.
+    memory = [
+        states.view(torch.int32) for layer in cache.layers for states in (layer.keys, layer.values)
+    ]
+    before = [states.clone() for states in memory]
+    expected = pytest.raises(RuntimeError, match=f'layer {full} is full: it has 20 tokens')
+    with NativeStep(model, {}, 2).answering(cache, len(ids), 5) as answering, expected:
+        answering.logits(torch.tensor(3))
+    assert [layer.length for layer in cache.layers] == [len(ids)] * 3
+    assert all(map(torch.equal, memory, before))
+
+
+def test_no_answer_has_more_steps_than_it_said():
+    model, ids = tiny_model('llama'), random_prompt(20)
+    cache = KVCache(model.config, len(ids) + 5, lambda: None)
+    forward(model, torch.tensor(ids), 0, cache)
+    with NativeStep(model, {}, 1).answering(cache, len(ids), 2) as answering:
+        answering.logits(torch.tensor(3))
+        answering.logits(torch.tensor(3))
+        with pytest.raises(RuntimeError, match='2 steps at most'):
+            answering.logits(torch.tensor(3))
+
+
 def test_torchs_threads_are_given_back(reference, prompt_ids):
     before = torch.get_num_threads()
     engine = Engine(reference, DecodingSettings())

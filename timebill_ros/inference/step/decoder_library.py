@@ -1,13 +1,17 @@
-"""The compiled decoding step (src/decoder_step.cpp), as Python sees it."""
+"""The compiled decoding step, as Python sees it: src/decoder_abi.h has the same structs."""
 
 import ctypes
+import logging
 from ctypes import POINTER, c_char_p, c_float, c_int32, c_int64, c_void_p
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import timebill_ros
 
 FILE = 'libtimebill_decoder.so'
+ABI_VERSION = 2
+"""Of this module and of decoder_abi.h: raise both together."""
 KINDS = {'float32': 0, 'bfloat16': 1, 'int8': 2, 'int4': 3}
 LARGEST_HEAD = 256
 
@@ -68,29 +72,84 @@ class Model(ctypes.Structure):
     ]
 
 
-@cache
+STAMP = (ABI_VERSION, *(ctypes.sizeof(struct) for struct in (Matrix, Layer, Model)))
+"""A library with another one would read and write other memory than Python means."""
+
+
+class LibraryError(Exception):
+    """A library that must not be used; the message is a sentence for the log."""
+
+
+def load(path: Path) -> ctypes.CDLL:
+    """Return the library of a file.
+
+    Raises:
+        LibraryError: it cannot be loaded, or is of another version than this module. Nothing of
+            it was called.
+    """
+    try:
+        loaded = ctypes.CDLL(str(path))
+    except OSError as error:
+        raise LibraryError(
+            f'{path} cannot be loaded, build the workspace again: {error}'
+        ) from error
+    try:
+        stamp = tuple((c_int32 * len(STAMP)).in_dll(loaded, 'timebill_decoder_stamp'))
+    except ValueError:  # older than the stamp
+        stamp = ()
+    if stamp != STAMP:
+        raise LibraryError(
+            f'{path} is of another version than the Python that calls it (its stamp is {stamp}, '
+            f'not {STAMP}): build the workspace again'
+        )
+    loaded.timebill_instruction_set.argtypes = [c_int32]
+    loaded.timebill_instruction_set.restype = c_char_p
+    loaded.timebill_decoder_error.argtypes = []
+    loaded.timebill_decoder_error.restype = c_char_p
+    loaded.timebill_decoder_destroy.argtypes = [c_void_p]
+    loaded.timebill_decoder_destroy.restype = None
+
+    def raise_if_failed(failed: int, function: Any, arguments: tuple[Any, ...]) -> None:
+        if failed:
+            raise RuntimeError(f'the compiled step: {loaded.timebill_decoder_error().decode()}')
+
+    loaded.timebill_decoder_create.argtypes = [POINTER(Model), c_int32, c_int32, POINTER(c_void_p)]
+    loaded.timebill_decoder_step.argtypes = [c_void_p] * 5
+    for function in (loaded.timebill_decoder_create, loaded.timebill_decoder_step):
+        function.restype = c_int32
+        function.errcheck = raise_if_failed
+    return loaded
+
+
 def library() -> ctypes.CDLL | None:
-    """Return the library; None where it was not built (pip without a C++ compiler)."""
+    """Return the library; None if none can be used: why_not() says why."""
+    found = _found()
+    return None if isinstance(found, str) else found
+
+
+def why_not() -> str:
+    """Return why there is no library, as a clause; '' if there is one."""
+    found = _found()
+    return found if isinstance(found, str) else ''
+
+
+@cache
+def _found() -> ctypes.CDLL | str:
     # The package's path has the source folder and the install prefix: built is only the latter.
     found = [Path(folder) / FILE for folder in timebill_ros.__path__]
     path = next((path for path in found if path.is_file()), None)
-    if path is None:
-        return None
-    loaded = ctypes.CDLL(str(path))
-    loaded.timebill_instruction_set.argtypes = [c_int32]
-    loaded.timebill_instruction_set.restype = c_char_p
-    loaded.timebill_decoder_create.argtypes = [POINTER(Model), c_int32, c_int32]
-    loaded.timebill_decoder_create.restype = c_void_p
-    loaded.timebill_decoder_destroy.argtypes = [c_void_p]
-    loaded.timebill_decoder_destroy.restype = None
-    loaded.timebill_decoder_step.argtypes = [c_void_p] * 5
-    loaded.timebill_decoder_step.restype = None
-    return loaded
+    if path is None:  # pip without a C++ compiler
+        return f'{FILE} was not built'
+    try:
+        return load(path)
+    except LibraryError as error:
+        logging.warning('the compiled step is not used, and decoding is slower: %s', error)
+        return str(error)
 
 
 def instruction_sets() -> list[str]:
     """Return the names of those that the library has for this processor, the best first."""
-    loaded, names = library(), []
+    loaded, names = library(), list[str]()
     while loaded is not None and (name := loaded.timebill_instruction_set(len(names))):
         names.append(name.decode())
     return names

@@ -25,7 +25,10 @@ def decoding_step(model: Any, quantized: Mapping[str, PackedWeight]) -> Decoding
         quantized: weights in 4 or 8 bits by their module's name; only a native step reads them.
     """
     if not native_step.why_not(model):
-        return NativeStep(model, quantized, torch.get_num_threads())
+        try:
+            return NativeStep(model, quantized, torch.get_num_threads())
+        except RuntimeError as error:  # no memory, or no more threads
+            logging.warning('the compiled step is not used, and decoding is slower: %s', error)
     if not graph_step.why_not(model):
         try:
             return GraphStep(model)

@@ -30,8 +30,8 @@ _PROJECTIONS = {
 def why_not(model: Any) -> str:
     """Return why a model's step cannot be run natively, as a clause; '' if it can."""
     config, kind = model.config, type(model).__name__
-    if decoder_library.library() is None:
-        return f'{decoder_library.FILE} was not built'
+    if no_library := decoder_library.why_not():
+        return no_library
     if model.device.type != 'cpu':
         return f'the model is on {model.device.type}'
     if kind not in FAMILIES:
@@ -56,6 +56,9 @@ class NativeStep:
         quantized: weights in 4 or 8 bits, by their module's name, used instead of the plain ones.
         threads: how many to run on.
         instruction_set: rank among decoder_library.instruction_sets(); 0 is the best.
+
+    Raises:
+        RuntimeError: there is not enough memory, or the system has no more threads.
     """
 
     def __init__(
@@ -96,8 +99,9 @@ class NativeStep:
         library = decoder_library.library()
         assert library is not None, 'why_not() says so'
         self._library = library
-        self._decoder = library.timebill_decoder_create(
-            ctypes.byref(described), threads, instruction_set
+        self._decoder = ctypes.c_void_p()
+        library.timebill_decoder_create(
+            ctypes.byref(described), threads, instruction_set, ctypes.byref(self._decoder)
         )
         weakref.finalize(self, library.timebill_decoder_destroy, self._decoder)
 
@@ -133,8 +137,13 @@ class NativeStep:
         """Append a token, a tensor of no dimensions; return the next one's logits in fp32.
 
         The result is the same tensor at each step, and may be written to.
+
+        Raises:
+            RuntimeError: a layer's cache is full, or max_new_tokens were appended; nothing was
+                written.
         """
-        assert self._cache.layers[0].length < self._cache.layers[0].capacity, 'the cache is full'
+        if self._count == len(self._cosine):
+            raise RuntimeError(f'this answer was to have {self._count} steps at most')
         embedding = self._embedding[token].float()
         offset = self._count * self._cosine.stride(0) * self._cosine.itemsize
         self._library.timebill_decoder_step(

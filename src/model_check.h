@@ -1,0 +1,52 @@
+// What the kernels take for granted of a model: one that differs would be read or written past its end.
+
+#pragma once
+
+#include <stdexcept>
+#include <string>
+
+#include "decoder_state.h"
+
+namespace {
+
+void expect(bool condition, const std::string& otherwise)
+{
+  if (!condition) throw std::invalid_argument(otherwise);
+}
+
+void expect_shape(const Matrix& matrix, int64_t rows, int64_t columns)
+{
+  expect(
+    matrix.weights && matrix.kind >= FLOAT32 && matrix.kind <= INT4 && matrix.rows == rows && matrix.columns == columns,
+    "a matrix of kind " + std::to_string(matrix.kind) + " is " + std::to_string(matrix.rows) + " x " +
+    std::to_string(matrix.columns) + ", not " + std::to_string(rows) + " x " + std::to_string(columns));
+}
+
+void expect_sound(const Model& model)
+{
+  const int hidden = model.hidden, size = model.head_size;
+  expect(size > 0 && size % GROUP == 0 && size <= MAX_HEAD, "the head size is " + std::to_string(size));
+  expect(hidden > 0 && hidden % GROUP == 0, "the hidden size is " + std::to_string(hidden));
+  expect(
+    model.intermediate > 0 && model.intermediate % GROUP == 0,
+    "the intermediate size is " + std::to_string(model.intermediate));
+  expect(
+    model.kv_heads > 0 && model.heads > 0 && model.heads % model.kv_heads == 0,
+    std::to_string(model.heads) + " heads share " + std::to_string(model.kv_heads) + " KV heads");
+  expect(
+    model.cache_kind == FLOAT32 || model.cache_kind == BFLOAT16,
+    "the cache is of kind " + std::to_string(model.cache_kind));
+  for (int i = 0; i < model.layers; ++i) {
+    const Layer& layer = model.layer[i];
+    expect_shape(layer.query, model.heads * size, hidden);
+    expect_shape(layer.key, model.kv_heads * size, hidden);
+    expect_shape(layer.value, model.kv_heads * size, hidden);
+    expect_shape(layer.output, hidden, model.heads * size);
+    expect_shape(layer.gate, model.intermediate, hidden);
+    expect_shape(layer.up, model.intermediate, hidden);
+    expect_shape(layer.down, hidden, model.intermediate);
+  }
+  expect_shape(model.head, model.head.rows, hidden);
+}
+
+}  // namespace

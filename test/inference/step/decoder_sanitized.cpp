@@ -1,0 +1,226 @@
+// Steps of small random models, compiled with sanitizers by test_decoder_sanitized.py. Each buffer is a heap block of
+// exactly the size that decoder_abi.h names, so that an access past its end is seen. A failure is a line on stderr.
+
+#include <cmath>
+#include <cstdlib>
+#include <cstring>
+#include <iostream>
+#include <limits>
+#include <list>
+#include <string>
+#include <vector>
+
+#include "decoder_abi.h"
+
+namespace {
+
+enum Kind : int32_t { FLOAT32, BFLOAT16, INT8, INT4 };
+constexpr const char* KINDS[] = {"float32", "bfloat16", "int8", "int4"};
+constexpr int GROUP = 32, HIDDEN = 96, INTERMEDIATE = 160, VOCABULARY = 77, LAYERS = 3, CAPACITY = 45, WINDOW = 7;
+constexpr int SHORTEST = 40;  // capacity of the second layer, which is the first to be full
+constexpr int STEPS = 4;      // from the beginning, and again until it is full
+
+void check(bool condition, const std::string& what)
+{
+  if (condition) return;
+  std::cerr << "failed: " << what << std::endl;
+  std::exit(1);
+}
+
+struct Shape { int heads, kv_heads, head_size; };
+constexpr Shape SHAPES[] = {{6, 2, 64}, {4, 1, 32}, {2, 2, 256}};
+
+// A model of random weights, and the memory that it points to.
+struct RandomModel {
+  Shape shape;
+  int32_t kind, cache_kind;
+  uint32_t state = 1;
+  std::list<std::vector<char>> memory;
+  std::vector<Layer> layers{LAYERS};
+  std::vector<std::vector<char>*> caches;
+  Model model{};
+
+  RandomModel(Shape given, int32_t weights, int32_t cache) : shape(given), kind(weights), cache_kind(cache)
+  {
+    const int queries = shape.heads * shape.head_size, keys = shape.kv_heads * shape.head_size;
+    for (int i = 0; i < LAYERS; ++i) {
+      Layer& layer = layers[i];
+      layer = {};
+      layer.attention_norm = floats(HIDDEN);
+      layer.mlp_norm = floats(HIDDEN);
+      if (i > 0) layer.query_norm = floats(shape.head_size), layer.key_norm = floats(shape.head_size);
+      layer.query = matrix(queries, HIDDEN), layer.key = matrix(keys, HIDDEN), layer.value = matrix(keys, HIDDEN);
+      layer.output = matrix(HIDDEN, queries);
+      layer.gate = matrix(INTERMEDIATE, HIDDEN), layer.up = matrix(INTERMEDIATE, HIDDEN);
+      layer.down = matrix(HIDDEN, INTERMEDIATE);
+      layer.capacity = i == 1 ? SHORTEST : CAPACITY;
+      layer.window = i == 2 ? WINDOW : 0;
+      layer.keys = plain(keys * layer.capacity, cache_kind), caches.push_back(&memory.back());
+      layer.values = plain(keys * layer.capacity, cache_kind), caches.push_back(&memory.back());
+    }
+    model.layers = LAYERS, model.hidden = HIDDEN, model.intermediate = INTERMEDIATE;
+    model.heads = shape.heads, model.kv_heads = shape.kv_heads, model.head_size = shape.head_size;
+    model.cache_kind = cache_kind, model.epsilon = 1e-5f, model.scaling = 0.2f;
+    model.layer = layers.data(), model.final_norm = floats(HIDDEN), model.head = matrix(VOCABULARY, HIDDEN);
+  }
+
+  char* block(size_t bytes) { return memory.emplace_back(bytes).data(); }
+
+  float random()  // in [-0.5, 0.5)
+  {
+    state = state * 1664525u + 1013904223u;
+    return static_cast<float>(state >> 8) / (1 << 24) - 0.5f;
+  }
+
+  void* plain(int count, int32_t as)
+  {
+    const size_t bytes = as == FLOAT32 ? sizeof(float) : sizeof(uint16_t);
+    char* const values = block(count * bytes);
+    for (int i = 0; i < count; ++i) {
+      const float value = random();  // its high half is a bfloat16
+      std::memcpy(values + i * bytes, reinterpret_cast<const char*>(&value) + sizeof value - bytes, bytes);
+    }
+    return values;
+  }
+
+  float* floats(int count) { return static_cast<float*>(plain(count, FLOAT32)); }
+
+  const void* quantized(int rows, int columns)
+  {
+    const int codes = GROUP * GROUP / (kind == INT4 ? 2 : 1), halves = kind == INT4 ? 2 * GROUP : GROUP;
+    const int groups = (rows + GROUP - 1) / GROUP * (columns / GROUP);
+    char* const bytes = block(groups * (codes + halves * sizeof(uint16_t)));
+    char* to = bytes;
+    for (int group = 0; group < groups; ++group) {
+      for (int i = 0; i < codes; ++i) *to++ = static_cast<char>(256 * random());
+      for (int i = 0; i < halves; ++i, to += sizeof(uint16_t)) {
+        const uint16_t half = 0x1800 | (random() < 0 ? 0x8000 : 0);  // +-2^-9
+        std::memcpy(to, &half, sizeof half);
+      }
+    }
+    return bytes;
+  }
+
+  Matrix matrix(int rows, int columns)
+  {
+    const bool is_plain = kind == FLOAT32 || kind == BFLOAT16;
+    const void* weights = is_plain ? plain(rows * columns, kind) : quantized(rows, columns);
+    return {kind, rows, columns, 0, weights, floats(rows)};
+  }
+};
+
+Decoder* created(RandomModel& random, int threads, int rank)
+{
+  Decoder* decoder = nullptr;
+  const int32_t failed = timebill_decoder_create(&random.model, threads, rank, &decoder);
+  check(!failed, failed ? timebill_decoder_error() : "");
+  return decoder;
+}
+
+// Runs steps until the caches have that many tokens more than `length`; returns the last one's logits.
+std::vector<float> logits_after(RandomModel& random, Decoder* decoder, int length, int steps)
+{
+  for (Layer& layer : random.layers) layer.length = length;
+  std::vector<float> logits(VOCABULARY);
+  for (int i = 0; i < steps; ++i) {
+    std::vector<float> embedding(HIDDEN), cosine(random.shape.head_size), sine(random.shape.head_size);
+    for (int j = 0; j < HIDDEN; ++j) embedding[j] = std::sin(i + 0.3f * j);
+    for (int j = 0; j < random.shape.head_size; ++j)
+      cosine[j] = std::cos(0.01f * i * j), sine[j] = std::sin(0.01f * i * j);
+    const int32_t failed =
+      timebill_decoder_step(decoder, embedding.data(), cosine.data(), sine.data(), logits.data());
+    check(!failed, failed ? timebill_decoder_error() : "");
+  }
+  for (const Layer& layer : random.layers) check(layer.length == length + steps, "lengths grow");
+  return logits;
+}
+
+void check_full_cache(RandomModel& random, Decoder* decoder)
+{
+  std::vector<std::vector<char>> before;
+  for (const auto* cache : random.caches) before.push_back(*cache);
+  std::vector<float> any(random.shape.head_size + HIDDEN), logits(VOCABULARY, 3.0f);
+  check(timebill_decoder_step(decoder, any.data(), any.data(), any.data(), logits.data()), "a full cache is refused");
+  check(std::string(timebill_decoder_error()).find("layer 1 is full") != std::string::npos, timebill_decoder_error());
+  check(logits == std::vector<float>(VOCABULARY, 3.0f), "no logits are written");
+  for (size_t i = 0; i < before.size(); ++i) check(before[i] == *random.caches[i], "no cache is written");
+  for (const Layer& layer : random.layers) check(layer.length == SHORTEST, "no length grows");
+}
+
+void check_near(const std::vector<float>& found, const std::vector<float>& expected, const std::string& what)
+{
+  float largest = 0, difference = 0;
+  for (int i = 0; i < VOCABULARY; ++i) {
+    check(std::isfinite(found[i]), what + " is finite");
+    largest = std::max(largest, std::abs(expected[i]));
+    difference = std::max(difference, std::abs(found[i] - expected[i]));
+  }
+  check(difference < 0.02f * largest, what + " gives the same logits");
+}
+
+void run_all(Shape shape, int32_t kind)
+{
+  RandomModel random(shape, kind, kind == BFLOAT16 ? BFLOAT16 : FLOAT32);
+  std::vector<float> expected_first, expected_last;
+  for (int rank = 0; const char* set = timebill_instruction_set(rank); ++rank)
+    for (const int threads : {1, 2, 5}) {
+      Decoder* decoder = created(random, threads, rank);
+      const auto first = logits_after(random, decoder, 0, STEPS);
+      const auto last = logits_after(random, decoder, SHORTEST - STEPS, STEPS);
+      if (expected_first.empty()) expected_first = first, expected_last = last;
+      const std::string what = std::string(set) + " " + KINDS[kind] + " on " + std::to_string(threads);
+      check_near(first, expected_first, what);
+      check_near(last, expected_last, what + ", full");
+      check_full_cache(random, decoder);
+      timebill_decoder_destroy(decoder);
+    }
+}
+
+void create_and_destroy()
+{
+  RandomModel random(SHAPES[0], INT4, BFLOAT16);
+  for (int i = 0; i < 60; ++i) {
+    Decoder* decoder = created(random, 1 + i % 5, 0);
+    if (i % 3) logits_after(random, decoder, 0, i % 3);
+    timebill_decoder_destroy(decoder);
+  }
+}
+
+void check_refusals()
+{
+  RandomModel random(SHAPES[0], FLOAT32, FLOAT32);
+  const auto check_refused = [](const Model& model, int threads, int rank, const char* why) {
+    Decoder* decoder = nullptr;
+    check(timebill_decoder_create(&model, threads, rank, &decoder) && !decoder, why);
+    check(std::string(timebill_decoder_error()).find(why) != std::string::npos, timebill_decoder_error());
+  };
+  check_refused(random.model, 1, 99, "no instruction set 99");
+  check_refused(random.model, 1, -1, "no instruction set -1");
+  check_refused(random.model, 0, 0, "must be a thread, not 0");
+  Model other = random.model;
+  other.head_size = 512;
+  check_refused(other, 1, 0, "head size is 512");
+  other = random.model;
+  other.heads = 7;
+  check_refused(other, 1, 0, "7 heads share 2");
+  other = random.model;
+  other.head.columns = 64;
+  check_refused(other, 1, 0, "77 x 64, not 77 x 96");
+  other = random.model;
+  other.head.kind = 9;
+  check_refused(other, 1, 0, "kind 9");
+  other = random.model;
+  other.cache_kind = INT8;
+  check_refused(other, 1, 0, "cache is of kind 2");
+}
+
+}  // namespace
+
+int main()
+{
+  check(timebill_decoder_stamp[0] == ABI_VERSION && timebill_decoder_stamp[2] == sizeof(Layer), "the stamp is its own");
+  for (const Shape& shape : SHAPES)
+    for (const int32_t kind : {FLOAT32, BFLOAT16, INT8, INT4}) run_all(shape, kind);
+  create_and_destroy();
+  check_refusals();
+}
