@@ -236,7 +236,7 @@ def ask_everything(asker: Asker) -> int:
     print('starting the node (the first time, the model is converted and measured: 2 minutes)')
     asker.wait_until_ready()
     print(f'\n{PROMPT}')
-    replies = []
+    replies: list[Any] = []
     pending = [Question('generous', GENEROUS_BUDGET_S, MAX_NEW_TOKENS, PROMPT)]
     while pending:
         question = pending.pop(0)

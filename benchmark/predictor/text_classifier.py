@@ -29,4 +29,5 @@ class TextClassifier(torch.nn.Module):
         lengths = mask.sum(1)
         mean = (states * mask[:, :, None]).sum(1) / lengths[:, None]
         last = states[torch.arange(len(ids)), lengths - 1]
-        return self.head(self.normal(torch.cat([mean, last], dim=1)))
+        logits: torch.Tensor = self.head(self.normal(torch.cat([mean, last], dim=1)))
+        return logits

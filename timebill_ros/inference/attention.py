@@ -21,7 +21,7 @@ NAME = 'timebill'
 
 
 def attend(
-    module: torch.nn.Module,
+    module: Any,
     query: torch.Tensor,
     key: torch.Tensor,
     value: torch.Tensor,
@@ -33,6 +33,7 @@ def attend(
     """Attend from the newest tokens to all cached ones.
 
     Arguments:
+        module: the layer's, of transformers; its layer_idx counts from 0.
         query: (batch, heads, query_length, head_dim), after the rotary embedding.
         key, value: (batch, kv_heads, length, head_dim), the query's own tokens last.
         attention_mask: boolean (batch, 1, query_length, length), True where it may look; None is

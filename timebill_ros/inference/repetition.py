@@ -2,6 +2,7 @@
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 LONGEST_PERIOD = 64
 TIMES = 4
@@ -51,7 +52,7 @@ class RepetitionStop:
     def __init__(self) -> None:
         self._recent = np.full(LONGEST_PERIOD, -1, dtype=np.int64)  # the newest token first
         # How many of the newest tokens equal the token one period before, for periods 1..64.
-        self._run = np.zeros(LONGEST_PERIOD, dtype=np.int64)
+        self._run: NDArray[np.int64] = np.zeros(LONGEST_PERIOD, dtype=np.int64)
         periods = np.arange(1, LONGEST_PERIOD + 1)
         self._enough = np.maximum(TIMES * periods, SHORTEST_TAIL) - periods
 

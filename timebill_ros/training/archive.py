@@ -7,7 +7,7 @@ import tarfile
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, cast
 
 
 class Archive:
@@ -62,4 +62,5 @@ class Archive:
         else:
             assert self._tar is not None
             file = self._tar.extractfile(name) or io.BytesIO()
-        return gzip.open(file) if name.endswith('.gz') else file  # type: ignore[return-value]
+        # typeshed's GzipFile is no IO.
+        return cast(IO[bytes], gzip.open(file)) if name.endswith('.gz') else file

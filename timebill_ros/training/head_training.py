@@ -101,4 +101,4 @@ def _initialise(head: StateHead, features: torch.Tensor, start: torch.Tensor) ->
     torch.nn.init.normal_(head.inner, std=features.shape[1] ** -0.5)
     torch.nn.init.normal_(head.outer, std=0.1 * WIDTH**-0.5)
     with torch.no_grad():
-        head.outer_bias += start
+        head.outer_bias.add_(start)

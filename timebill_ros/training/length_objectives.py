@@ -73,11 +73,12 @@ class BucketObjective:
         edges = torch.arange(self.outputs + 1) * self._bucket_tokens + 0.5
         lengths = torch.as_tensor(response_tokens).float()[:, None]
         below = torch.special.ndtr((edges - lengths) / (smoothing * lengths + 1.0))
-        mass = below[:, 1:] - below[:, :-1]
+        mass: torch.Tensor = below[:, 1:] - below[:, :-1]
         return mass / mass.sum(-1, keepdim=True)
 
 
 def medians(probabilities: NDArray[np.float64], bucket_tokens: int) -> NDArray[np.float64]:
     """Return each row's median length: the upper edge of its bucket [tokens]."""
     reached = np.cumsum(probabilities, axis=1) >= 0.5 - 1e-9
-    return (reached.argmax(axis=1) + 1.0) * bucket_tokens
+    edges: NDArray[np.float64] = (reached.argmax(axis=1) + 1.0) * bucket_tokens
+    return edges

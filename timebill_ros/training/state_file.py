@@ -6,6 +6,7 @@ from types import TracebackType
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 
 def state_layers(depth: int) -> list[int]:
@@ -54,13 +55,13 @@ class StateFile:
     ) -> None:
         self._file.close()
 
-    def add(self, states: np.ndarray) -> None:
+    def add(self, states: NDArray[np.floating]) -> None:
         """Append a row; the lengths' record is to follow."""
         self._file.write(states.astype(np.float16).tobytes())
         self._file.flush()
 
 
-def read_states(path: Path, shape: Sequence[int], rows: int) -> np.ndarray:
+def read_states(path: Path, shape: Sequence[int], rows: int) -> NDArray[np.float32]:
     """Return (rows, *shape), fp32.
 
     Raises:

@@ -33,7 +33,10 @@ class PrepackedLinear(torch.nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Return (..., out_features) for (..., in_features)."""
-        return torch.ops.mkldnn._linear_pointwise(x, self._packed, self.bias, 'none', [], '')
+        output: torch.Tensor = torch.ops.mkldnn._linear_pointwise(
+            x, self._packed, self.bias, 'none', [], ''
+        )
+        return output
 
 
 def prepack(model: Any, replaced: Container[str]) -> None:

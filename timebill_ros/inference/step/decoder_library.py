@@ -109,9 +109,11 @@ def load(path: Path) -> ctypes.CDLL:
     loaded.timebill_decoder_destroy.argtypes = [c_void_p]
     loaded.timebill_decoder_destroy.restype = None
 
-    def raise_if_failed(failed: int, function: Any, arguments: tuple[Any, ...]) -> None:
+    # ctypes' type of an errcheck does not know that an integer comes as one of Python.
+    def raise_if_failed(failed: Any, function: Any, arguments: Any) -> Any:
         if failed:
             raise RuntimeError(f'the compiled step: {loaded.timebill_decoder_error().decode()}')
+        return failed
 
     loaded.timebill_decoder_create.argtypes = [POINTER(Model), c_int32, c_int32, POINTER(c_void_p)]
     loaded.timebill_decoder_step.argtypes = [c_void_p] * 5
