@@ -2,7 +2,6 @@
 
 import sys
 import time
-from types import TracebackType
 
 from tqdm import tqdm  # transformers depends on it
 
@@ -25,12 +24,7 @@ class Progress:
     def __enter__(self) -> 'Progress':
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         if self._bar is not None:
             self._bar.close()
 

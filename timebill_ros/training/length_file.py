@@ -4,7 +4,6 @@ import json
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 from timebill_ros.training.appended_lines import AppendedLines, whole_lines
@@ -88,12 +87,7 @@ class LengthFile:
     def __enter__(self) -> 'LengthFile':
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._lines.close()
 
     def add(self, record: LengthRecord) -> None:
