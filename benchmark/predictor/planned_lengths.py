@@ -31,7 +31,7 @@ from benchmark.report.tables import screen_table
 from timebill_ros.client import Reply, TimeBillClient
 from timebill_ros.core.outcome import FinishReason
 from timebill_ros.progress import Progress
-from timebill_ros.training.length_data import FILE, only_folder, test_hashes
+from timebill_ros.training.length_data import FILE, LengthData, only_folder
 from timebill_ros.training.length_file import read_lengths
 from timebill_ros.training.prompt_packages import all_fetched
 from timebill_ros.training.prompt_set import prompt_set
@@ -180,8 +180,9 @@ def _differences(asked: list[list[Asked]], arm: str) -> dict[str, Any]:
 
 def _prompts() -> list[str]:
     """Return test prompts, in the order of the set, any beginning of which is a fair sample."""
-    _, records = read_lengths(only_folder() / FILE)
-    chosen = test_hashes(records)
+    key, records = read_lengths(only_folder() / FILE)
+    data = LengthData(key, records, np.zeros(0, np.float32))  # a split needs no states
+    chosen = {records[row].sha256 for row in data.random_split().test}
     prompts = prompt_set(all_fetched(), SEED)
     texts = [prompt.text for prompt in prompts if prompt.sha256 in chosen]
     return texts[:PROMPTS]

@@ -23,6 +23,7 @@ from benchmark.predictor.diagnosis import (
     by_source,
     by_training_records,
 )
+from benchmark.predictor.held_out_sources import HELD_OUT_SOURCES, held_out_split
 from benchmark.predictor.plot import plot
 from benchmark.predictor.times import predictor_times
 from benchmark.report.bootstrap import paired_difference
@@ -37,7 +38,6 @@ from timebill_ros.training.head_training import HeadSettings, head_features, tra
 from timebill_ros.training.length_agreement import length_agreement
 from timebill_ros.training.length_data import (
     AGAIN_FILE,
-    HELD_OUT_SOURCES,
     NEWLINE_FILE,
     LengthData,
     Split,
@@ -68,7 +68,7 @@ def main() -> int:
         print(error, file=sys.stderr)
         return 1
     study = Study(data, texts, engine.target, options.seed)
-    random, held_out = data.random_split(), data.held_out_split()
+    random, held_out = data.random_split(), held_out_split(data)
     predicted = {'random': _all_arms(study, random), 'held_out': _all_arms(study, held_out)}
     head, probabilities = _head(study, random)
     report: dict[str, Any] = {

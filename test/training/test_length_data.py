@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 
 from support.planted_lengths import planted
-from timebill_ros.training.length_data import HELD_OUT_SOURCES, Split
-from timebill_ros.training.prompt_sources import SOURCES
+from timebill_ros.training.length_data import Split
 from timebill_ros.training.state_file import StateFile, read_states, state_layers
 
 SHAPE = (2, 2, 3)
@@ -31,18 +30,6 @@ def test_a_record_stays_in_its_part_when_more_are_collected() -> None:
     few, many = parts(planted(300).random_split()), parts(planted(600).random_split())
     for before, after in zip(few, many, strict=True):
         assert before <= after
-
-
-def test_held_out_sources_are_in_no_other_part() -> None:
-    data = planted(300)
-    train, validation, test = parts(data.held_out_split())
-    sources = [{data.records[row].source for row in part} for part in (train, validation, test)]
-    assert sources == [{'evals', 'topics'}, {'evals', 'topics'}, {'libero'}]
-    assert len(train | validation | test) == 300
-
-
-def test_held_out_sources_exist() -> None:
-    assert {source.name for source in SOURCES} >= HELD_OUT_SOURCES
 
 
 def test_states_come_back_and_a_row_without_its_record_is_dropped(tmp_path: Path) -> None:

@@ -16,11 +16,6 @@ FILE, STATES_FILE = 'lengths.jsonl', 'states.f16'
 AGAIN_FILE, NEWLINE_FILE = 'lengths-again.jsonl', 'lengths-newline.jsonl'
 """Of the same prompts with other rounding, and with a line break behind them."""
 
-HELD_OUT_SOURCES = frozenset(
-    {'bfcl-calls', 'bfcl-requests', 'how-to', 'libero', 'math', 'mt-bench', 'squad'}
-)
-"""Of the held-out-source split: some of each kind, with all that is made of the same texts."""
-
 _TRAIN, _NOT_TEST = 0.7, 0.85
 
 Index = NDArray[np.intp]
@@ -69,13 +64,11 @@ class LengthData:
         By each prompt's hash: it stays in its part when more are collected.
         """
         share = np.array([_share(record.sha256) for record in self.records])
-        return _split(share < _TRAIN, share < _NOT_TEST)
-
-    def held_out_split(self) -> Split:
-        """Return a split whose test records are of sources that the others are not of."""
-        share = np.array([_share(record.sha256) for record in self.records])
-        known = np.array([record.source not in HELD_OUT_SOURCES for record in self.records])
-        return _split(known & (share < _NOT_TEST), known)
+        return Split(
+            np.flatnonzero(share < _TRAIN),
+            np.flatnonzero((share >= _TRAIN) & (share < _NOT_TEST)),
+            np.flatnonzero(share >= _NOT_TEST),
+        )
 
 
 def read_data(folder: Path, state_shape: tuple[int, int, int]) -> LengthData:
@@ -91,11 +84,6 @@ def read_data(folder: Path, state_shape: tuple[int, int, int]) -> LengthData:
     return LengthData(key, records, read_states(folder / STATES_FILE, state_shape, len(records)))
 
 
-def test_hashes(records: Sequence[LengthRecord]) -> set[str]:
-    """Return the hashes of the prompts that are test records of the random split."""
-    return {record.sha256 for record in records if _share(record.sha256) >= _NOT_TEST}
-
-
 def only_folder() -> Path:
     """Return the folder in the cache where lengths have been collected.
 
@@ -107,14 +95,6 @@ def only_folder() -> Path:
         names = ', '.join(str(folder) for folder in folders) or 'none'
         raise ValueError(f'name the folder of the lengths by --folder; there are: {names}')
     return folders[0]
-
-
-def _split(train: NDArray[np.bool_], train_or_validation: NDArray[np.bool_]) -> Split:
-    return Split(
-        np.flatnonzero(train),
-        np.flatnonzero(train_or_validation & ~train),
-        np.flatnonzero(~train_or_validation),
-    )
 
 
 def _share(sha256: str) -> float:

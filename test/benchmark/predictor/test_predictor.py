@@ -10,6 +10,7 @@ import pytest
 
 from benchmark.predictor import arms, diagnosis, predictor
 from benchmark.predictor.arms import Study
+from benchmark.predictor.held_out_sources import held_out_split
 from support.planted_lengths import SOURCES, planted
 from timebill_ros.core.length_distribution import BUCKETS, bucket_of
 from timebill_ros.training.length_file import LengthFile
@@ -27,8 +28,8 @@ def test_simple_baselines_know_the_training_records_only() -> None:
     for number, source in enumerate(SOURCES):
         rows = [row for row in SPLIT.train if DATA.records[row].source == source]
         assert means[number] == pytest.approx(ACTUAL[rows].mean())
-    unseen = arms.source_mean(STUDY, DATA.held_out_split())
-    train = DATA.held_out_split().train
+    unseen = arms.source_mean(STUDY, held_out_split(DATA))
+    train = held_out_split(DATA).train
     libero = [row for row, record in enumerate(DATA.records) if record.source == 'libero']
     assert set(unseen[libero]) == {ACTUAL[train].mean()}
 
