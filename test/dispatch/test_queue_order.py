@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from support.fake_backend import Drop, Finished, Planned, Submit, Tokenised
+from support.fake_backend import Drop, Finished, Planned, Text, Tokenised
 from support.fake_desk import Desk
 from timebill_ros.core.bill import Bill
 from timebill_ros.core.budget_planner import BudgetPlanner
@@ -24,10 +24,12 @@ def desk() -> Iterator[Desk]:
 
 
 def ask(desk: Desk, query_id: str, budget_s: float, tokens: int = 1, **fields: object) -> int:
-    """Submit a query and have it tokenised; return its number."""
+    """Submit a query and have it tokenised, if it is accepted so far; return its number."""
+    before = len(desk.backend.submitted())
     desk.submit(query_id, budget_s, **fields)  # type: ignore[arg-type]
-    number = next(m.number for m in reversed(desk.backend.told) if isinstance(m, Submit))
-    desk.say(Tokenised(number, tokens))
+    number = desk.backend.submitted()[-1]
+    if len(desk.backend.submitted()) > before:
+        desk.say(Tokenised(number, tokens))
     return number
 
 
@@ -68,18 +70,78 @@ def test_the_bound_holds_in_both_orders(desk: Desk) -> None:
 # Admission
 
 
-def test_what_runs_and_waits_ahead_counts_and_the_smallest_budget_is_enough(desk: Desk) -> None:
+@pytest.mark.parametrize('order', ['fifo', 'edf'])
+def test_what_runs_and_waits_ahead_counts_and_the_smallest_budget_is_enough(
+    desk: Desk, order: str
+) -> None:
     desk.dispatcher.change_planner(READER)
-    ask(desk, 'running', 60.0, 20)  # 2 s
-    ask(desk, 'ahead', 60.0, 30)  # 3 s
+    desk.change(queue_order=order)
+    ask(desk, 'running', 6.0, 20, max_new_tokens=1)  # 2 s
+    ask(desk, 'ahead', 6.0, 15, max_new_tokens=1)  # 1.5 s
     desk.now_s += 1.0
-    ask(desk, 'hopeless', 4.5, 10)  # begins after 4 s, and takes 1 s
-    miss = desk.outcome('hopeless')
-    assert miss.reason is MissReason.INFEASIBLE
-    assert 'its turn is predicted to come in 4.000 s' in miss.detail
+    ask(desk, 'late', 5.0, 25, max_new_tokens=1)  # begins after 2.5 s, and takes 2.5 s
+    miss = desk.outcome('late')
+    assert miss.reason is MissReason.OVERLOADED
+    assert 'its turn is predicted to come in 2.500 s' in miss.detail
     assert miss.minimum_time_budget_s == pytest.approx(5.021, abs=0.0011)
-    ask(desk, 'again', miss.minimum_time_budget_s, 10)
-    assert desk.replies.ended() == {'hopeless': MissReason.INFEASIBLE}
+    ask(desk, 'again', miss.minimum_time_budget_s, 25, max_new_tokens=1)
+    assert desk.replies.ended() == {'late': MissReason.OVERLOADED}
+
+
+def test_what_could_not_even_be_read_alone_is_infeasible(desk: Desk) -> None:
+    desk.dispatcher.change_planner(READER)
+    ask(desk, 'never', 1.0, 10)  # reading takes 1 s
+    miss = desk.outcome('never')
+    assert miss.reason is MissReason.INFEASIBLE
+    assert miss.minimum_time_budget_s == pytest.approx(1.021, abs=0.0011)
+
+
+def test_a_free_backend_refuses_only_what_is_certain_to_be_lost(desk: Desk) -> None:
+    desk.dispatcher.change_planner(READER)
+    for number in range(6):  # an estimate that is far too long for what comes then
+        desk.say(Finished(ask(desk, f'long {number}', 60.0), EOS, Bill(response_tokens=10)))
+    ask(desk, 'short', 0.15, 1, max_new_tokens=10)  # 0.1 s of reading, 0.09 s of writing
+    assert 'short' not in desk.replies.ended()
+    assert desk.backend.runs()[-1] == 6
+
+
+def test_the_likeliest_of_those_that_wait_in_vain_has_the_turn_of_a_free_backend(
+    desk: Desk,
+) -> None:
+    desk.dispatcher.change_planner(READER)
+    running = ask(desk, 'running', 60.0, 1, max_new_tokens=1)
+    ask(desk, 'late', 1.3, 10, max_new_tokens=1)  # after 0.1 s, 1 s
+    ask(desk, 'later', 2.4, 10, max_new_tokens=1)
+    desk.now_s += 1.0  # the running one has taken longer than predicted
+    desk.say(Finished(running, EOS, Bill(response_tokens=1)))
+    assert desk.replies.ended() == {'running': EOS, 'late': MissReason.INFEASIBLE}
+    assert desk.backend.runs() == [0, 2]
+
+
+def test_of_what_is_not_tokenised_the_bytes_count(desk: Desk) -> None:
+    desk.dispatcher.change_planner(READER)
+    ask(desk, 'running', 60.0, 20, max_new_tokens=1)
+    submitted = len(desk.backend.submitted())
+    desk.submit('long', 2.5, prompt='word ' * 100, max_new_tokens=1)  # about 125 tokens
+    assert desk.outcome('long').reason is MissReason.OVERLOADED
+    assert len(desk.backend.submitted()) == submitted
+    desk.submit('short', 2.5, prompt='word', max_new_tokens=1)
+    assert len(desk.backend.submitted()) == submitted + 1
+
+
+def test_of_a_partial_answer_a_share_will_do(desk: Desk) -> None:
+    desk.dispatcher.change_planner(READER)
+    for number in range(6):
+        desk.say(Finished(ask(desk, f'{number}', 60.0), EOS, Bill(response_tokens=100)))
+    ask(desk, 'running', 60.0, 20, max_new_tokens=1)  # 2 s
+    budget_s = 2.0 + 0.1 + 0.6  # for 60 of 100 tokens
+    for policy in (OverrunPolicy.KILL, OverrunPolicy.SKIP_NEXT):
+        ask(desk, policy.name, budget_s, policy=policy, max_new_tokens=100)
+        assert desk.outcome(policy.name).reason is MissReason.OVERLOADED
+    ask(desk, 'partial', budget_s, policy=OverrunPolicy.PARTIAL, max_new_tokens=100)
+    assert 'partial' not in desk.replies.ended()
+    ask(desk, 'sliver', 2.0 + 0.1 + 0.4, policy=OverrunPolicy.PARTIAL, max_new_tokens=100)
+    assert desk.outcome('sliver').reason is MissReason.OVERLOADED
 
 
 def test_alone_admits_what_could_be_met_if_nobody_else_had_asked(desk: Desk) -> None:
@@ -91,22 +153,27 @@ def test_alone_admits_what_could_be_met_if_nobody_else_had_asked(desk: Desk) -> 
     assert desk.replies.ended() == {'never': MissReason.INFEASIBLE}
 
 
-def test_a_long_answer_ahead_refuses_nobody_before_lengths_are_known(desk: Desk) -> None:
-    desk.dispatcher.change_planner(READER)
-    ask(desk, 'running', 60.0, 1, max_new_tokens=4000)
-    ask(desk, 'next', 1.0, 1)
-    assert desk.replies.outcomes == []
-
-
 def test_lengths_of_answers_are_learned(desk: Desk) -> None:
     desk.dispatcher.change_planner(READER)
     first = ask(desk, 'first', 60.0, 1, max_new_tokens=50)
     desk.say(Finished(first, EOS, Bill(response_tokens=25, total_time=1.0)))
     second = ask(desk, 'second', 60.0, 1, max_new_tokens=90)
     desk.say(Planned(second, Bill(prompt_tokens=1, kept_tokens=1)))
-    ask(desk, 'within', 0.4, 1)  # 0.24 s of writing ahead, and 0.1 s of reading
-    ask(desk, 'beyond', 0.3, 1)
-    assert desk.replies.ended() == {'first': EOS, 'beyond': MissReason.INFEASIBLE}
+    ask(desk, 'within', 0.46, 1)  # 0.24 s of writing ahead, 0.1 of reading and 0.09 of writing
+    ask(desk, 'beyond', 0.44, 1)
+    assert desk.replies.ended() == {'first': EOS, 'beyond': MissReason.OVERLOADED}
+
+
+def test_lengths_of_answers_that_were_cut_off_are_learned_too(desk: Desk) -> None:
+    desk.dispatcher.change_planner(READER)
+    for number in range(6):
+        running = ask(desk, f'{number}', 1.0, 1, max_new_tokens=200)
+        desk.say(Planned(running, Bill(prompt_tokens=1, kept_tokens=1)), Text(running, 'x', 80))
+        desk.pass_time(1.0)
+        desk.say(Finished(running, None, Bill(response_tokens=80)))
+    ask(desk, 'running', 60.0, 1, max_new_tokens=1)  # 0.1 s
+    ask(desk, 'next', 1.9, 1, max_new_tokens=200)  # takes 0.1 and up to 1.99 s
+    assert desk.outcome('next').reason is MissReason.OVERLOADED
 
 
 def test_what_is_ahead_counts_no_longer_than_to_its_last_moment(desk: Desk) -> None:
@@ -118,19 +185,29 @@ def test_what_is_ahead_counts_no_longer_than_to_its_last_moment(desk: Desk) -> N
     assert desk.replies.ended() == {'first': EOS}
 
 
-def test_a_newcomer_with_an_earlier_deadline_ends_at_once_what_it_makes_hopeless(
+def test_a_newcomer_with_an_earlier_deadline_ends_at_once_a_longer_one_that_it_makes_late(
     desk: Desk,
 ) -> None:
     desk.dispatcher.change_planner(READER)
     desk.change(queue_order='edf')
-    ask(desk, 'running', 60.0, 20)
-    ask(desk, 'waiting', 5.0, 20)
+    ask(desk, 'running', 60.0, 20, max_new_tokens=1)
+    ask(desk, 'waiting', 5.0, 20, max_new_tokens=1)
     assert desk.replies.outcomes == []
-    ask(desk, 'earlier', 4.5, 20)
+    ask(desk, 'earlier', 4.5, 15, max_new_tokens=1)
     miss = desk.outcome('waiting')
-    assert miss.reason is MissReason.INFEASIBLE
-    assert miss.minimum_time_budget_s == pytest.approx(6.021, abs=0.0011)
+    assert miss.reason is MissReason.OVERLOADED
+    assert miss.minimum_time_budget_s == pytest.approx(5.521, abs=0.0011)
     assert desk.dispatcher.queue_length == 1
+
+
+def test_a_newcomer_does_not_end_those_that_would_have_been_answered(desk: Desk) -> None:
+    desk.dispatcher.change_planner(READER)
+    desk.change(queue_order='edf')
+    ask(desk, 'running', 60.0, 20, max_new_tokens=1)
+    for number in range(3):
+        ask(desk, f'{number}', 5.5, 10, max_new_tokens=1)
+    ask(desk, 'earlier', 5.0, 25, max_new_tokens=1)
+    assert desk.replies.ended() == {'earlier': MissReason.OVERLOADED}
 
 
 # Cancelling
@@ -188,6 +265,38 @@ def test_keep_latest_makes_room_in_a_full_queue(desk: Desk) -> None:
     ask(desk, 'older', 60.0)
     ask(desk, 'newer', 60.0)
     assert desk.replies.ended() == {'older': MissReason.CANCELLED}
+
+
+def test_keep_latest_keeps_the_older_one_if_the_newer_is_not_accepted(desk: Desk) -> None:
+    desk.dispatcher.change_planner(READER)
+    desk.change(keep_latest=True)
+    ask(desk, 'running', 60.0, 20, asker='b', max_new_tokens=1)
+    ask(desk, 'older', 60.0, max_new_tokens=1)
+    ask(desk, 'newer', 2.1, 30, max_new_tokens=1)
+    assert desk.replies.ended() == {'newer': MissReason.OVERLOADED}
+
+
+def test_keep_latest_gives_an_asker_that_is_too_fast_an_answer_now_and_then(desk: Desk) -> None:
+    desk.change(keep_latest=True)
+    for number in range(4):
+        ask(desk, f'{number}', 60.0)
+    # The first ran and was cancelled. The next that runs goes on, whatever comes.
+    assert sorted(desk.replies.ended()) == ['0', '1', '2']
+    desk.say(Finished(0, None, Bill()))
+    assert desk.backend.runs() == [0, 3]
+    for number in range(4, 6):
+        ask(desk, f'{number}', 60.0)
+    assert sorted(desk.replies.ended()) == ['0', '1', '2', '4']
+    desk.say(Finished(3, EOS, Bill()))
+    assert desk.replies.ended()['3'] is EOS
+    assert desk.backend.runs() == [0, 3, 5]
+
+
+def test_a_flood_of_an_asker_is_bounded_also_with_keep_latest(desk: Desk) -> None:
+    desk.change(keep_latest=True, max_queue_length=3)
+    for number in range(10):
+        desk.submit(f'{number}', 60.0)
+    assert list(desk.replies.ended().values()) == 7 * [MissReason.QUEUE_FULL]
 
 
 # Pausing

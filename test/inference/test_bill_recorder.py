@@ -58,7 +58,7 @@ def test_what_is_cut_off_after_the_plan_is_eviction_if_there_was_to_be_one(
     assert (bill.response_tokens, bill.total_time) == (0, 2.75)
 
 
-def test_a_prefill_that_is_cut_off_is_in_the_total_only(clock: FakeClock) -> None:
+def test_a_prefill_that_is_cut_off_is_billed_as_prefill(clock: FakeClock) -> None:
     record = BillRecorder(10, clock)
     clock.now_s += 2.0
-    assert record.ended() == Bill(prompt_tokens=10, total_time=2.0)
+    assert record.ended() == Bill(prompt_tokens=10, prefill_time=2.0, total_time=2.0)

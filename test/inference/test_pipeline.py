@@ -155,4 +155,5 @@ def test_a_reply_cut_off_during_the_eviction_bills_it_as_eviction(engine: Engine
 def test_an_interrupted_prefill_has_no_plan(engine: Engine) -> None:
     generation, text, planned = run(engine, BudgetPlanner(), -1.0)
     assert (generation.finish_reason, text, planned) == (None, '', [])
-    assert generation.bill.kept_tokens == generation.bill.prefill_time == 0
+    assert generation.bill.kept_tokens == 0
+    assert generation.bill.prefill_time == pytest.approx(generation.bill.total_time, abs=1e-3)

@@ -59,6 +59,9 @@ class FakeBackend:
     def kill(self, detail: str) -> None:
         self.killed.append(detail)
 
+    def submitted(self) -> list[int]:
+        return [told.number for told in self.told if isinstance(told, Submit)]
+
     def runs(self) -> list[int]:
         return [call.number for call in self.told if isinstance(call, Run)]
 

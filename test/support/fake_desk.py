@@ -60,11 +60,12 @@ class Desk:
         asker: str = 'a',
         policy: OverrunPolicy = OverrunPolicy.KILL,
         max_new_tokens: int = 10,
+        prompt: str = '?',
     ) -> None:
         self.dispatcher.submit(
             Query(
                 origin=Origin(QueryKey(asker, query_id)),
-                prompt='?',
+                prompt=prompt,
                 system_prompt='',
                 max_new_tokens=max_new_tokens,
                 overrun_policy=policy,

@@ -1,60 +1,27 @@
-"""Which queries are not served: for what they are, or for what runs and waits before them."""
+"""Which waiting queries are given up, because they are not predicted to be completed."""
 
+import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from timebill_ros.core.budget_planner import BudgetPlanner
-from timebill_ros.core.outcome import Miss, MissReason
+from timebill_ros.core.outcome import (
+    Answer,
+    FinishReason,
+    Miss,
+    MissReason,
+    Outcome,
+    OverrunPolicy,
+)
 from timebill_ros.core.plan import Plan
-from timebill_ros.core.query import Query
-from timebill_ros.dispatch.backlog import Backlog, Hopeless
+from timebill_ros.dispatch.completion import Completion, Job
 from timebill_ros.dispatch.dispatch_settings import DispatchSettings
-from timebill_ros.dispatch.pending_queries import PendingQueries
 from timebill_ros.dispatch.pending_query import PendingQuery
-from timebill_ros.dispatch.response_lengths import ResponseLengths
+from timebill_ros.dispatch.prompt_length import PromptLength
+from timebill_ros.dispatch.response_lengths import AnswerLength, ResponseLengths
+from timebill_ros.dispatch.schedule import GivenUp, Schedule
 
-
-def expired(query: Query, reserve_s: float) -> Miss | None:
-    """Return the miss of a query that came too late; None if it did not."""
-    left_s = query.deadline.remaining_s()
-    if left_s > reserve_s:
-        return None
-    age_s = query.deadline.clock() - query.asked_at_s
-    return Miss(
-        MissReason.EXPIRED,
-        f'{left_s:.3f} s were left at arrival, {age_s:.3f} s after the stamp; publish_reserve is '
-        f'{reserve_s:.3f} s. If the asker is on another machine: are the clocks synchronised, is '
-        'use_sim_time the same?',
-    )
-
-
-def too_long(prompt_tokens: int, context_length: int) -> Miss | None:
-    """Return the miss of a query whose prompt leaves no room for a response; None if it does."""
-    if prompt_tokens < context_length:
-        return None
-    return Miss(
-        MissReason.INVALID_QUERY,
-        f'prompt has {prompt_tokens} tokens with the chat template, but the model has a context '
-        f'of {context_length}, and the response needs at least one',
-    )
-
-
-def duplicate(query: Query, pending: PendingQueries) -> Miss | None:
-    """Return the miss of a query whose id is in use; None if it is not."""
-    if query.key not in pending:
-        return None
-    return Miss(
-        MissReason.DUPLICATE_ID,
-        f'id {query.key.id!r} of asker {query.key.asker!r} is still being served',
-    )
-
-
-def queue_full(pending: PendingQueries, settings: DispatchSettings) -> Miss | None:
-    """Return the miss of a query for which there is no place; None if there is one."""
-    waiting, bound = len(pending.queue), settings.max_queue_length
-    if waiting < bound:
-        return None
-    return Miss(MissReason.QUEUE_FULL, f'{waiting} queries wait, max_queue_length is {bound}')
+_WHOLE = (FinishReason.EOS, FinishReason.REPETITION)
 
 
 @dataclass(frozen=True)
@@ -66,54 +33,132 @@ class Refused:
     miss: Miss
 
 
-@dataclass(frozen=True)
+@dataclass
 class Admission:
-    """Finds the queries that wait in vain.
+    """Gives up queries early, so that those that run are completed.
 
-    All that wait are looked at whenever a query's length becomes known and whenever the backend is
-    free: so a newcomer with an earlier deadline (edf) ends those that it makes hopeless at once.
-
-    Arguments:
-        settings: the rule of admission, the queue's order, the reserve.
-        planner: with the estimate as it stands.
-        lengths: how long answers have become.
+    A query is INFEASIBLE if not even its first token could come in time, had nobody else asked. It
+    is OVERLOADED if it is not predicted to be completed behind what runs and waits ahead. A free
+    backend refuses only what is infeasible, if nothing else waits: an estimate that is too long
+    cannot refuse everything for ever, and lengths are learned. Used under the dispatcher's lock.
     """
 
-    settings: DispatchSettings
-    planner: BudgetPlanner
-    lengths: ResponseLengths
+    lengths: ResponseLengths = field(default_factory=ResponseLengths)
+    prompts: PromptLength = field(default_factory=PromptLength)
 
-    def in_vain(
-        self, waiting: Sequence[PendingQuery], running: PendingQuery | None, now_s: float
+    def tokenised(self, entry: PendingQuery) -> None:
+        """Learn how long a prompt of so many bytes is."""
+        self.prompts.observe(entry.prompt_bytes, entry.bill.so_far.prompt_tokens)
+
+    def ended(self, entry: PendingQuery, outcome: Outcome) -> None:
+        """Learn how long an answer has become, or at least: it may have been cut off."""
+        is_whole = isinstance(outcome, Answer) and outcome.finish_reason in _WHOLE
+        tokens = entry.bill.so_far.response_tokens
+        self.lengths.observe(entry.query.key.asker, AnswerLength(tokens, is_whole))
+
+    def refused(
+        self,
+        waiting: Sequence[PendingQuery],
+        running: PendingQuery | None,
+        newcomer: PendingQuery | None,
+        settings: DispatchSettings,
+        planner: BudgetPlanner,
+        now_s: float,
     ) -> list[Refused]:
-        """Return the queries that cannot be met, as far as can be predicted.
+        """Return the queries to give up.
 
         Arguments:
-            waiting: in the order of their turns.
-            running: what has the backend, if it has not been replied to.
+            waiting: in the order of their turns, the newcomer among them.
+            running: what has the backend; None: it is free.
+            newcomer: what has just come, or been tokenised; None: the backend has become free.
+            settings: the rule of admission, the queue's order, the reserve.
+            planner: with the estimate as it stands.
+            now_s: on the deadlines' clock [s].
         """
-        backlog = Backlog(self.planner, self.lengths, self.settings.queue_order == 'edf')
-        jobs = [entry.job for entry in waiting]
-        if self.settings.admission == 'alone':
-            hopeless = [found for job in jobs for found in backlog.hopeless([job], now_s)]
-        else:
-            free_at_s = backlog.free_at_s(running.job, now_s) if running else now_s
-            hopeless = backlog.hopeless(jobs, free_at_s)
-        entries = {entry.number: entry for entry in waiting}
-        return [self._refused(entries[found.number], found, now_s) for found in hopeless]
+        infeasible = [entry for entry in waiting if _is_infeasible(entry, planner, now_s)]
+        refused = [_infeasible(entry, settings, planner, now_s) for entry in infeasible]
+        feasible = [entry for entry in waiting if entry not in infeasible]
+        if settings.admission == 'alone' or (running is None and len(feasible) <= 1):
+            return refused
+        completion = Completion(planner.time_model)
+        jobs = [self._job(entry, settings) for entry in feasible]
+        running_job = self._job(running, settings) if running else None
+        found = Schedule(
+            completion, settings.admission_probability, settings.queue_order == 'edf'
+        ).given_up(
+            jobs,
+            completion.free_at(running_job, now_s),
+            newcomer.number if newcomer else None,
+            is_free=running is None,
+        )
+        entries = {entry.number: entry for entry in feasible}
+        by_number = {job.number: job for job in jobs}
+        return refused + [
+            _overloaded(entries[of.number], by_number[of.number], of, settings, planner, now_s)
+            for of in found
+        ]
 
-    def _refused(self, entry: PendingQuery, found: Hopeless, now_s: float) -> Refused:
-        query, prompt_tokens = entry.query, entry.bill.so_far.prompt_tokens
-        wait_s, left_s = found.turn_s - now_s, entry.last_moment_s - now_s
-        plan = self.planner.plan(prompt_tokens, entry.max_new_tokens, remaining_s=left_s - wait_s)
-        before = f'its turn is predicted to come in {wait_s:.3f} s, and ' if wait_s > 0 else ''
-        detail = (
-            f'{before}reading {prompt_tokens} prompt tokens is estimated to take '
-            f'{plan.predicted_prefill_time_s:.3f} s, but {left_s:.3f} s are left of the time '
-            f'budget of {query.time_budget_s:.3f} s'
+    def _job(self, entry: PendingQuery, settings: DispatchSettings) -> Job:
+        bill, is_partial = entry.bill, entry.query.overrun_policy is OverrunPolicy.PARTIAL
+        prompt_tokens = bill.so_far.prompt_tokens
+        return Job(
+            number=entry.number,
+            prompt_tokens=prompt_tokens or self.prompts.tokens(entry.prompt_bytes),
+            lengths=self.lengths.likely(entry.query.key.asker, entry.max_new_tokens),
+            last_moment_s=entry.last_moment_s,
+            may_be_late=entry.may_be_late,
+            needed_share=settings.min_partial_share if is_partial else 1.0,
+            started_at_s=bill.started_at_s,
+            kept_tokens=bill.so_far.kept_tokens if bill.planned_at_s is not None else 0,
+            response_tokens=bill.so_far.response_tokens,
         )
-        minimum_s = self.planner.minimum_time_budget_s(
-            prompt_tokens,
-            overhead_s=found.later_turn_s - query.asked_at_s + self.settings.publish_reserve_s,
-        )
-        return Refused(entry, plan, Miss(MissReason.INFEASIBLE, detail, minimum_s))
+
+
+def _is_infeasible(entry: PendingQuery, planner: BudgetPlanner, now_s: float) -> bool:
+    """Whether not even the first token could come in time, had nobody else asked."""
+    left_s = entry.last_moment_s - now_s
+    prompt_tokens = entry.bill.so_far.prompt_tokens
+    return entry.is_tokenised and not planner.is_feasible(prompt_tokens, left_s)
+
+
+def _infeasible(
+    entry: PendingQuery, settings: DispatchSettings, planner: BudgetPlanner, now_s: float
+) -> Refused:
+    query, prompt_tokens = entry.query, entry.bill.so_far.prompt_tokens
+    left_s = entry.last_moment_s - now_s
+    plan = planner.plan(prompt_tokens, entry.max_new_tokens, remaining_s=left_s)
+    detail = (
+        f'reading {prompt_tokens} prompt tokens is estimated to take '
+        f'{plan.predicted_prefill_time_s:.3f} s, but {left_s:.3f} s are left of the time budget '
+        f'of {query.time_budget_s:.3f} s'
+    )
+    spent_s = now_s - query.asked_at_s + settings.publish_reserve_s
+    minimum_s = planner.minimum_time_budget_s(prompt_tokens, overhead_s=spent_s)
+    return Refused(entry, plan, Miss(MissReason.INFEASIBLE, detail, minimum_s))
+
+
+def _overloaded(
+    entry: PendingQuery,
+    job: Job,
+    found: GivenUp,
+    settings: DispatchSettings,
+    planner: BudgetPlanner,
+    now_s: float,
+) -> Refused:
+    wait_s, left_s = max(0.0, found.turn.mean_s - now_s), entry.last_moment_s - now_s
+    length = round(sum(job.lengths) / len(job.lengths))
+    plan = planner.plan(
+        job.prompt_tokens,
+        entry.max_new_tokens,
+        predicted_response_tokens=length,
+        remaining_s=left_s - wait_s,
+    )
+    detail = (
+        f'its turn is predicted to come in {wait_s:.3f} s, behind what runs and waits ahead. '
+        f'Reading {job.prompt_tokens} prompt tokens and writing about {length} tokens is '
+        f'estimated to take {Completion(planner.time_model).expected_s(job):.3f} s more, but '
+        f'{left_s:.3f} s are left of the time budget of {entry.query.time_budget_s:.3f} s'
+    )
+    minimum_s = found.enough_until_s - entry.query.asked_at_s + settings.publish_reserve_s
+    minimum_s = math.floor(minimum_s * 1000.0 + 1.0) / 1000.0
+    return Refused(entry, plan, Miss(MissReason.OVERLOADED, detail, minimum_s))

@@ -23,13 +23,27 @@ class DispatchSettings(Settings):
     )
     admission: AdmissionRule = parameter(
         'backlog',
-        "Which queries the node refuses at once as INFEASIBLE. 'backlog': those that cannot be "
-        "met behind the running and the waiting queries. 'alone': those that could not be met "
-        'even if no other query were there.',
+        "Which queries the node refuses at once. 'backlog': those that are not predicted to be "
+        'completed behind the running and the waiting queries (OVERLOADED), and those that could '
+        "not be met alone (INFEASIBLE). 'alone': only the latter.",
         choices=get_args(AdmissionRule),
     )
+    admission_probability: float = parameter(
+        0.4,
+        'The least probability to be completed in time with which `admission: backlog` accepts a '
+        'query. Lower: more queries start, and more of them are cut off.',
+        bounds=(0.01, 0.99),
+    )
+    min_partial_share: float = parameter(
+        0.5,
+        'With overrun policy PARTIAL, `admission: backlog` accepts a query if this share of its '
+        'answer is predicted to be there in time.',
+        bounds=(0.01, 1.0),
+    )
     keep_latest: bool = parameter(
-        False, 'A new query cancels the older ones of its asker, waiting or running.'
+        False,
+        'An accepted query cancels the older ones of its asker. A running one is cancelled too, '
+        'but not twice without an answer between.',
     )
     max_queue_length: int = parameter(
         16,

@@ -11,20 +11,21 @@ from contextlib import contextmanager
 from timebill_ros.core.bill import Bill
 from timebill_ros.core.budget_planner import BudgetPlanner
 from timebill_ros.core.deadline import Clock
-from timebill_ros.core.outcome import FinishReason, Miss, MissReason
+from timebill_ros.core.outcome import FinishReason, Miss, MissReason, Outcome
 from timebill_ros.core.query import Origin, Query
 from timebill_ros.dispatch import overrun
-from timebill_ros.dispatch.admission import Admission, duplicate, expired, queue_full, too_long
+from timebill_ros.dispatch.admission import Admission
 from timebill_ros.dispatch.backend_slot import BackendSlot
 from timebill_ros.dispatch.deadline_guard import DeadlineGuard
 from timebill_ros.dispatch.dispatch_settings import DispatchSettings
 from timebill_ros.dispatch.endings import Endings
+from timebill_ros.dispatch.keep_latest import KeepLatest
 from timebill_ros.dispatch.last_moments import LastMoments
 from timebill_ros.dispatch.pending_queries import PendingQueries
 from timebill_ros.dispatch.pending_query import PendingQuery
 from timebill_ros.dispatch.ports import Backend, Replies
+from timebill_ros.dispatch.refusals import duplicate, expired, queue_full, too_long
 from timebill_ros.dispatch.reply_writer import ReplyWriter
-from timebill_ros.dispatch.response_lengths import ResponseLengths
 
 
 class Dispatcher:
@@ -57,12 +58,20 @@ class Dispatcher:
         self._writer = ReplyWriter(replies, clock)
         self._slot = BackendSlot(self._guard, self._lock, clock)
         self._endings = Endings(
-            settings, self._pending, self._slot, self._writer, self._guard, self._lock, clock
+            settings,
+            self._pending,
+            self._slot,
+            self._writer,
+            self._guard,
+            self._lock,
+            clock,
+            self._on_end,
         )
+        self._admission = Admission()
+        self._keep_latest = KeepLatest()
         self.is_active = False
         self._context_length = 0
         self._planner = BudgetPlanner()
-        self._lengths = ResponseLengths()
 
     def open(self, backend: Backend, context_length: int, planner: BudgetPlanner) -> None:
         """Take a backend that is ready, and idle."""
@@ -101,8 +110,11 @@ class Dispatcher:
             miss = self._refusal(query)
             if miss is not None:
                 self._writer.refuse(query, miss)
-            else:
-                self._slot.submit(self._pending.add(query, self._settings))
+                return
+            entry = self._pending.add(query, self._settings)
+            self._give_up(newcomer=entry)  # by its bytes, before it is tokenised
+            if entry.number in self._pending.queue:
+                self._slot.submit(entry)
 
     def refuse(self, origin: Origin, miss: Miss) -> None:
         """Reply to what was asked and is no valid query."""
@@ -138,7 +150,10 @@ class Dispatcher:
                 self._endings.end(entry, miss)
                 return
             entry.max_new_tokens = min(entry.max_new_tokens, self._context_length - prompt_tokens)
-            self._end_in_vain()
+            self._admission.tokenised(entry)
+            self._give_up(newcomer=entry)
+            if self._settings.keep_latest and entry.number in self._pending.queue:
+                self._withdraw_older(entry)
 
     def on_planned(self, number: int, bill: Bill) -> None:
         """Take the bill after the prefill, with what the plan expects."""
@@ -160,8 +175,6 @@ class Dispatcher:
             self._slot.is_done_with(number)
             if entry is not None:
                 entry.bill.finished(bill)
-                if finish_reason is not None:
-                    self._lengths.observe(bill.response_tokens)
                 self._endings.end(entry, overrun.finished(entry, finish_reason, self._clock()))
 
     def on_faulted(self, number: int, detail: str) -> None:
@@ -207,32 +220,41 @@ class Dispatcher:
             return len(self._pending) > 0 or self._slot.busy_with is not None
 
     def _refusal(self, query: Query) -> Miss | None:
-        """Return why a query is refused at its arrival; an asker's older ones may end for it."""
+        """Return why a query is refused at its arrival, for what it is or for want of a place."""
         if not (self._slot.is_open and self.is_active):
             return Miss(MissReason.NOT_READY, self._why_not_ready())
         miss = expired(query, self._settings.publish_reserve_s) or duplicate(query, self._pending)
         if miss is not None:
             return miss
-        if self._settings.keep_latest:
-            self.cancel(
-                query.key.asker,
-                '',
-                f'the same asker has asked a newer query, {query.key.id!r} (keep_latest)',
-            )
-        return self._endings.skipped() or queue_full(self._pending, self._settings)
+        return self._endings.skipped() or queue_full(query, self._pending, self._settings)
 
-    def _end_in_vain(self) -> None:
-        """End what waits and cannot be met, as far as can be predicted."""
-        running = self._pending.get(self._slot.busy_with)
-        admission = Admission(self._settings, self._planner, self._lengths)
-        for refused in admission.in_vain(self._waiting(), running, self._clock()):
+    def _give_up(self, newcomer: PendingQuery | None = None) -> None:
+        """End what waits and is not predicted to be completed."""
+        for refused in self._admission.refused(
+            self._waiting(),
+            self._pending.get(self._slot.busy_with),
+            newcomer,
+            self._settings,
+            self._planner,
+            self._clock(),
+        ):
             refused.entry.bill.expected(refused.plan)
             self._endings.end(refused.entry, refused.miss)
+
+    def _withdraw_older(self, newcomer: PendingQuery) -> None:
+        key = newcomer.query.key
+        detail = f'the same asker has asked a newer query, {key.id!r} (keep_latest)'
+        for entry in self._keep_latest.withdrawn(newcomer, self._pending.of(key.asker, '')):
+            self._endings.end(entry, Miss(MissReason.CANCELLED, detail))
+
+    def _on_end(self, entry: PendingQuery, outcome: Outcome) -> None:
+        self._admission.ended(entry, outcome)
+        self._keep_latest.ended(entry, outcome)
 
     def _start_next(self) -> None:
         if not self._slot.is_open or self._slot.busy_with is not None:
             return
-        self._end_in_vain()
+        self._give_up()
         waiting = self._waiting()
         if waiting and waiting[0].is_tokenised:
             entry = waiting[0]

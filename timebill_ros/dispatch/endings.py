@@ -1,6 +1,7 @@
 """Where queries end: each exactly once, whatever ends it."""
 
 import threading
+from collections.abc import Callable
 
 from timebill_ros.core.deadline import Clock
 from timebill_ros.core.outcome import Miss, MissReason, Outcome
@@ -28,6 +29,7 @@ class Endings:
         guard: calls back to look at a late query.
         lock: the dispatcher's, for that call.
         clock: monotonic seconds.
+        on_end: told of each query that has run or waited, and its outcome.
     """
 
     def __init__(
@@ -39,6 +41,7 @@ class Endings:
         guard: DeadlineGuard,
         lock: threading.RLock,
         clock: Clock,
+        on_end: Callable[[PendingQuery, Outcome], None],
     ) -> None:
         self.settings = settings
         self._pending = pending
@@ -47,6 +50,7 @@ class Endings:
         self._guard = guard
         self._lock = lock
         self._clock = clock
+        self._on_end = on_end
         self._late: LateRun | None = None
 
     def end(self, entry: PendingQuery, outcome: Outcome) -> None:
@@ -56,6 +60,7 @@ class Endings:
             self._late = None
         self._writer.end(entry, outcome)
         self._slot.drop(entry, self.settings.abort_grace_s)
+        self._on_end(entry, outcome)
 
     def end_all(self, outcome: Miss) -> None:
         """End all queries with an outcome."""

@@ -5,7 +5,6 @@ from dataclasses import dataclass, field
 from timebill_ros.core.outcome import OverrunPolicy
 from timebill_ros.core.query import Query
 from timebill_ros.dispatch.answer_text import AnswerText
-from timebill_ros.dispatch.backlog import Job
 from timebill_ros.dispatch.dispatch_settings import DispatchSettings
 from timebill_ros.dispatch.query_bill import QueryBill
 
@@ -57,19 +56,10 @@ class PendingQuery:
         return self.query.overrun_policy is OverrunPolicy.SKIP_NEXT
 
     @property
-    def job(self) -> Job:
-        """The query as its claim on the backend."""
-        bill = self.bill.so_far
-        return Job(
-            self.number,
-            bill.prompt_tokens if self.is_tokenised else 0,
-            self.max_new_tokens,
-            self.last_moment_s,
-            self.may_be_late,
-            self.bill.started_at_s,
-            bill.kept_tokens if self.bill.planned_at_s is not None else 0,
-            bill.response_tokens,
-        )
+    def prompt_bytes(self) -> int:
+        """The size of what is to be read, in UTF-8."""
+        texts = (self.query.prompt, self.query.system_prompt)
+        return sum(len(text.encode('utf-8', 'surrogatepass')) for text in texts)
 
     @property
     def doing(self) -> str:

@@ -16,6 +16,9 @@ class QueryQueue:
     def __len__(self) -> int:
         return len(self._waiting)
 
+    def __contains__(self, number: int) -> bool:
+        return number in self._waiting
+
     def add(self, entry: PendingQuery) -> None:
         """Put a query in."""
         self._waiting[entry.number] = entry

@@ -54,11 +54,9 @@ class BillRecorder:
     def ended(self) -> Bill:
         """Return the whole bill of a generation that is complete or was cut off.
 
-        A step that was cut off is billed as that step. Only the time of an incomplete prefill is
-        in the total alone: prefill_time is that of a whole prefill.
+        A step that was cut off is billed as that step, in the node's view of it too.
         """
-        if self._item != 'prefill_time':
-            self._next('decode_time')
+        self._next('decode_time')
         return replace(
             self._bill,
             response_tokens=self.response_tokens,

@@ -1,0 +1,147 @@
+"""When will a query be completed, and how surely by its last moment? Pure: no clock, no model."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from timebill_ros.core.time_model import TimeModel
+
+_Z99 = 2.326
+"""Of a normal distribution, 99 % lie below the mean plus so many standard deviations."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """A query that waits or runs.
+
+    Arguments:
+        number: the query's.
+        prompt_tokens: N_x; an estimate while the prompt is not tokenised.
+        lengths: equally likely lengths of its answer [tokens].
+        last_moment_s: when it must end [s].
+        may_be_late: once it runs, it holds the backend beyond its last moment (SKIP_NEXT).
+        needed_share: share of the answer that must be there by then; 1.0: all of it.
+        started_at_s: when it began to run [s]; None: it waits.
+        kept_tokens, response_tokens: what it has come to; kept_tokens 0: it reads its prompt.
+    """
+
+    number: int
+    prompt_tokens: int
+    lengths: tuple[int, ...]
+    last_moment_s: float
+    may_be_late: bool = False
+    needed_share: float = 1.0
+    started_at_s: float | None = None
+    kept_tokens: int = 0
+    response_tokens: int = 0
+
+
+@dataclass(frozen=True)
+class Moment:
+    """A point in time that is not known exactly: mean [s] and variance [s^2]."""
+
+    mean_s: float
+    variance: float = 0.0
+
+
+@dataclass(frozen=True)
+class Completion:
+    """Predicts when jobs end, one after the other, without eviction.
+
+    Times are normally distributed about the time model's, as widely as its margin delta says, and
+    lengths as they were seen.
+
+    Arguments:
+        time_model: of the backend; None: nothing takes any time.
+    """
+
+    time_model: TimeModel | None
+
+    def free_at(self, running: Job | None, now_s: float) -> Moment:
+        """Return when the backend is done with what it runs."""
+        if running is None or self.time_model is None or running.started_at_s is None:
+            return Moment(now_s)
+        times = self._remaining_s(running, running.started_at_s, now_s)
+        return self._left_at(running, Moment(now_s), times)
+
+    def after(self, job: Job, turn: Moment) -> Moment:
+        """Return when a waiting job leaves the backend, which it gets at a turn."""
+        return self._left_at(job, turn, self._times_s(job))
+
+    def expected_s(self, job: Job) -> float:
+        """Return the mean time that a waiting job takes [s]."""
+        times = self._times_s(job)
+        return sum(times) / len(times)
+
+    def probability(self, job: Job, turn: Moment, last_moment_s: float | None = None) -> float:
+        """Return how likely a waiting job has what it needs by its last moment, in [0, 1].
+
+        Arguments:
+            turn: when it gets the backend.
+            last_moment_s: another last moment than its own [s].
+        """
+        end_s = job.last_moment_s if last_moment_s is None else last_moment_s
+        times = self._times_s(job, job.needed_share)
+        left_s = end_s - turn.mean_s
+        return sum(self._fits(time_s, left_s, turn.variance) for time_s in times) / len(times)
+
+    def in_time_from_s(self, job: Job, turn: Moment, probability: float) -> float:
+        """Return the earliest last moment by which a job is done with a probability [s]."""
+        if self.time_model is None:
+            return turn.mean_s
+        longest_s = max(self._times_s(job, job.needed_share))
+        spread_s = math.sqrt(turn.variance + (self._spread * longest_s) ** 2)
+        low_s, high_s = turn.mean_s, turn.mean_s + longest_s + 6.0 * spread_s
+        while high_s - low_s > 0.5e-3:
+            middle_s = (low_s + high_s) / 2
+            if self.probability(job, turn, middle_s) >= probability:
+                high_s = middle_s
+            else:
+                low_s = middle_s
+        return high_s
+
+    @property
+    def _spread(self) -> float:
+        """Relative standard deviation of a predicted time."""
+        return self.time_model.delta / _Z99 if self.time_model else 0.0
+
+    def _fits(self, time_s: float, left_s: float, variance: float) -> float:
+        deviation_s = math.sqrt(variance + (self._spread * time_s) ** 2)
+        if deviation_s == 0.0:
+            return 1.0 if time_s <= left_s else 0.0
+        return 0.5 * math.erfc((time_s - left_s) / deviation_s / math.sqrt(2.0))
+
+    def _times_s(self, job: Job, share: float = 1.0) -> list[float]:
+        """Return the equally likely times that a job takes, for a share of its answer [s]."""
+        if self.time_model is None:
+            return [0.0]
+        tokens, model = job.prompt_tokens, self.time_model
+        prefill_s = model.t_prefill(tokens)
+        return [
+            prefill_s + model.t_decode(tokens, math.ceil(share * length)) for length in job.lengths
+        ]
+
+    def _remaining_s(self, job: Job, started_at_s: float, now_s: float) -> list[float]:
+        """Return the equally likely times that a running job still takes [s]."""
+        model = self.time_model
+        assert model is not None
+        if job.kept_tokens == 0:
+            return [max(0.0, started_at_s + time_s - now_s) for time_s in self._times_s(job)]
+        spent_s = model.t_decode(job.kept_tokens, job.response_tokens)
+        # Lengths that it has passed are out; beyond all that are known, it may end at any moment.
+        longer = [length for length in job.lengths if length > job.response_tokens]
+        return [
+            model.t_decode(job.kept_tokens, length) - spent_s
+            for length in longer or [job.response_tokens]
+        ]
+
+    def _left_at(self, job: Job, turn: Moment, times: Sequence[float]) -> Moment:
+        mean_s = sum(times) / len(times)
+        variance = sum((time_s - mean_s) ** 2 for time_s in times) / len(times)
+        end = Moment(
+            turn.mean_s + mean_s, turn.variance + variance + (self._spread * mean_s) ** 2
+        )
+        last_s = max(turn.mean_s, job.last_moment_s)
+        if job.may_be_late or end.mean_s <= last_s:
+            return end
+        return Moment(last_s)  # it is cut off there
