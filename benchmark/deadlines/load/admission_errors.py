@@ -9,16 +9,18 @@ from benchmark.deadlines.load.single_server import Job, served
 from benchmark.deadlines.summary import distribution
 
 DEFINITION = (
-    'false refusal: a query refused as INFEASIBLE that would have been answered whole and in time '
-    'had it been admitted: its block is played through on one server, deterministically, in the '
-    "arm's queue order and overrun policy, with the arrivals as recorded, all queries that the "
-    'arm admitted and this one; service times as measured in the run, of those that were not '
-    'answered as measured one at a time before. at_no_cost: nor would another query have been '
-    'lost that is served in time without it. answered_without_admission: the same query was '
-    'answered in time in the arm no_admission, which has the queue order of edf only. false '
-    'admission: a query that was admitted, and ended as KILLED or SKIPPED. The totals are those '
-    'of the arms with admission, edf and fifo.'
+    'false refusal: a query refused as INFEASIBLE or OVERLOADED that would have been '
+    'answered whole and in time had it been admitted: its block is played through on one '
+    "server, deterministically, in the arm's queue order and overrun policy, with the "
+    'arrivals as recorded, all queries that the arm admitted and this one; service times as'
+    ' measured in the run, of those that were not answered as measured one at a time '
+    'before. at_no_cost: nor would another query have been lost that is served in time '
+    'without it. answered_without_admission: the same query was answered in time in the arm'
+    ' no_admission, which has the queue order of edf only. false admission: a query that '
+    'was admitted, and ended as KILLED or SKIPPED. The totals are those of the arms with '
+    'admission, edf and fifo.'
 )
+REFUSALS = ('INFEASIBLE', 'OVERLOADED')
 _RESERVE_S = 0.02
 _AT_ONCE_MS = 100.0
 """What takes longer was admitted at first, and found to be in vain while it waited."""
@@ -56,13 +58,13 @@ def would_have_been_met(refused: LoadResult, admitted: Iterable[LoadResult]) -> 
 def _of_arm(
     results: list[LoadResult], answered_without: set[tuple[int, int]]
 ) -> dict[str, Any]:
-    refused = [result for result in results if result.outcome == 'INFEASIBLE']
-    admitted = [r for r in results if r.outcome not in ('INFEASIBLE', 'QUEUE_FULL', 'MISSING')]
+    refused = [result for result in results if result.outcome in REFUSALS]
+    admitted = [r for r in results if r.outcome not in (*REFUSALS, 'QUEUE_FULL', 'MISSING')]
     verdicts = [
         would_have_been_met(result, [r for r in admitted if r.block is result.block])
         for result in refused
     ]
-    times_ms = _reply_ms(results, 'INFEASIBLE')
+    times_ms = _reply_ms(results, *REFUSALS)
     in_vain = [result for result in results if result.outcome in ('KILLED', 'SKIPPED')]
     return {
         'arrivals': len(results),
@@ -81,11 +83,11 @@ def _of_arm(
     }
 
 
-def _reply_ms(results: list[LoadResult], outcome: str) -> list[float]:
+def _reply_ms(results: list[LoadResult], *outcomes: str) -> list[float]:
     return [
         (result.reply.received_ns - result.record.sent_ns) * 1e-6
         for result in results
-        if result.reply is not None and result.outcome == outcome
+        if result.reply is not None and result.outcome in outcomes
     ]
 
 
