@@ -5,6 +5,7 @@ import sys
 
 QUESTIONS = {
     'deadline': 'benchmark.deadlines.deadline',
+    'overload': 'benchmark.deadlines.overload',
     'engine': 'benchmark.engine.engine',
     'estimator': 'benchmark.estimator.estimator',
     'eviction': 'benchmark.eviction.eviction',

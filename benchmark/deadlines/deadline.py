@@ -50,7 +50,7 @@ def main() -> int:
     start_s, machine = time.monotonic(), describe_machine()
     environment = private_domain()
     with running_node(environment) as node, Asker(environment) as asker:
-        _wait_until_ready(asker)
+        wait_until_ready(asker)
         idle_node = measure_idle(node.pid)
         _ask_everything(asker)
         load = run_load(asker, SEED)
@@ -92,7 +92,7 @@ def main() -> int:
     return 0
 
 
-def _wait_until_ready(asker: Asker) -> None:
+def wait_until_ready(asker: Asker) -> None:
     """Ask until there is an answer: the model is loaded, all topics are matched."""
     give_up_s = time.monotonic() + _LONGEST_LOADING_S
     attempt = 0

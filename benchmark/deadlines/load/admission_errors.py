@@ -5,7 +5,7 @@ from typing import Any
 
 from benchmark.deadlines.load.plan import ARMS
 from benchmark.deadlines.load.result import LoadResult
-from benchmark.deadlines.load.single_server import Job, served
+from benchmark.deadlines.load.single_server import RESERVE_S, Job, served
 from benchmark.deadlines.summary import distribution
 
 DEFINITION = (
@@ -21,7 +21,6 @@ DEFINITION = (
     'admission, edf and fifo.'
 )
 REFUSALS = ('INFEASIBLE', 'OVERLOADED')
-_RESERVE_S = 0.02
 _AT_ONCE_MS = 100.0
 """What takes longer was admitted at first, and found to be in vain while it waited."""
 
@@ -32,7 +31,7 @@ def admission_errors(results: list[LoadResult]) -> dict[str, object]:
         arm.name: _of_arm([r for r in results if r.arm is arm], _answered_without(results))
         for arm in ARMS
     }
-    with_admission = [arm.name for arm in ARMS if arm.admission == 'backlog']
+    with_admission = [arm.name for arm in ARMS if arm.name in ('edf', 'fifo')]
     return {
         'false_refusals': sum(by_arm[name]['would_have_been_met'] for name in with_admission),
         'false_admissions': sum(by_arm[name]['killed_or_skipped'] for name in with_admission),
@@ -105,5 +104,5 @@ def _job(result: LoadResult) -> Job:
         record.id,
         record.sent_ns * 1e-9,
         reply.total_s if reply and result.outcome == 'ANSWERED' else result.arrival.service_s,
-        record.deadline_ns * 1e-9 - _RESERVE_S,
+        record.deadline_ns * 1e-9 - RESERVE_S,
     )

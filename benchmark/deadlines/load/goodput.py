@@ -1,11 +1,14 @@
 """The share of queries that are answered on time, for each arm and load, with intervals."""
 
 from collections import Counter
+from collections.abc import Iterable
 
 import numpy as np
 
-from benchmark.deadlines.load.plan import ARMS, LOADS
+from benchmark.deadlines.load.oracle import most_in_any_order, most_in_order_of_arrival
+from benchmark.deadlines.load.plan import ARMS, LOADS, Block
 from benchmark.deadlines.load.result import LoadResult
+from benchmark.deadlines.load.single_server import RESERVE_S, Job
 from benchmark.report.bootstrap import bootstrap_interval
 
 _STRETCH = 5
@@ -17,7 +20,8 @@ def goodput(results: list[LoadResult], seed: int) -> dict[str, dict[str, dict[st
 
     The share is that of arrivals with a whole answer in time; rate_per_s is their number in the
     time that so many arrivals take at the mean rate; intervals are 95 %, by bootstrap of stretches
-    of neighbouring arrivals.
+    of neighbouring arrivals. The oracle is what could have been answered, had all arrivals and
+    times been known before: see oracle.py; service times are those measured one at a time.
     """
     return {
         arm.name: {f'{load:g}': _figures(_of(results, arm.name, load), seed) for load in LOADS}
@@ -66,17 +70,40 @@ def _place(result: LoadResult) -> tuple[int, int]:
 
 def _figures(results: list[LoadResult], seed: int) -> dict[str, object]:
     on_time = [float(result.is_on_time) for result in results]
+    oracle, in_order = _oracles({r.block.number: r.block for r in results}.values())
     duration_s = sum({r.block.number: r.block.duration_s for r in results}.values())
     return {
         'arrivals': len(results),
         'on_time': int(sum(on_time)),
         'share': round(sum(on_time) / len(results), 4),
         'share_interval': interval_of_mean(on_time, [_place(r) for r in results], seed),
+        'oracle': oracle,
+        'oracle_in_order_of_arrival': in_order,
+        'of_oracle': round(sum(on_time) / oracle, 4),
+        'of_oracle_in_order_of_arrival': round(sum(on_time) / in_order, 4),
         'rate_per_s': round(sum(on_time) / duration_s, 3),
         'offered_per_s': round(len(results) / duration_s, 3),
         'partial': sum(result.outcome == 'PARTIAL' for result in results),
         'outcomes': dict(Counter(result.outcome for result in results).most_common()),
     }
+
+
+def _oracles(blocks: Iterable[Block]) -> tuple[int, int]:
+    """Return how many queries of some blocks could be on time, in any order and in theirs."""
+    of_blocks = [
+        [
+            Job(
+                str(place),
+                arrival.at_s,
+                arrival.service_s,
+                arrival.at_s + arrival.budget_s - RESERVE_S,
+            )
+            for place, arrival in enumerate(block.arrivals)
+        ]
+        for block in blocks
+    ]
+    in_order = sum(map(most_in_order_of_arrival, of_blocks))
+    return max(1, sum(map(most_in_any_order, of_blocks))), max(1, in_order)
 
 
 def _difference(left: list[LoadResult], right: list[LoadResult], seed: int) -> dict[str, object]:

@@ -12,7 +12,12 @@ from timebill_ros.progress import Progress
 BLOCK_SIZE = 25
 _ROUNDS = 3
 _GENEROUS_S = 20.0
-_SETTINGS = {'queue_order': 'fifo', 'admission': 'backlog', 'overrun_policy': 'kill'}
+_SETTINGS = {
+    'queue_order': 'fifo',
+    'admission': 'backlog',
+    'keep_latest': False,
+    'overrun_policy': 'kill',
+}
 """The node's defaults, which hold before and after."""
 
 
@@ -85,6 +90,7 @@ def _ask_block(asker: Asker, block: Block, arm: Arm, questions: list[AskedQuesti
         {
             'queue_order': arm.queue_order,
             'admission': arm.admission,
+            'keep_latest': arm.keep_latest,
             'overrun_policy': block.strategy.lower(),
         }
     )

@@ -6,17 +6,17 @@ from dataclasses import dataclass
 from benchmark.deadlines.load.arrivals import PATTERNS
 
 STRATEGIES = ('KILL', 'SKIP_NEXT', 'PARTIAL')
-LOADS = (0.5, 1.0, 2.0)
+LOADS = (1.0, 2.0, 5.0, 10.0)
 """Mean rate of arrivals, as a multiple of the capacity."""
-_TIGHT, _LOOSE = (1.3, 3.0), (4.0, 12.0)
-"""Time budgets, as multiples of the query's own service time; as many tight as loose ones."""
+_BUDGETS = (1.2, 5.0)
+"""Least and largest time budget, as multiples of the query's own service time."""
 _OVERHEAD_S = 0.03
 """Added to each budget: the reserve for publishing, and transport."""
 
 
 @dataclass(frozen=True)
 class Arm:
-    """How the node is set: the parameters queue_order and admission.
+    """How the node is set: the parameters queue_order, admission and keep_latest.
 
     Nothing turns admission off altogether: also by 'alone', what can no longer be met by itself is
     refused; but only once it has waited until then.
@@ -25,11 +25,13 @@ class Arm:
     name: str
     queue_order: str
     admission: str
+    keep_latest: bool = False
 
 
 ARMS = (
     Arm('edf', 'edf', 'backlog'),
     Arm('fifo', 'fifo', 'backlog'),
+    Arm('keep_latest', 'fifo', 'backlog', keep_latest=True),
     Arm('no_admission', 'edf', 'alone'),
 )
 
@@ -104,6 +106,6 @@ def arms_of(block: Block) -> list[Arm]:
 
 def _arrival(at_s: float, service_s: list[float], draw: random.Random) -> Arrival:
     question = draw.randrange(len(service_s))
-    factor = draw.uniform(*draw.choice((_TIGHT, _LOOSE)))
+    factor = draw.uniform(*_BUDGETS)
     own_s = service_s[question]
     return Arrival(at_s, question, own_s, factor * own_s + _OVERHEAD_S)

@@ -1,32 +1,61 @@
 """Draws the effect of load: the share on time, and the memory over the queries."""
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
+import matplotlib
 from matplotlib.axes import Axes
 
-_COLOURS = {'edf': 'tab:blue', 'fifo': 'tab:orange', 'no_admission': 'tab:gray'}
+matplotlib.use('Agg')
+
+from matplotlib import pyplot as plt
+
+_COLOURS = {
+    'edf': 'tab:blue',
+    'fifo': 'tab:orange',
+    'keep_latest': 'tab:green',
+    'no_admission': 'tab:gray',
+}
 _LABELS = {
     'edf': 'edf, admission backlog',
     'fifo': 'fifo, admission backlog',
+    'keep_latest': 'fifo, keep_latest',
     'no_admission': 'edf, admission alone',
 }
 
 
+def plot_goodput(result: Mapping[str, Any], path: Path) -> None:
+    """Write the figure of the benchmark under load alone."""
+    figure, axes = plt.subplots(figsize=(9, 5), layout='constrained')
+    draw_goodput(axes, result)
+    figure.savefig(path, dpi=120)
+    plt.close(figure)
+
+
 def draw_goodput(axes: Axes, result: Mapping[str, Any]) -> None:
-    """Draw the share of arrivals that are answered on time over the load, with intervals."""
+    """Draw the share of arrivals that are answered on time over the load, with intervals.
+
+    A line over the bars is what could have been answered, with all known before.
+    """
     goodput = result['goodput']
+    width = 0.8 / len(goodput)
     for shift, (arm, by_load) in enumerate(goodput.items()):
         shares = [100 * cell['share'] for cell in by_load.values()]
         bounds = [[100 * bound for bound in cell['share_interval']] for cell in by_load.values()]
-        places = [place + 0.25 * (shift - 1) for place in range(len(by_load))]
+        middle = (len(goodput) - 1) / 2
+        places = [place + width * (shift - middle) for place in range(len(by_load))]
         errors = [
             [max(0.0, share - low) for share, (low, _) in zip(shares, bounds, strict=True)],
             [max(0.0, high - share) for share, (_, high) in zip(shares, bounds, strict=True)],
         ]
-        axes.bar(places, shares, 0.25, color=_COLOURS[arm], label=_LABELS[arm], alpha=0.8)
+        axes.bar(places, shares, width, color=_COLOURS[arm], label=_LABELS[arm], alpha=0.8)
         axes.errorbar(places, shares, errors, fmt='none', ecolor='black', capsize=3)
     first = next(iter(goodput.values()))
+    for place, cell in enumerate(first.values()):
+        possible = 100 * cell['oracle'] / cell['arrivals']
+        label = 'possible, all known before' if place == 0 else '_nolegend_'
+        axes.hlines(possible, place - 0.45, place + 0.45, color='black', label=label)
     arrivals = next(iter(first.values()))['arrivals']
     axes.set_xticks(range(len(first)), [f'{load} x' for load in first])
     axes.set_xlabel(f'rate of arrivals / capacity ({result["load"]["capacity_per_s"]:.2f} 1/s)')

@@ -3,6 +3,9 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+RESERVE_S = 0.02
+"""The node's publish_reserve, as it is by default [s]."""
+
 
 @dataclass(frozen=True)
 class Job:

@@ -9,17 +9,8 @@ from benchmark.report.tables import screen_table
 
 def print_load_table(result: Mapping[str, Any]) -> None:
     """Print what is known under load, of memory and of idling; result is the JSON's content."""
-    load, memory, idle = result['load'], result['memory'], result['idle']
-    print(
-        f'\ncontract violations in all sections: {result["contract_violations"]} '
-        f'{result["violations"] or ""}'
-    )
-    print(f'under load: {load["queries"]} queries, capacity {load["capacity_per_s"]:.2f} 1/s')
-    shares = {**result['goodput'], **result['goodput_difference']}
-    rows = [(name, *map(_share, by_load.values())) for name, by_load in shares.items()]
-    print(screen_table([('answered whole and on time [%]', *(f'{x:g}' for x in LOADS)), *rows]))
-    _print_strategies(result['by_strategy'])
-    _print_admission(result['admission'])
+    memory, idle = result['memory'], result['idle']
+    print_goodput(result)
     low, high = memory['slope_interval_kb_per_1000']
     print(
         f'\nmemory: {result["memory_slope_kb_per_1000"]:g} kB per 1,000 queries '
@@ -27,6 +18,28 @@ def print_load_table(result: Mapping[str, Any]) -> None:
         f'{memory["queries_fitted"]} queries'
     )
     print(f'idle: {idle["cpu_percent"]:g} % of a core, {idle["rss_mb"]:g} MB')
+
+
+def print_goodput(result: Mapping[str, Any]) -> None:
+    """Print what is known under load; result is the JSON's content."""
+    load, goodput = result['load'], result['goodput']
+    print(
+        f'\ncontract violations in all sections: {result["contract_violations"]} '
+        f'{result["violations"] or ""}'
+    )
+    print(f'under load: {load["queries"]} queries, capacity {load["capacity_per_s"]:.2f} 1/s')
+    loads = [f'{x:g} x' for x in LOADS]
+    shares = {**goodput, **result['goodput_difference']}
+    rows = [(name, *map(_share, by_load.values())) for name, by_load in shares.items()]
+    print(screen_table([('answered whole and on time [%]', *loads), *rows]))
+    rows = [(name, *map(_of_oracle, by_load.values())) for name, by_load in goodput.items()]
+    print(f'\n{screen_table([("of what was possible [%] (in order of arrival)", *loads), *rows])}')
+    _print_strategies(result['by_strategy'])
+    _print_admission(result['admission'])
+
+
+def _of_oracle(cell: Mapping[str, Any]) -> str:
+    return f'{100 * cell["of_oracle"]:.0f} ({100 * cell["of_oracle_in_order_of_arrival"]:.0f})'
 
 
 def _share(cell: Mapping[str, Any]) -> str:

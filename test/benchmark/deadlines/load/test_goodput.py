@@ -7,7 +7,7 @@ from benchmark.deadlines.load.result import LoadResult
 from support.benchmark_records import record, reply
 from timebill_ros.core.outcome import FinishReason
 
-EDF, FIFO, NO_ADMISSION = ARMS
+EDF, FIFO, KEEP_LATEST, NO_ADMISSION = ARMS
 ANSWERED = reply('ANSWERED', 300, total_s=0.3)
 LATE = reply('ANSWERED', 1300, deadline_met=False)
 PARTIAL = reply('ANSWERED', 980, finish_reason=FinishReason.DEADLINE)
@@ -39,12 +39,16 @@ def all_loads(**replies):
 
 def test_goodput_is_the_share_of_whole_answers_in_time():
     everything = all_loads(
-        edf=[ANSWERED, ANSWERED], fifo=[ANSWERED, LATE], no_admission=[PARTIAL, LATE]
+        edf=[ANSWERED, ANSWERED],
+        fifo=[ANSWERED, LATE],
+        keep_latest=[LATE, ANSWERED],
+        no_admission=[PARTIAL, LATE],
     )
     found = goodput(everything, seed=1)
-    assert [found[arm.name]['1']['share'] for arm in ARMS] == [1.0, 0.5, 0.0]
+    assert [found[arm.name]['1']['share'] for arm in ARMS] == [1.0, 0.5, 0.5, 0.0]
+    assert found['edf']['1']['of_oracle'] == 1.0  # both fit into a second
     assert found['edf']['2']['rate_per_s'] == pytest.approx(1.0)
-    assert found['no_admission']['0.5']['partial'] == 1
+    assert found['no_admission']['5']['partial'] == 1
     difference = differences(everything, seed=1)
     assert difference['edf_minus_fifo']['1']['share'] == 0.5
     assert difference['edf_minus_no_admission']['1']['share'] == 1.0
