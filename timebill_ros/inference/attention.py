@@ -28,6 +28,7 @@ def attend(
     attention_mask: torch.Tensor | None,
     scaling: float | None = None,
     softcap: float | None = None,
+    s_aux: torch.Tensor | None = None,
     **_: Any,
 ) -> tuple[torch.Tensor, None]:
     """Attend from the newest tokens to all cached ones.
@@ -40,10 +41,16 @@ def attend(
             causal.
         scaling: factor of the scores; None is head_dim ** -0.5.
         softcap: bound of the scores (Gemma 2); None is none.
+        s_aux: attention sinks (gpt-oss); they are not computed here.
 
     Returns:
         (batch, query_length, heads, head_dim), and no weights.
+
+    Raises:
+        NotImplementedError: the model has attention sinks.
     """
+    if s_aux is not None:
+        raise NotImplementedError('attention sinks are not computed')
     batch, heads, query_length, head_dim = query.shape
     kv_heads, length = key.shape[1], key.shape[2]
     if (observation := recorder()) is not None:
@@ -59,7 +66,8 @@ def attend(
     else:
         is_first_chunk = attention_mask is None and length == query_length
         if attention_mask is None and not is_first_chunk:
-            if query.device.type == 'cpu':
+            # The flash kernel wants values of the keys' size; latent attention (MLA) has others.
+            if query.device.type == 'cpu' and key.shape[-1] == value.shape[-1]:
                 return _later_chunk(query, key, value, scaling).transpose(1, 2).contiguous(), None
             attention_mask = _causal_mask(query_length, length, query.device)
         output = scaled_dot_product_attention(

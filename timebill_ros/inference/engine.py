@@ -1,6 +1,6 @@
 """The decoding loop: prefill in chunks, evict, then one token after the other, greedily."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import torch
@@ -82,8 +82,17 @@ class Engine:
         self.settings = settings
         self.scorer = scorer
 
+    @property
+    def min_kept_tokens(self) -> int:
+        """The fewest prompt tokens that an eviction may keep: all, if the model allows none."""
+        return self.scorer.min_kept_tokens if self.target.evicts else self.target.context_length
+
     def prefill(
-        self, token_ids: list[int], max_new_tokens: int, interrupt: Interrupt
+        self,
+        token_ids: list[int],
+        max_new_tokens: int,
+        interrupt: Interrupt,
+        chunks: Iterable[tuple[int, int]] | None = None,
     ) -> Prefilled:
         """Read the prompt into a new cache.
 
@@ -91,6 +100,7 @@ class Engine:
             token_ids: the prompt, at least one token.
             max_new_tokens: the cache gets room for so many.
             interrupt: asked once a layer.
+            chunks: where each chunk begins and ends; None: as prefill_chunks() says.
 
         Raises:
             InterruptedGenerationError: the interrupt says so.
@@ -101,7 +111,7 @@ class Engine:
         cache = KVCache(self.target.model.config, len(token_ids) + max_new_tokens, check)
         observed = ObservationWindow(self.scorer.window)
         with observed.recording():
-            for start, end in prefill_chunks(len(token_ids)):
+            for start, end in chunks or prefill_chunks(len(token_ids)):
                 logits = forward(self.target.model, prompt_ids[start:end], start, cache)
         self.synchronize()
         return Prefilled(cache, logits, prompt_ids, observed)

@@ -6,6 +6,7 @@ import transformers
 from timebill_ros.core.model_settings import ModelSettings
 from timebill_ros.inference.cache.scorers import SCORERS
 from timebill_ros.inference.cache.scorers.scorer import Scorer
+from timebill_ros.inference.checked_engine import checked_engine
 from timebill_ros.inference.engine import DecodingSettings, Engine
 from timebill_ros.inference.loading.model_loader import load_target
 
@@ -20,7 +21,7 @@ def loaded_engine(settings: ModelSettings = SERVED, scorer: Scorer | None = None
         scorer: evicts in place of the one that settings names, for the laboratory.
 
     Raises:
-        ValueError: the model cannot be loaded; one sentence.
+        ValueError: the model cannot be loaded, or not be computed right; one sentence.
     """
     transformers.utils.logging.set_verbosity_error()
     transformers.utils.logging.disable_progress_bar()
@@ -28,4 +29,5 @@ def loaded_engine(settings: ModelSettings = SERVED, scorer: Scorer | None = None
         torch.set_num_threads(settings.threads)
     target = load_target(settings.model, settings.device, settings.dtype, settings.quantization)
     penalty = settings.repetition_penalty or target.repetition_penalty
-    return Engine(target, DecodingSettings(penalty), scorer or SCORERS[settings.eviction_scorer]())
+    scorer = scorer or SCORERS[settings.eviction_scorer]()
+    return checked_engine(Engine(target, DecodingSettings(penalty), scorer))

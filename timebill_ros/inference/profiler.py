@@ -100,7 +100,7 @@ class Profiler:
         settings = PlannerSettings(
             eviction_policy='fixed' if ratio else 'off',
             fixed_eviction_ratio=ratio,
-            min_kept_tokens=self._engine.scorer.min_kept_tokens,
+            min_kept_tokens=self._engine.min_kept_tokens,
         )
         bill = answer(
             self._engine,
@@ -170,7 +170,7 @@ class Profiler:
         prefilled = self._engine.prefill(ids, STEPS, self._interrupt)
         self.measurements.prefills.append(Sample(len(ids), time.perf_counter() - start_s))
         kept = len(ids)
-        fewest = self._engine.scorer.min_kept_tokens
+        fewest = self._engine.min_kept_tokens
         if evicts and kept > fewest:
             ratio = self._chance.choice(EVICTION_RATIOS[1:])
             kept = max(fewest, math.floor((1 - ratio) * len(ids)))

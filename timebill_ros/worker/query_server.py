@@ -70,7 +70,7 @@ class QueryServer:
                 str(target.device),
                 str(target.dtype).removeprefix('torch.'),
                 target.context_length,
-                self._engine.scorer.min_kept_tokens,
+                self._engine.min_kept_tokens,
                 target.quantization,
                 self._engine.step.name,
                 self._predictor.name,
