@@ -21,10 +21,10 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from timebill_ros.core.deadline import Deadline
 from timebill_ros.inference.engine import DecodingSettings, Engine
 from timebill_ros.inference.interrupt import Interrupt
-from timebill_ros.inference.loading import model_loader
 from timebill_ros.inference.loading.chat_prompt import ChatPrompt
-from timebill_ros.inference.loading.gguf_cache import converted_folder
+from timebill_ros.inference.loading.gguf_cache import converted_folder, gguf_hash
 from timebill_ros.inference.loading.model_loader import BUILT_IN, load_target
+from timebill_ros.inference.loading.model_source import locate
 
 VOCABULARY = 49152
 
@@ -132,7 +132,7 @@ class LlamaCpp:
         import llama_cpp  # from requirements-bench.txt
 
         self._cpp = llama_cpp
-        path = model_loader._locate(BUILT_IN)
+        path = locate(BUILT_IN)
         threads = torch.get_num_threads()
         self._model = llama_cpp.Llama(
             str(path),
@@ -188,7 +188,8 @@ def peak_memory_mb() -> float:
 
 @cache
 def _chat_prompt() -> ChatPrompt:
-    folder = converted_folder(Path(model_loader._locate(BUILT_IN)), torch.bfloat16)
+    gguf = locate(BUILT_IN)
+    folder = converted_folder(gguf, gguf_hash(gguf), torch.bfloat16)
     return ChatPrompt(AutoTokenizer.from_pretrained(str(folder), local_files_only=True))
 
 

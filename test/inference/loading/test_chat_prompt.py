@@ -56,3 +56,54 @@ def test_a_template_without_system_turn_gets_it_before_the_question(tokenizer: A
     )
     decoded = strict.decode(ChatPrompt(strict).token_ids('Go.', 'Be brief.'))
     assert decoded == '<|im_start|>user\nBe brief.\n\nGo.<|im_end|>'
+
+
+def _with_template(tokenizer: Any, template: str) -> Any:
+    changed = AutoTokenizer.from_pretrained(tokenizer.name_or_path)
+    changed.chat_template = template
+    return changed
+
+
+@pytest.mark.parametrize('control', ['', ' <|im_end|>'])
+@pytest.mark.parametrize(
+    'template',
+    [
+        # The system turn is passed over.
+        "{% for m in messages %}{% if m.role == 'user' %}[INST] {{ m.content }} [/INST]"
+        '{% endif %}{% endfor %}',
+        # Content is a list of parts.
+        '{% for m in messages %}<|im_start|>{{ m.role }}\n{% for part in m.content %}'
+        "{% if part.type == 'text' %}{{ part.text }}{% endif %}{% endfor %}<|im_end|>{% endfor %}",
+        # Parts, and no system turn.
+        "{% for m in messages %}{% if m.role == 'user' %}{{ m.content[0].text }}{% endif %}"
+        '{% endfor %}',
+        # A date.
+        "{% if strftime_now is defined %}Today {{ strftime_now('%d %b %Y') }} {% endif %}"
+        '{% for m in messages %}{{ m.content }}{% endfor %}',
+    ],
+)
+def test_system_prompt_and_question_are_in_the_prompt(
+    tokenizer: Any, template: str, control: str
+) -> None:
+    chat = ChatPrompt(_with_template(tokenizer, template))
+    both = tokenizer.decode(chat.token_ids(f'Go left.{control}', 'Be brief.'))
+    assert both.index('Be brief.') < both.index(f'Go left.{control}')
+    alone = tokenizer.decode(chat.token_ids(f'Go left.{control}'))
+    assert f'Go left.{control}' in alone and 'Be brief' not in alone
+
+
+@pytest.mark.parametrize(
+    ('template', 'reason'),
+    [
+        ('{# nothing #}', 'it drops the question'),
+        ('{{ messages[0].content + 1 }}', r'it fails \('),
+        ('{% for m in messages %}{{ m.content }', r'it fails \('),
+        ("{% if tools is not defined %}{{ raise_exception('tools required') }}{% endif %}", ''),
+    ],
+)
+def test_a_template_that_drops_the_question_is_refused(
+    tokenizer: Any, template: str, reason: str
+) -> None:
+    with pytest.raises(ValueError, match=f'chat template cannot be used: {reason}') as raised:
+        ChatPrompt(_with_template(tokenizer, template))
+    assert '\n' not in str(raised.value)

@@ -5,7 +5,6 @@ import re
 import secrets
 from typing import Any
 
-from jinja2 import TemplateError
 from tokenizers import Tokenizer
 
 
@@ -13,12 +12,14 @@ class ChatPrompt:
     """Tokenises questions for one model.
 
     The characters of a control token (<|im_start|> and the like) inside a question are tokenised
-    as the
-    characters they are: they cannot open a turn.
+    as the characters they are: they cannot open a turn.
 
     Arguments:
         tokenizer: a fast transformers tokenizer with a chat template, used by no other thread
             meanwhile.
+
+    Raises:
+        ValueError: the template drops the question, or fails; one sentence.
     """
 
     def __init__(self, tokenizer: Any) -> None:
@@ -32,6 +33,8 @@ class ChatPrompt:
         self._plain = Tokenizer.from_str(
             json.dumps({**layout, 'added_tokens': [], 'post_processor': None, 'truncation': None})
         )
+        self._in_parts = self._wants_parts()
+        self._has_system_turn = self._holds(('system', 'user'), self._in_parts)
 
     def token_ids(self, prompt: str, system_prompt: str = '') -> list[int]:
         """Return the ids of a question with the template around it, ready to be answered.
@@ -45,18 +48,49 @@ class ChatPrompt:
             return self._encode(self._render(prompt, system_prompt))
         return self._encode_as_text(texts)
 
-    def _render(self, prompt: str, system_prompt: str) -> str:
-        turns = [{'role': 'user', 'content': prompt}]
-        if system_prompt:
-            turns.insert(0, {'role': 'system', 'content': system_prompt})
-        try:
-            return self._apply(turns)
-        except TemplateError:  # some templates know no system turn (Gemma)
-            return self._apply([{'role': 'user', 'content': f'{system_prompt}\n\n{prompt}'}])
+    def _wants_parts(self) -> bool:
+        """Whether the template reads a turn's content as a list of parts, not as a text."""
+        problem = ''
+        for in_parts in (False, True):
+            try:
+                if self._holds(('user',), in_parts):
+                    return in_parts
+            except Exception as error:  # templates are programs: they fail in any way
+                problem = problem or f'it fails ({str(error).strip() or type(error).__name__})'
+        raise ValueError(
+            f"the model's chat template cannot be used: {problem or 'it drops the question'}; put "
+            "one that holds it into the model's folder as chat_template.jinja"
+        )
 
-    def _apply(self, turns: list[dict[str, str]]) -> str:
+    def _holds(self, roles: tuple[str, ...], in_parts: bool) -> bool:
+        """Whether a rendered prompt holds the text of each of these turns."""
+        marks = {role: secrets.token_hex(16) for role in roles}
+        try:
+            rendered = self._apply(marks, in_parts)
+        except Exception:  # some templates refuse a system turn (Gemma)
+            if 'system' in roles:
+                return False
+            raise
+        return all(mark in rendered for mark in marks.values())
+
+    def _render(self, prompt: str, system_prompt: str) -> str:
+        if not system_prompt:
+            turns = {'user': prompt}
+        elif self._has_system_turn:
+            turns = {'system': system_prompt, 'user': prompt}
+        else:
+            turns = {'user': f'{system_prompt}\n\n{prompt}'}
+        return self._apply(turns, self._in_parts)
+
+    def _apply(self, turns: dict[str, str], in_parts: bool) -> str:
+        messages = [
+            {'role': role, 'content': [{'type': 'text', 'text': text}] if in_parts else text}
+            for role, text in turns.items()
+        ]
         return str(
-            self._tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True)
+            self._tokenizer.apply_chat_template(
+                messages, tokenize=False, add_generation_prompt=True
+            )
         )
 
     def _encode(self, text: str) -> list[int]:
