@@ -4,6 +4,7 @@ import importlib
 import sys
 
 QUESTIONS = {
+    'architectures': 'benchmark.architectures.architectures',
     'deadline': 'benchmark.deadlines.deadline',
     'overload': 'benchmark.deadlines.overload',
     'engine': 'benchmark.engine.engine',

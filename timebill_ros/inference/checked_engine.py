@@ -13,7 +13,8 @@ import transformers
 from timebill_ros.core.atomic_file import write_json
 from timebill_ros.inference.engine import Engine
 from timebill_ros.inference.loading.cache_folder import cache_folder
-from timebill_ros.inference.self_check import Verdict, self_check, use_attention
+from timebill_ros.inference.reference_attention import use_attention
+from timebill_ros.inference.self_check import Verdict, self_check
 from timebill_ros.inference.step.generic_step import GenericStep
 
 
@@ -32,23 +33,38 @@ def checked_engine(engine: Engine) -> Engine:
     verdict = _known(path)
     if verdict is None:
         verdict = self_check(engine)
-        try:
-            write_json(path, asdict(verdict))
-        except OSError as error:
-            logging.warning('the self-check is not kept, and will be repeated: %s', error)
+        if verdict.attention:  # a refusal may be for want of memory, and is found anew
+            _keep(verdict, path)
     target = engine.target
+    name = type(target.model).__name__
     if not verdict.attention:
         raise ValueError(
-            f'model {target.name!r} cannot be served: this engine does not compute '
-            f'{type(target.model).__name__} right ({verdict.reason})'
+            f'model {target.name!r} cannot be served: its class {name} {verdict.reason}'
         )
     use_attention(target.model, verdict.attention)
     if not verdict.evicts:
-        logging.warning('model %r is served without eviction: %s', target.name, verdict.reason)
+        logging.warning(
+            'model %r is served without eviction: its class %s %s',
+            target.name,
+            name,
+            verdict.reason,
+        )
     elif verdict.step != engine.step.name:
-        logging.warning('model %r is served by a slower step: %s', target.name, verdict.reason)
+        logging.warning(
+            'model %r is served by a slower step: its class %s %s',
+            target.name,
+            name,
+            verdict.reason,
+        )
     step = engine.step if engine.step.name == verdict.step else GenericStep(target.model)
     return Engine(replace(target, evicts=verdict.evicts), engine.settings, engine.scorer, step)
+
+
+def _keep(verdict: Verdict, path: Path) -> None:
+    try:
+        write_json(path, asdict(verdict))
+    except OSError as error:
+        logging.warning('the self-check is not kept, and will be repeated: %s', error)
 
 
 def _known(path: Path) -> Verdict | None:

@@ -30,4 +30,11 @@ def loaded_engine(settings: ModelSettings = SERVED, scorer: Scorer | None = None
     target = load_target(settings.model, settings.device, settings.dtype, settings.quantization)
     penalty = settings.repetition_penalty or target.repetition_penalty
     scorer = scorer or SCORERS[settings.eviction_scorer]()
-    return checked_engine(Engine(target, DecodingSettings(penalty), scorer))
+    try:
+        engine = Engine(target, DecodingSettings(penalty), scorer)
+    except (AttributeError, LookupError, TypeError, NotImplementedError) as error:
+        raise ValueError(
+            f'model {target.name!r} cannot be served: its class {type(target.model).__name__} is '
+            f'not built as this engine expects ({type(error).__name__}: {error})'
+        ) from error
+    return checked_engine(engine)

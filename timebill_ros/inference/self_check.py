@@ -6,20 +6,17 @@ sequence, without a cache.
 """
 
 import logging
-import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import torch
-from transformers import AttentionInterface, AttentionMaskInterface, PreTrainedConfig
-from transformers.masking_utils import eager_mask
 
 from timebill_ros.core.deadline import Deadline
 from timebill_ros.inference.engine import Engine, Prefilled
 from timebill_ros.inference.interrupt import Interrupt
 from timebill_ros.inference.loading.weights_check import damaged_tensor
+from timebill_ros.inference.reference_attention import attention, eager_attention
 from timebill_ros.inference.step.decoding_step import DecodingStep
 from timebill_ros.inference.step.generic_step import GenericStep
 
@@ -33,10 +30,7 @@ STEPS = 4
 LARGEST_WINDOW = 1024
 """The long prompt exceeds a sliding window of up to so many tokens [tokens]."""
 
-_MASKED = 'timebill_masked'
 _NEVER = Interrupt(Deadline(float('inf')))
-_kept: dict[int, torch.Tensor] = {}
-"""While the reference of an evicted cache runs: positions that stay, by layer."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +41,8 @@ class Verdict:
         attention: the attn_implementation under which the engine computes it right; '': none.
         step: name of the decoding step that computes it right.
         evicts: it does so after an eviction too.
-        reason: why it is not served, or not by the fastest step, or not evicted; a clause.
+        reason: why it is not served, or not by the fastest step, or not evicted: what is to be
+            read behind the name of the class.
     """
 
     attention: str
@@ -64,7 +59,7 @@ def self_check(engine: Engine) -> Verdict:
     """
     model = engine.target.model
     if name := damaged_tensor(model):
-        return Verdict('', '', False, f'its tensor {name} holds values that are not numbers')
+        return Verdict('', '', False, f'got {name} from its files with values that are no numbers')
     chosen = model.config._attn_implementation
     candidates: list[tuple[str, DecodingStep]] = [(chosen, engine.step)]
     if not isinstance(engine.step, GenericStep):
@@ -73,47 +68,33 @@ def self_check(engine: Engine) -> Verdict:
         candidates.append(('eager', GenericStep(model)))
     reasons = []
     for name, step in candidates:
-        with _attention(model, name):
-            reason = _why_wrong(lambda step=step: _check_logits(engine, step))  # type: ignore[misc]
+        with attention(model, name):
+            reason = _why_wrong(
+                lambda step=step: _check_logits(engine, step),  # type: ignore[misc]
+                'has layers that do not run on a plain cache of keys and values',
+            )
             if reason:
                 reasons.append(reason)
                 continue
             if name == 'eager':
-                why_not = 'its attention is not one that this engine computes'
+                why_not = 'has an attention of its own, which does not tell what may be evicted'
             else:
-                why_not = _why_wrong(lambda step=step: _check_eviction(engine, step))  # type: ignore[misc]
+                why_not = _why_wrong(
+                    lambda step=step: _check_eviction(engine, step),  # type: ignore[misc]
+                    'has a cache of another kind than eviction can choose from',
+                )
         return Verdict(name, step.name, not why_not, why_not or '; '.join(reasons))
-    return Verdict('', '', False, _kind_of_layers(model) or reasons[0])
+    return Verdict('', '', False, _kind_of_layers(model) or reasons[-1])
 
 
-def use_attention(model: Any, name: str) -> None:
-    """Let a model's modules use an attn_implementation from now on.
-
-    transformers' own set_attn_implementation() passes over classes with an attention of their own,
-    though their masks depend on it too.
-    """
-    for module in model.modules():
-        if isinstance(config := getattr(module, 'config', None), PreTrainedConfig):
-            config._attn_implementation = name
-
-
-@contextmanager
-def _attention(model: Any, name: str) -> Iterator[None]:
-    before = model.config._attn_implementation
-    use_attention(model, name)
-    try:
-        yield
-    finally:
-        use_attention(model, before)
-
-
-def _why_wrong(check: Callable[[], str]) -> str:
+def _why_wrong(check: Callable[[], str], failure: str) -> str:
+    """Return what a check finds; if it fails, what this says of the model, with the error."""
     try:
         return check()
     except Exception as error:  # whatever it is: this way of computing the model does not work
         logging.debug('the self-check failed', exc_info=True)
         first = str(error).strip().partition('\n')[0][:200].rstrip('.')
-        return f'{type(error).__name__}: {first}' if first else type(error).__name__
+        return f'{failure} ({type(error).__name__}: {first})'
 
 
 def _kind_of_layers(model: Any) -> str:
@@ -125,8 +106,8 @@ def _kind_of_layers(model: Any) -> str:
     unusual = sorted(kind for kind in kinds if 'attention' not in kind or 'linear' in kind)
     if unusual:
         return (
-            f'layers of the kind {", ".join(map(repr, unusual))} keep a state that is not a cache '
-            'of keys and values'
+            f'has layers of the kind {" and ".join(map(repr, unusual))}, which keep a state that '
+            'is not a cache of keys and values'
         )
     return ''
 
@@ -138,8 +119,8 @@ def _check_logits(engine: Engine, step: DecodingStep) -> str:
     for tokens, chunks in ((SHORT_TOKENS, None), (long, [(0, middle), (middle, long)])):
         ids = _random_ids(engine, tokens + STEPS)
         prefilled = engine.prefill(ids[:tokens], STEPS, _NEVER, chunks)
-        if reason := _difference(engine, ids, _logits(prefilled, step, ids[tokens:])):
-            return f'after {tokens} tokens {reason}'
+        if reason := _difference(engine, ids, _logits(prefilled, step, ids[tokens:]), {}):
+            return f'computes what this engine does not: after {tokens} tokens {reason}'
     return ''
 
 
@@ -165,14 +146,10 @@ def _check_eviction(engine: Engine, step: DecodingStep) -> str:
     prefilled.cache.evict = spy  # type: ignore[method-assign]
     engine.evict(prefilled, fewest + 8)
     if not kept:
-        return 'none of its layers attends to the whole prompt'
+        return 'has no layer that attends to the whole prompt'
     ours = _logits(prefilled, step, ids[tokens:])
-    _kept.update(kept)
-    try:
-        reason = _difference(engine, ids, ours, _MASKED)
-    finally:
-        _kept.clear()
-    return f'after an eviction {reason}' if reason else ''
+    reason = _difference(engine, ids, ours, kept)
+    return f'is not what it was after an eviction: {reason}' if reason else ''
 
 
 def _logits(prefilled: Prefilled, step: DecodingStep, newer: list[int]) -> torch.Tensor:
@@ -185,18 +162,24 @@ def _logits(prefilled: Prefilled, step: DecodingStep, newer: list[int]) -> torch
     return torch.stack(found)
 
 
-def _difference(engine: Engine, ids: list[int], ours: torch.Tensor, name: str = 'eager') -> str:
+def _difference(
+    engine: Engine, ids: list[int], ours: torch.Tensor, kept: Mapping[int, torch.Tensor]
+) -> str:
     """Return how far our logits are from the model's own, as a clause; '' if near enough.
 
     In fp32 the worst position counts. In 16 bits the median does: rounding alone may send a token
     to another expert.
+
+    Arguments:
+        ours: of the last positions.
+        kept: as for eager_attention().
     """
     target = engine.target
-    with _attention(target.model, name), torch.inference_mode():
+    with eager_attention(target.model, kept), torch.inference_mode():
         output = target.model(input_ids=torch.tensor([ids], device=target.device), use_cache=False)
     theirs = output.logits[0, -len(ours) :].float()
     if not torch.isfinite(theirs).all():
-        return 'its logits are not numbers: its weights are damaged'
+        return 'the logits are not numbers, so that its weights are damaged'
     spread = (theirs - theirs.mean(-1, keepdim=True)).norm(dim=-1).clamp_min(1e-6)
     errors = (ours - theirs).norm(dim=-1) / spread
     error = float(errors.max() if target.dtype == torch.float32 else errors.median())
@@ -205,7 +188,7 @@ def _difference(engine: Engine, ids: list[int], ours: torch.Tensor, name: str = 
         tolerance = max(tolerance, ROUNDED_TOLERANCES[target.quantization])
     if error < tolerance:  # not a number is not
         return ''
-    return f"the logits differ by {error:.2g} from those of the model's own attention"
+    return f'the logits differ by {error:.2g} from its own'
 
 
 def _long_tokens(engine: Engine) -> int:
@@ -225,29 +208,3 @@ def _random_ids(engine: Engine, tokens: int) -> list[int]:
     generator = torch.Generator().manual_seed(tokens)
     candidates = torch.randint(3, vocabulary, (2 * tokens,), generator=generator).tolist()
     return ([token for token in candidates if token not in special] or candidates)[:tokens]
-
-
-def _attend_masked(
-    module: torch.nn.Module,
-    query: torch.Tensor,
-    key: torch.Tensor,
-    value: torch.Tensor,
-    attention_mask: torch.Tensor | None,
-    **kwargs: Any,
-) -> Any:
-    """Run the model's own eager attention, evicted tokens hidden from those after the prompt."""
-    own = sys.modules[type(module).__module__].eager_attention_forward  # type: ignore[attr-defined]
-    kept = _kept.get(module.layer_idx)  # type: ignore[arg-type]
-    if kept is not None:
-        prompt, length, heads = kept.shape[1], query.shape[2], query.shape[1]
-        hidden = query.new_zeros(1, heads, length, length)
-        evicted = ~kept.repeat_interleave(heads // kept.shape[0], 0)
-        hidden[:, :, prompt:, :prompt].masked_fill_(
-            evicted[None, :, None], torch.finfo(query.dtype).min
-        )
-        attention_mask = hidden if attention_mask is None else attention_mask + hidden
-    return own(module, query, key, value, attention_mask, **kwargs)
-
-
-AttentionInterface.register(_MASKED, _attend_masked)
-AttentionMaskInterface.register(_MASKED, eager_mask)

@@ -77,5 +77,5 @@ def test_anothers_folder_of_that_name_is_not_used(monkeypatch, tmp_path) -> None
 def test_nowhere_to_write_is_a_sentence(monkeypatch, tmp_path) -> None:
     monkeypatch.setenv('XDG_CACHE_HOME', str(tmp_path / 'cache'))
     refuse(monkeypatch, tmp_path, OSError(28, 'No space left on device'))
-    with pytest.raises(ValueError, match='No space left on device.*set XDG_CACHE_HOME'):
+    with pytest.raises(ValueError, match=r'No space left on device.*set XDG_CACHE_HOME'):
         cache_folder()

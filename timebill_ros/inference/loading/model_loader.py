@@ -134,7 +134,9 @@ def load_target(
 
 def _loaded_model(folder: Path, dtype: torch.dtype) -> Any:
     config = AutoConfig.from_pretrained(str(folder), local_files_only=True)
-    if getattr(config, 'is_encoder_decoder', False):
+    if getattr(config, 'is_encoder_decoder', False) or any(
+        hasattr(config, name) for name in ('encoder_layers', 'num_encoder_layers')
+    ):
         raise ValueError(
             f'{config.model_type} is an encoder-decoder, and only decoder-only models are served'
         )
@@ -254,7 +256,7 @@ def _stop_token_ids(model: Any, tokenizer: Any) -> frozenset[int]:
     found: set[int] = set()
     for ids in (
         getattr(model.generation_config, 'eos_token_id', None),
-        model.config.get_text_config().eos_token_id,
+        getattr(model.config.get_text_config(), 'eos_token_id', None),
         tokenizer.eos_token_id,
     ):
         found.update([ids] if isinstance(ids, int) else ids or ())

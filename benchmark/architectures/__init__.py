@@ -1,0 +1,1 @@
+"""Which of transformers' causal classes are served right, and what is said of the others."""
