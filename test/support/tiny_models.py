@@ -20,6 +20,7 @@ from timebill_ros.inference.interrupt import Interrupt
 from timebill_ros.inference.loading.model_loader import TargetModel
 
 SLIDING_WINDOW = 12
+CONTEXT_TOKENS = 512
 ARCHITECTURES = ('llama', 'qwen2', 'qwen3', 'gemma3', 'mistral')
 NEVER = Interrupt(Deadline(float('inf')))
 
@@ -31,7 +32,7 @@ _SHAPE = {
     'num_attention_heads': 6,
     'num_key_value_heads': 2,
     'head_dim': 32,
-    'max_position_embeddings': 512,
+    'max_position_embeddings': CONTEXT_TOKENS,
     # Large enough for attention that is far from uniform.
     'initializer_range': 0.2,
     'attn_implementation': attention.NAME,
@@ -72,13 +73,18 @@ def stock_model(architecture: str, implementation: str = 'eager') -> Any:
 
 def tiny_target(architecture: str) -> TargetModel:
     """Return the model as the engine takes it; nothing ends an answer but its length."""
+    return target_of(architecture, tiny_model(architecture))
+
+
+def target_of(name: str, model: Any) -> TargetModel:
+    """Return a model in fp32 as the engine takes it."""
     return TargetModel(
-        name=architecture,
-        model=tiny_model(architecture),
+        name=name,
+        model=model,
         tokenizer=None,
         stop_token_ids=frozenset(),
-        context_length=512,
-        weights_hash=architecture,
+        context_length=CONTEXT_TOKENS,
+        weights_hash=name,
         repetition_penalty=1.0,
         device=torch.device('cpu'),
         dtype=torch.float32,

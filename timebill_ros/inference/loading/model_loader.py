@@ -16,6 +16,7 @@ from transformers import (
 
 from timebill_ros.inference import attention
 from timebill_ros.inference.loading import model_quantization
+from timebill_ros.inference.loading.device_choice import choose_device, choose_dtype
 from timebill_ros.inference.loading.gguf_cache import converted_folder, gguf_hash
 from timebill_ros.inference.loading.model_quantization import Quantized
 from timebill_ros.inference.loading.model_source import BUILT_IN, locate
@@ -82,9 +83,10 @@ def load_target(
 
     Raises:
         ValueError: one sentence that names the parameter, its value and what would do.
+        ConnectionError: a hub model cannot be downloaded now; one sentence.
     """
-    torch_device = _choose_device(device)
-    torch_dtype = _choose_dtype(dtype, torch_device)
+    torch_device = choose_device(device)
+    torch_dtype = choose_dtype(dtype, torch_device)
     location = locate(source)
     weights_hash = gguf_hash(location) if location.is_file() else ''
     try:
@@ -106,17 +108,17 @@ def load_target(
         )
     try:
         model = model.to(torch_device).eval()
-    except RuntimeError as error:  # out of memory, most likely
+        stored = model_quantization.load(location)
+        quantized = model_quantization.chosen_weights(model, quantization, stored)
+        is_rounded = any(weight is not stored.get(name) for name, weight in quantized.items())
+        if is_rounded:
+            model_quantization.log_loss(model, quantized, tokenizer)
+        prepack(model, quantized)
+    except (RuntimeError, MemoryError) as error:  # out of memory, most likely
         raise ValueError(
             f'model {source!r} cannot be put on device {str(torch_device)!r}: '
             f'{_first_sentence(error)}'
         ) from error
-    stored = model_quantization.load(location)
-    quantized = model_quantization.chosen_weights(model, quantization, stored)
-    is_rounded = any(weight is not stored.get(name) for name, weight in quantized.items())
-    if is_rounded:
-        model_quantization.log_loss(model, quantized, tokenizer)
-    prepack(model, quantized)
     return TargetModel(
         name=source,
         model=model,
@@ -197,41 +199,6 @@ def _context_length(source: str, config: Any) -> int:
         )
         return int(original)
     return length
-
-
-def _choose_device(device: str) -> torch.device:
-    if device == 'auto':
-        device = 'cuda' if torch.cuda.is_available() else 'cpu'
-    try:
-        chosen = torch.device(device)
-    except RuntimeError:
-        raise ValueError(
-            f"device must be 'auto', 'cpu', 'cuda' or 'cuda:N', got {device!r}"
-        ) from None
-    if chosen.type not in ('cpu', 'cuda'):
-        raise ValueError(f"device must be 'auto', 'cpu', 'cuda' or 'cuda:N', got {device!r}")
-    if chosen.type == 'cpu':
-        return chosen
-    index = chosen.index or 0
-    if index >= torch.cuda.device_count():
-        raise ValueError(
-            f'device {device!r} is not there: torch sees {torch.cuda.device_count()} GPUs'
-        )
-    # Streams, events and graphs that are made on this thread belong to it.
-    torch.cuda.set_device(index)
-    return torch.device('cuda', index)
-
-
-def _choose_dtype(dtype: str, device: torch.device) -> torch.dtype:
-    if dtype != 'auto':
-        return {'float32': torch.float32, 'bfloat16': torch.bfloat16, 'float16': torch.float16}[
-            dtype
-        ]
-    if device.type == 'cuda':
-        return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16
-    # Without the instructions bf16 is emulated, and far slower than fp32.
-    flags = Path('/proc/cpuinfo').read_text(errors='replace')
-    return torch.bfloat16 if 'avx512_bf16' in flags or ' bf16' in flags else torch.float32
 
 
 def _weights_hash(config: Any) -> str:
