@@ -104,7 +104,11 @@ class Engine:
 
         Raises:
             InterruptedGenerationError: the interrupt says so.
+            ValueError: prompt and response are longer than the model's context.
         """
+        tokens, most = len(token_ids) + max_new_tokens, self.target.context_length
+        if tokens > most:
+            raise ValueError(f'prompt and response must be at most {most} tokens, got {tokens}')
         prompt_ids = torch.tensor(token_ids, device=self.target.device)
         on_gpu = self.target.device.type == 'cuda'
         check = PrefillPace(interrupt.check) if on_gpu else interrupt.check

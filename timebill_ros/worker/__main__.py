@@ -44,6 +44,8 @@ def main() -> None:
     except ValueError as error:
         send(Failed(str(error)))
         threading.Event().wait()  # until the node ends this process
+    except ConnectionError as error:  # the node starts this process again: the network may come
+        sys.exit(str(error))
     gc.collect()
     gc.freeze()
     server.serve()

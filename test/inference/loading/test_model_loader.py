@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from transformers import AutoModelForCausalLM, Qwen2ForCausalLM
+from transformers import AutoModelForCausalLM, Phi3Config, Phi3ForCausalLM, Qwen2ForCausalLM
 
 from timebill_ros.core.deadline import Deadline
 from timebill_ros.inference.engine import DecodingSettings, Engine
@@ -76,6 +76,32 @@ def test_a_model_without_chat_template_is_refused(qwen2: Path) -> None:
     (qwen2 / 'chat_template.jinja').unlink()
     with pytest.raises(ValueError, match='has no chat template'):
         load_target(str(qwen2), device='cpu')
+
+
+def test_longrope_is_served_up_to_its_original_length(qwen2: Path, caplog) -> None:
+    config = Phi3Config(
+        vocab_size=49152,
+        hidden_size=32,
+        intermediate_size=64,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        max_position_embeddings=256,
+        original_max_position_embeddings=64,
+        pad_token_id=2,
+        rope_parameters={
+            'rope_type': 'longrope',
+            'rope_theta': 1e4,
+            'short_factor': [1.0] * 4,
+            'long_factor': [1.0, 2.0, 3.0, 4.0],
+        },
+    )
+    Phi3ForCausalLM(config).save_pretrained(qwen2)
+    target = load_target(str(qwen2), device='cpu', dtype='float32')
+    assert target.context_length == 64
+    assert 'served up to 64 of its 256 tokens' in caplog.text
+    with pytest.raises(ValueError, match='at most 64 tokens, got 70'):
+        Engine(target, DecodingSettings()).prefill([5] * 60, 10, Interrupt(Deadline(math.inf)))
 
 
 @pytest.mark.parametrize('device', ['cuda:99', 'nonsense', 'meta'])

@@ -89,9 +89,7 @@ def test_weights_that_are_not_numbers_are_refused(
 ) -> None:
     monkeypatch.setenv('XDG_CACHE_HOME', str(tmp_path / 'cache'))
     changed_weights(qwen2, lambda w: w | {'model.norm.weight': torch.full((32,), value)})
-    with pytest.raises(
-        ValueError, match=r'got model\.norm\.weight from its files'
-    ):
+    with pytest.raises(ValueError, match=r'got model\.norm\.weight from its files'):
         loaded_engine(ModelSettings(model=str(qwen2), device='cpu'))
 
 

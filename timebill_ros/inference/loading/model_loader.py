@@ -180,16 +180,8 @@ def _context_length(source: str, config: Any) -> int:
             'model %r does not say its context length: %d is taken', source, _UNKNOWN_CONTEXT
         )
     length = lengths[0] if lengths else _UNKNOWN_CONTEXT
-    rope = getattr(config, 'rope_parameters', None) or {}
-    original = rope.get('original_max_position_embeddings') or getattr(
-        config, 'original_max_position_embeddings', None
-    )
-    # Past the original length other rotary factors hold for the whole prompt, also for the chunks
-    # that have been read with the ones before.
-    changes = rope.get('rope_type') == 'longrope' and rope.get('short_factor') != rope.get(
-        'long_factor'
-    )
-    if changes and original and original < length:
+    original = _longrope_original(config)
+    if original and original < length:
         logging.warning(
             'model %r is served up to %d of its %d tokens: past that, its longrope scaling '
             'changes what has been read',
@@ -197,8 +189,22 @@ def _context_length(source: str, config: Any) -> int:
             original,
             length,
         )
-        return int(original)
+        return original
     return length
+
+
+def _longrope_original(config: Any) -> int:
+    """Return up to what length a model's rotary factors are those of short prompts; 0: always.
+
+    Past it other factors hold for the whole prompt, also for the chunks that have been read.
+    """
+    rope = getattr(config, 'rope_parameters', None) or {}
+    for parameters in (rope, *(value for value in rope.values() if isinstance(value, dict))):
+        short, long = parameters.get('short_factor'), parameters.get('long_factor')
+        if parameters.get('rope_type') == 'longrope' and short != long:
+            original = parameters.get('original_max_position_embeddings')
+            return int(original or getattr(config, 'original_max_position_embeddings', None) or 0)
+    return 0
 
 
 def _weights_hash(config: Any) -> str:
