@@ -14,7 +14,7 @@ from timebill_ros.core.execution_time_estimator import CurveFit, TimeFit
 from timebill_ros.core.model_settings import ModelSettings
 from timebill_ros.inference.loaded_engine import loaded_engine
 from timebill_ros.inference.loading.cache_folder import cache_folder
-from timebill_ros.inference.loading.model_loader import BUILT_IN
+from timebill_ros.inference.loading.model_source import BUILT_IN
 from timebill_ros.inference.measured_time_model import device_name, profile_key
 from timebill_ros.inference.profiler import Measurements, Profiler
 from timebill_ros.progress import Progress

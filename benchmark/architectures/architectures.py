@@ -21,8 +21,8 @@ from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_N
 from benchmark.architectures.served_tokens import first_difference
 from benchmark.architectures.tiny_folders import saved_model
 from benchmark.report.machine import describe_machine
-from benchmark.report.markdown_table import table
 from benchmark.report.results_folder import RESULTS
+from benchmark.report.tables import markdown_table
 from timebill_ros.core.model_settings import ModelSettings
 from timebill_ros.inference.loaded_engine import loaded_engine
 
@@ -92,7 +92,7 @@ def main() -> int:
             print(f'{kind}: {rows[-1].outcome} ({rows[-1].detail})', flush=True)
     ordered = sorted(rows, key=lambda row: (row.outcome, row.kind))
     head = ['model type', 'class', 'outcome', 'how, or why not']
-    print(table([head, *([r.kind, r.cls, r.outcome, r.detail] for r in ordered)]))
+    print(markdown_table([head, *([r.kind, r.cls, r.outcome, r.detail] for r in ordered)]))
     counts = collections.Counter(row.outcome for row in rows)
     print(', '.join(f'{count} {outcome}' for outcome, count in counts.most_common()))
     if not arguments.kinds:

@@ -33,7 +33,7 @@ def first_difference(engine: Engine, reference: Any) -> str:
         engine.target, DecodingSettings(stop_at_repetition=False), engine.scorer, engine.step
     )
     chunks = engine_module.PREFILL_CHUNKS
-    engine_module.PREFILL_CHUNKS = ((1 << 62, CHUNK_TOKENS),)
+    engine_module.PREFILL_CHUNKS = ((CHUNK_TOKENS, CHUNK_TOKENS), (1 << 62, CHUNK_TOKENS))
     try:
         for tokens in PROMPT_TOKENS:
             ids = torch.randint(
@@ -75,7 +75,7 @@ def _generated(reference: Any, ids: list[int]) -> tuple[list[int], torch.Tensor]
     if (whole - logits).norm() < TIE * (whole - whole.mean()).norm():
         return tokens, logits
     # transformers' own cache is wrong for this class (Moshi's windows): without one, then.
-    rows = []
+    rows: list[torch.Tensor] = []
     while len(rows) < NEW_TOKENS:
         rows.append(_whole_logits(reference, ids)[-1])
         ids = [*ids, int(rows[-1].argmax())]

@@ -26,7 +26,7 @@ from timebill_ros.inference.length.length_predictor import LengthPredictor, NoPr
 from timebill_ros.inference.length.predictor_loader import load_predictor
 from timebill_ros.inference.loaded_engine import loaded_engine
 from timebill_ros.inference.loading.cache_folder import cache_folder
-from timebill_ros.inference.loading.model_loader import BUILT_IN
+from timebill_ros.inference.loading.model_source import BUILT_IN
 from timebill_ros.inference.measured_time_model import LogProgress, profile_key, time_model
 from timebill_ros.inference.step import native_step
 from timebill_ros.training.prompt_packages import PACKAGES, fetched

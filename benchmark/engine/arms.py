@@ -23,8 +23,8 @@ from timebill_ros.inference.engine import DecodingSettings, Engine
 from timebill_ros.inference.interrupt import Interrupt
 from timebill_ros.inference.loading.chat_prompt import ChatPrompt
 from timebill_ros.inference.loading.gguf_cache import converted_folder, gguf_hash
-from timebill_ros.inference.loading.model_loader import BUILT_IN, load_target
-from timebill_ros.inference.loading.model_source import locate
+from timebill_ros.inference.loading.model_loader import load_target
+from timebill_ros.inference.loading.model_source import BUILT_IN, locate
 
 VOCABULARY = 49152
 

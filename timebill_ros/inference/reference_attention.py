@@ -59,8 +59,8 @@ def _attend(
     attention_mask: torch.Tensor | None,
     **kwargs: Any,
 ) -> Any:
-    own = sys.modules[type(module).__module__].eager_attention_forward  # type: ignore[attr-defined]
-    kept = _kept.get(module.layer_idx)  # type: ignore[arg-type]
+    own = sys.modules[type(module).__module__].eager_attention_forward
+    kept = _kept.get(int(module.layer_idx))  # type: ignore[arg-type]
     if kept is not None:
         prompt, length, heads = kept.shape[1], query.shape[2], query.shape[1]
         hidden = query.new_zeros(1, heads, length, length)

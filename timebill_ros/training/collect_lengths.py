@@ -17,7 +17,7 @@ from timebill_ros.inference.engine import Engine
 from timebill_ros.inference.loaded_engine import loaded_engine
 from timebill_ros.inference.loading.cache_folder import cache_folder
 from timebill_ros.inference.loading.chat_prompt import ChatPrompt
-from timebill_ros.inference.loading.model_loader import BUILT_IN
+from timebill_ros.inference.loading.model_source import BUILT_IN
 from timebill_ros.progress import Progress
 from timebill_ros.training.answer_length import answered, length_key
 from timebill_ros.training.length_agreement import length_agreement

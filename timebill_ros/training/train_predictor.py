@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 from timebill_ros.core.length_distribution import BUCKET_TOKENS, BUCKETS
 from timebill_ros.inference.length import state_head
 from timebill_ros.inference.length.predictor_key import PredictorKey
-from timebill_ros.inference.loading.model_loader import BUILT_IN, load_target
+from timebill_ros.inference.loading.model_loader import load_target
+from timebill_ros.inference.loading.model_source import BUILT_IN
 from timebill_ros.progress import Progress
 from timebill_ros.training.classifier_training import train_classifier
 from timebill_ros.training.collected_texts import collected_texts

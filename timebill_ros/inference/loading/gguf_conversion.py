@@ -5,7 +5,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from gguf import GGMLQuantizationType as Kind
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, GenerationConfig
@@ -16,7 +15,7 @@ from transformers.modeling_gguf_pytorch_utils import (
 )
 
 from timebill_ros.inference.loading import gguf_rope, model_quantization
-from timebill_ros.inference.loading.gguf_file import GGUFFile
+from timebill_ros.inference.loading.gguf_file import GGUFFile, Matrix
 from timebill_ros.inference.loading.streamed_safetensors import StreamedSafetensors
 from timebill_ros.inference.loading.weights_check import named
 from timebill_ros.inference.step.quantization import (
@@ -91,7 +90,7 @@ class GGUFConversion:
         """About how much will be written [bytes]."""
         elements = sum(math.prod(shape) for shape in self._shapes.values())
         stored = sum(part.stat().st_size for part in self._file.parts)
-        return elements * self._dtype.itemsize + stored
+        return int(elements * self._dtype.itemsize + stored)
 
     def write(self, folder: Path) -> None:
         """Write configuration, tokenizer, and weights, plain and as stored, into a folder.
@@ -116,8 +115,9 @@ class GGUFConversion:
                 weight = self._write(
                     plain, name, parts, _BITS.get(kind) if name in linear else None
                 )
-                for module in linear[name] if weight is not None else ():
-                    stored.add(f'{module}:{weight.bits}', weight.data)
+                if weight is not None:
+                    for module in linear[name]:
+                        stored.add(f'{module}:{weight.bits}', weight.data)
                 written.add(name)
                 self._file.release()
         if missing := self._shapes.keys() - written:
@@ -125,7 +125,8 @@ class GGUFConversion:
 
     def _hf_name(self, name: str) -> str | None:
         # Experts that transformers joins are known to it without the end of their name.
-        return self._names.get(name) or self._names.get(name.removesuffix('.weight'))
+        found: str | None = self._names.get(name)
+        return found or self._names.get(name.removesuffix('.weight'))
 
     def _check_names(self, wanted: set[str]) -> None:
         """Raise ValueError if tensors are missing, or there are some that the model has not."""
@@ -150,12 +151,12 @@ class GGUFConversion:
                 names.setdefault(self._tied.get(weight, weight), []).append(name)
         return names
 
-    def _weights(self) -> Iterator[tuple[str, Kind | None, Iterator[np.ndarray]]]:
+    def _weights(self) -> Iterator[tuple[str, Kind | None, Iterator[Matrix]]]:
         """Yield each weight's name in the model, its format in the file, and its parts in fp32."""
         joined: dict[str, Any] = {'tensors': {}}
         for name, tensor in self._file.tensors.items():
             hf_name = self._hf_name(name)
-            if hf_name not in self._shapes:
+            if hf_name is None or hf_name not in self._shapes:
                 continue
             if name in _WHOLE_TENSORS:
                 self._check_shape(name, hf_name, tensor.shape[::-1].tolist())
@@ -181,7 +182,7 @@ class GGUFConversion:
             raise ValueError(f'its tensor {name} is of size {shape}, and should be {wanted}')
 
     def _write(
-        self, plain: StreamedSafetensors, name: str, parts: Iterator[np.ndarray], bits: int | None
+        self, plain: StreamedSafetensors, name: str, parts: Iterator[Matrix], bits: int | None
     ) -> PackedWeight | None:
         """Write a weight in dtype; return it in 4 or 8 bits, if that is what it was.
 

@@ -7,10 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 from gguf import ReaderTensor, dequantize
 
 from timebill_ros.inference.loading.gguf_reader import CompactReader, shared_with_transformers
 
+Matrix = npt.NDArray[np.float32]
 _PART = re.compile(r'(?P<stem>.*)-(?P<number>\d{5})-of-(?P<count>\d{5})\.gguf')
 
 
@@ -85,12 +87,12 @@ class GGUFFile:
         for reader in self._readers:
             reader.release()
 
-    def values(self, name: str) -> np.ndarray:
+    def values(self, name: str) -> Matrix:
         """Return a tensor in fp32, of the shape that PyTorch gives it."""
         tensor = self.tensors[name]
         return np.asarray(dequantize(tensor.data, tensor.tensor_type), dtype=np.float32)
 
-    def rows(self, name: str, rows: int) -> Iterator[np.ndarray]:
+    def rows(self, name: str, rows: int) -> Iterator[Matrix]:
         """Yield a matrix in fp32, so many rows at a time."""
         tensor = self.tensors[name]
         for start in range(0, len(tensor.data), rows):

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import gguf
 import numpy as np
@@ -29,7 +29,7 @@ class CompactReader(GGUFReader):
 
     def _get_field_parts(
         self, orig_offs: int, raw_type: int
-    ) -> tuple[int, list[Any], list[int], list[GGUFValueType]]:
+    ) -> Any:  # as the base class: size, parts, which parts are elements, types
         if raw_type != GGUFValueType.ARRAY:
             return super()._get_field_parts(orig_offs, raw_type)
         kind = GGUFValueType(int(self._get(orig_offs, np.uint32)[0]))
@@ -38,7 +38,7 @@ class CompactReader(GGUFReader):
         raw = self.data.view(np.ndarray)
         parts: list[Any] = []
         if kind == GGUFValueType.STRING:
-            order = 'big' if self.byte_order == 'S' else 'little'
+            order: Literal['little', 'big'] = 'big' if self.byte_order == 'S' else 'little'
             for _ in range(count):
                 length = int.from_bytes(raw[offset : offset + 8].tobytes(), order)
                 if length > len(raw) - offset - 8:

@@ -50,7 +50,7 @@ class StreamedSafetensors:
 
     def rows(self, values: torch.Tensor) -> None:
         """Append rows of the tensor that was begun."""
-        self._file.write(memoryview(values.contiguous().flatten().view(torch.uint8).numpy()))
+        self._file.write(values.contiguous().flatten().view(torch.uint8).numpy().data)
 
     def add(self, name: str, values: torch.Tensor) -> None:
         """Append a whole tensor."""

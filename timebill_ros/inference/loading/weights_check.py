@@ -54,7 +54,7 @@ def damaged_tensor(model: Any) -> str:
     """Return the name of the first tensor with a value that is not finite; '' if there is none."""
     for name, parameter in model.named_parameters():
         if not torch.isfinite(parameter).all():
-            return name
+            return str(name)
     return ''
 
 
