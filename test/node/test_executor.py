@@ -17,7 +17,7 @@ from rclpy.parameter import Parameter
 from std_srvs.srv import Trigger
 
 import timebill_ros.msg as msg
-from support.asker import Asker, wait_until
+from support.asker import START_TIMEOUT_S, Asker, wait_until
 from support.ros_domain import next_domain
 from timebill_ros.node.timebill_node import TimebillNode
 
@@ -135,7 +135,8 @@ def test_lifecycle_and_parameters_while_running(running: Running) -> None:
     node.trigger_cleanup()
     assert asker.ask(asker.query(id='cleaned')).detail == 'the node is not configured'
     node.trigger_configure()
-    asker.wait_until_serving()
+    wait_until(lambda: node.state_label == 'inactive', START_TIMEOUT_S, 'the model')
+    node.trigger_activate()
     assert asker.ask(asker.query(id='configured again')).text
 
 
