@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from support.fake_backend import Drop, Finished, Planned, Text, Tokenised
+from support.fake_backend import Drop, Finished, Planned, Run, Text, Tokenised
 from support.fake_desk import Desk
 from timebill_ros.core.bill import Bill
 from timebill_ros.core.budget_planner import BudgetPlanner
@@ -23,21 +23,11 @@ def desk() -> Iterator[Desk]:
     desk.dispatcher.shut_down()
 
 
-def ask(desk: Desk, query_id: str, budget_s: float, tokens: int = 1, **fields: object) -> int:
-    """Submit a query and have it tokenised, if it is accepted so far; return its number."""
-    before = len(desk.backend.submitted())
-    desk.submit(query_id, budget_s, **fields)  # type: ignore[arg-type]
-    number = desk.backend.submitted()[-1]
-    if len(desk.backend.submitted()) > before:
-        desk.say(Tokenised(number, tokens))
-    return number
-
-
 @pytest.mark.parametrize(('order', 'expected'), [('fifo', [0, 1, 2, 3]), ('edf', [0, 3, 2, 1])])
 def test_turns_come_by_arrival_or_by_deadline(desk: Desk, order: str, expected: list[int]) -> None:
     desk.change(queue_order=order)
     for number, budget_s in enumerate((50.0, 40.0, 30.0, 20.0)):
-        ask(desk, str(number), budget_s)
+        desk.ask(str(number), budget_s)
     for number in expected:
         desk.say(Finished(number, EOS, Bill()))
     assert desk.backend.runs() == expected
@@ -46,7 +36,7 @@ def test_turns_come_by_arrival_or_by_deadline(desk: Desk, order: str, expected: 
 def test_equal_deadlines_are_served_as_they_came(desk: Desk) -> None:
     desk.change(queue_order='edf')
     for number in range(4):
-        ask(desk, str(number), 50.0)
+        desk.ask(str(number), 50.0)
     for number in range(4):
         desk.say(Finished(number, EOS, Bill()))
     assert desk.backend.runs() == [0, 1, 2, 3]
@@ -54,7 +44,7 @@ def test_equal_deadlines_are_served_as_they_came(desk: Desk) -> None:
 
 def test_the_order_may_change_while_queries_wait(desk: Desk) -> None:
     for number, budget_s in enumerate((50.0, 40.0, 30.0)):
-        ask(desk, str(number), budget_s)
+        desk.ask(str(number), budget_s)
     desk.change(queue_order='edf')
     desk.say(Finished(0, EOS, Bill()))
     assert desk.backend.runs() == [0, 2]
@@ -63,7 +53,7 @@ def test_the_order_may_change_while_queries_wait(desk: Desk) -> None:
 def test_the_bound_holds_in_both_orders(desk: Desk) -> None:
     desk.change(queue_order='edf', max_queue_length=2)
     for number in range(4):
-        ask(desk, str(number), 50.0 - number)
+        desk.ask(str(number), 50.0 - number)
     assert desk.replies.ended() == {'3': MissReason.QUEUE_FULL}
 
 
@@ -76,21 +66,21 @@ def test_what_runs_and_waits_ahead_counts_and_the_smallest_budget_is_enough(
 ) -> None:
     desk.dispatcher.change_planner(READER)
     desk.change(queue_order=order)
-    ask(desk, 'running', 6.0, 20, max_new_tokens=1)  # 2 s
-    ask(desk, 'ahead', 6.0, 15, max_new_tokens=1)  # 1.5 s
+    desk.ask('running', 6.0, 20, max_new_tokens=1)  # 2 s
+    desk.ask('ahead', 6.0, 15, max_new_tokens=1)  # 1.5 s
     desk.now_s += 1.0
-    ask(desk, 'late', 5.0, 25, max_new_tokens=1)  # begins after 2.5 s, and takes 2.5 s
+    desk.ask('late', 5.0, 25, max_new_tokens=1)  # begins after 2.5 s, and takes 2.5 s
     miss = desk.outcome('late')
     assert miss.reason is MissReason.OVERLOADED
     assert 'its turn is predicted to come in 2.500 s' in miss.detail
     assert miss.minimum_time_budget_s == pytest.approx(5.021, abs=0.0011)
-    ask(desk, 'again', miss.minimum_time_budget_s, 25, max_new_tokens=1)
+    desk.ask('again', miss.minimum_time_budget_s, 25, max_new_tokens=1)
     assert desk.replies.ended() == {'late': MissReason.OVERLOADED}
 
 
 def test_what_could_not_even_be_read_alone_is_infeasible(desk: Desk) -> None:
     desk.dispatcher.change_planner(READER)
-    ask(desk, 'never', 1.0, 10)  # reading takes 1 s
+    desk.ask('never', 1.0, 10)  # reading takes 1 s
     miss = desk.outcome('never')
     assert miss.reason is MissReason.INFEASIBLE
     assert miss.minimum_time_budget_s == pytest.approx(1.021, abs=0.0011)
@@ -99,8 +89,8 @@ def test_what_could_not_even_be_read_alone_is_infeasible(desk: Desk) -> None:
 def test_a_free_backend_refuses_only_what_is_certain_to_be_lost(desk: Desk) -> None:
     desk.dispatcher.change_planner(READER)
     for number in range(6):  # an estimate that is far too long for what comes then
-        desk.say(Finished(ask(desk, f'long {number}', 60.0), EOS, Bill(response_tokens=10)))
-    ask(desk, 'short', 0.15, 1, max_new_tokens=10)  # 0.1 s of reading, 0.09 s of writing
+        desk.say(Finished(desk.ask(f'long {number}', 60.0), EOS, Bill(response_tokens=10)))
+    desk.ask('short', 0.15, 1, max_new_tokens=10)  # 0.1 s of reading, 0.09 s of writing
     assert 'short' not in desk.replies.ended()
     assert desk.backend.runs()[-1] == 6
 
@@ -109,9 +99,9 @@ def test_the_likeliest_of_those_that_wait_in_vain_has_the_turn_of_a_free_backend
     desk: Desk,
 ) -> None:
     desk.dispatcher.change_planner(READER)
-    running = ask(desk, 'running', 60.0, 1, max_new_tokens=1)
-    ask(desk, 'late', 1.3, 10, max_new_tokens=1)  # after 0.1 s, 1 s
-    ask(desk, 'later', 2.4, 10, max_new_tokens=1)
+    running = desk.ask('running', 60.0, 1, max_new_tokens=1)
+    desk.ask('late', 1.3, 10, max_new_tokens=1)  # after 0.1 s, 1 s
+    desk.ask('later', 2.4, 10, max_new_tokens=1)
     desk.now_s += 1.0  # the running one has taken longer than predicted
     desk.say(Finished(running, EOS, Bill(response_tokens=1)))
     assert desk.replies.ended() == {'running': EOS, 'late': MissReason.INFEASIBLE}
@@ -120,7 +110,7 @@ def test_the_likeliest_of_those_that_wait_in_vain_has_the_turn_of_a_free_backend
 
 def test_of_what_is_not_tokenised_the_bytes_count(desk: Desk) -> None:
     desk.dispatcher.change_planner(READER)
-    ask(desk, 'running', 60.0, 20, max_new_tokens=1)
+    desk.ask('running', 60.0, 20, max_new_tokens=1)
     submitted = len(desk.backend.submitted())
     desk.submit('long', 2.5, prompt='word ' * 100, max_new_tokens=1)  # about 125 tokens
     assert desk.outcome('long').reason is MissReason.OVERLOADED
@@ -132,56 +122,56 @@ def test_of_what_is_not_tokenised_the_bytes_count(desk: Desk) -> None:
 def test_of_a_partial_answer_a_share_will_do(desk: Desk) -> None:
     desk.dispatcher.change_planner(READER)
     for number in range(6):
-        desk.say(Finished(ask(desk, f'{number}', 60.0), EOS, Bill(response_tokens=100)))
-    ask(desk, 'running', 60.0, 20, max_new_tokens=1)  # 2 s
+        desk.say(Finished(desk.ask(f'{number}', 60.0), EOS, Bill(response_tokens=100)))
+    desk.ask('running', 60.0, 20, max_new_tokens=1)  # 2 s
     budget_s = 2.0 + 0.1 + 0.6  # for 60 of 100 tokens
     for policy in (OverrunPolicy.KILL, OverrunPolicy.SKIP_NEXT):
-        ask(desk, policy.name, budget_s, policy=policy, max_new_tokens=100)
+        desk.ask(policy.name, budget_s, policy=policy, max_new_tokens=100)
         assert desk.outcome(policy.name).reason is MissReason.OVERLOADED
-    ask(desk, 'partial', budget_s, policy=OverrunPolicy.PARTIAL, max_new_tokens=100)
+    desk.ask('partial', budget_s, policy=OverrunPolicy.PARTIAL, max_new_tokens=100)
     assert 'partial' not in desk.replies.ended()
-    ask(desk, 'sliver', 2.0 + 0.1 + 0.4, policy=OverrunPolicy.PARTIAL, max_new_tokens=100)
+    desk.ask('sliver', 2.0 + 0.1 + 0.4, policy=OverrunPolicy.PARTIAL, max_new_tokens=100)
     assert desk.outcome('sliver').reason is MissReason.OVERLOADED
 
 
 def test_alone_admits_what_could_be_met_if_nobody_else_had_asked(desk: Desk) -> None:
     desk.dispatcher.change_planner(READER)
     desk.change(admission='alone')
-    ask(desk, 'running', 60.0, 50)
-    ask(desk, 'hopeless', 2.0, 10)
-    ask(desk, 'never', 2.0, 30)
+    desk.ask('running', 60.0, 50)
+    desk.ask('hopeless', 2.0, 10)
+    desk.ask('never', 2.0, 30)
     assert desk.replies.ended() == {'never': MissReason.INFEASIBLE}
 
 
 def test_lengths_of_answers_are_learned(desk: Desk) -> None:
     desk.dispatcher.change_planner(READER)
-    first = ask(desk, 'first', 60.0, 1, max_new_tokens=50)
+    first = desk.ask('first', 60.0, 1, max_new_tokens=50)
     desk.say(Finished(first, EOS, Bill(response_tokens=25, total_time=1.0)))
-    second = ask(desk, 'second', 60.0, 1, max_new_tokens=90)
+    second = desk.ask('second', 60.0, 1, max_new_tokens=90)
     desk.say(Planned(second, Bill(prompt_tokens=1, kept_tokens=1)))
-    ask(desk, 'within', 0.46, 1)  # 0.24 s of writing ahead, 0.1 of reading and 0.09 of writing
-    ask(desk, 'beyond', 0.44, 1)
+    desk.ask('within', 0.46, 1)  # 0.24 s of writing ahead, 0.1 of reading and 0.09 of writing
+    desk.ask('beyond', 0.44, 1)
     assert desk.replies.ended() == {'first': EOS, 'beyond': MissReason.OVERLOADED}
 
 
 def test_lengths_of_answers_that_were_cut_off_are_learned_too(desk: Desk) -> None:
     desk.dispatcher.change_planner(READER)
     for number in range(6):
-        running = ask(desk, f'{number}', 1.0, 1, max_new_tokens=200)
+        running = desk.ask(f'{number}', 1.0, 1, max_new_tokens=200)
         desk.say(Planned(running, Bill(prompt_tokens=1, kept_tokens=1)), Text(running, 'x', 80))
         desk.pass_time(1.0)
         desk.say(Finished(running, None, Bill(response_tokens=80)))
-    ask(desk, 'running', 60.0, 1, max_new_tokens=1)  # 0.1 s
-    ask(desk, 'next', 1.9, 1, max_new_tokens=200)  # takes 0.1 and up to 1.99 s
+    desk.ask('running', 60.0, 1, max_new_tokens=1)  # 0.1 s
+    desk.ask('next', 1.9, 1, max_new_tokens=200)  # takes 0.1 and up to 1.99 s
     assert desk.outcome('next').reason is MissReason.OVERLOADED
 
 
 def test_what_is_ahead_counts_no_longer_than_to_its_last_moment(desk: Desk) -> None:
     desk.dispatcher.change_planner(READER)
-    first = ask(desk, 'first', 60.0, 1, max_new_tokens=90)
+    first = desk.ask('first', 60.0, 1, max_new_tokens=90)
     desk.say(Finished(first, EOS, Bill(response_tokens=90, total_time=1.0)))
-    ask(desk, 'running', 1.5, 10, max_new_tokens=90)  # would take 1.89 s
-    ask(desk, 'next', 1.9, 3)
+    desk.ask('running', 1.5, 10, max_new_tokens=90)  # would take 1.89 s
+    desk.ask('next', 1.9, 3)
     assert desk.replies.ended() == {'first': EOS}
 
 
@@ -190,10 +180,10 @@ def test_a_newcomer_with_an_earlier_deadline_ends_at_once_a_longer_one_that_it_m
 ) -> None:
     desk.dispatcher.change_planner(READER)
     desk.change(queue_order='edf')
-    ask(desk, 'running', 60.0, 20, max_new_tokens=1)
-    ask(desk, 'waiting', 5.0, 20, max_new_tokens=1)
+    desk.ask('running', 60.0, 20, max_new_tokens=1)
+    desk.ask('waiting', 5.0, 20, max_new_tokens=1)
     assert desk.replies.outcomes == []
-    ask(desk, 'earlier', 4.5, 15, max_new_tokens=1)
+    desk.ask('earlier', 4.5, 15, max_new_tokens=1)
     miss = desk.outcome('waiting')
     assert miss.reason is MissReason.OVERLOADED
     assert miss.minimum_time_budget_s == pytest.approx(5.521, abs=0.0011)
@@ -203,11 +193,95 @@ def test_a_newcomer_with_an_earlier_deadline_ends_at_once_a_longer_one_that_it_m
 def test_a_newcomer_does_not_end_those_that_would_have_been_answered(desk: Desk) -> None:
     desk.dispatcher.change_planner(READER)
     desk.change(queue_order='edf')
-    ask(desk, 'running', 60.0, 20, max_new_tokens=1)
+    desk.ask('running', 60.0, 20, max_new_tokens=1)
     for number in range(3):
-        ask(desk, f'{number}', 5.5, 10, max_new_tokens=1)
-    ask(desk, 'earlier', 5.0, 25, max_new_tokens=1)
+        desk.ask(f'{number}', 5.5, 10, max_new_tokens=1)
+    desk.ask('earlier', 5.0, 25, max_new_tokens=1)
     assert desk.replies.ended() == {'earlier': MissReason.OVERLOADED}
+
+
+def test_what_waits_counts_by_the_lengths_that_were_learned_meanwhile(desk: Desk) -> None:
+    desk.dispatcher.change_planner(READER)
+    for number in range(3):
+        desk.ask(f'{number}', 60.0, 1, max_new_tokens=90)  # 0.1 s, and up to 0.89 s: unknown
+    desk.say(Finished(0, EOS, Bill(response_tokens=90)))
+    # 0.99 s for each of the two that are ahead, and 0.1 s
+    desk.ask('late', 2.0, 1, max_new_tokens=1)
+    assert desk.outcome('late').reason is MissReason.OVERLOADED
+
+
+def test_what_waits_counts_by_the_settings_of_this_moment(desk: Desk) -> None:
+    desk.dispatcher.change_planner(READER)
+    desk.change(queue_order='edf', min_partial_share=0.1)
+    desk.ask('running', 60.0, 20, max_new_tokens=1)
+    desk.ask('partial', 2.4, 1, policy=OverrunPolicy.PARTIAL, max_new_tokens=100)
+    assert desk.replies.outcomes == []
+    desk.change(min_partial_share=1.0)
+    desk.ask('newcomer', 60.0)
+    assert desk.outcome('partial').reason is MissReason.OVERLOADED
+
+
+def test_a_newcomer_is_tested_by_the_newest_estimate(desk: Desk) -> None:
+    desk.dispatcher.change_planner(READER)
+    desk.ask('running', 60.0, 20, max_new_tokens=1)
+    assert READER.time_model is not None
+    desk.dispatcher.change_planner(BudgetPlanner(time_model=READER.time_model.scaled(2.0)))
+    desk.ask('late', 4.0, 1, max_new_tokens=1)  # after 4 s
+    assert desk.outcome('late').reason is MissReason.OVERLOADED
+
+
+def test_a_long_prompt_is_not_taken_for_longer_after_many_short_ones(desk: Desk) -> None:
+    desk.dispatcher.change_planner(READER)
+    for number in range(30):  # a byte, and the chat template
+        desk.say(Finished(desk.ask(f'{number}', 60.0, 30, prompt='?'), EOS, Bill()))
+    desk.ask('running', 60.0, 20, max_new_tokens=1)  # 2 s
+    desk.submit('long', 20.0, prompt='word ' * 100, max_new_tokens=1)  # about 155 tokens
+    assert 'long' not in desk.replies.ended()
+
+
+# The next turn comes, whatever frees it
+
+
+@pytest.fixture
+def blocked(desk: Desk) -> Desk:
+    """Nothing runs: what is first is not tokenised yet, what is second is."""
+    desk.change(queue_order='edf')
+    desk.submit('second', 60.0, asker='b')
+    desk.submit('first', 5.0)
+    desk.say(Tokenised(0, 1))
+    assert desk.backend.runs() == []
+    return desk
+
+
+def test_the_next_runs_when_the_first_is_cancelled(blocked: Desk) -> None:
+    blocked.dispatcher.cancel('a', 'first', 'withdrawn')
+    assert blocked.backend.runs() == [0]
+
+
+def test_the_next_runs_when_the_first_has_come_to_its_last_moment(blocked: Desk) -> None:
+    blocked.pass_time(5.0)
+    assert blocked.replies.ended() == {'first': MissReason.KILLED}
+    assert blocked.backend.runs() == [0]
+
+
+def test_the_next_runs_when_the_order_changes(blocked: Desk) -> None:
+    blocked.change(queue_order='fifo')
+    assert blocked.backend.runs() == [0]
+
+
+def test_by_deadline_what_must_end_earlier_is_first_also_after_the_reserve_has_changed(
+    desk: Desk,
+) -> None:
+    desk.change(queue_order='edf')
+    desk.ask('running', 60.0)
+    desk.ask('less', 50.0)
+    desk.change(publish_reserve_s=9.0)
+    desk.ask('more', 55.0)
+    desk.say(Finished(0, EOS, Bill()))
+    assert [told.last_moment_s for told in desk.backend.told if isinstance(told, Run)] == [
+        pytest.approx(1059.98),
+        pytest.approx(1046.0),
+    ]
 
 
 # Cancelling
@@ -215,7 +289,7 @@ def test_a_newcomer_does_not_end_those_that_would_have_been_answered(desk: Desk)
 
 def test_cancel_ends_a_query_that_waits_or_runs_and_no_other(desk: Desk) -> None:
     for query_id, asker in (('1', 'a'), ('2', 'a'), ('2', 'b'), ('3', 'a')):
-        ask(desk, query_id, 60.0, asker=asker)
+        desk.ask(query_id, 60.0, asker=asker)
     assert desk.dispatcher.cancel('a', '2', 'withdrawn') == 1
     assert desk.dispatcher.cancel('a', '1', 'withdrawn') == 1
     assert desk.dispatcher.cancel('a', '1', 'withdrawn') == 0
@@ -230,81 +304,17 @@ def test_cancel_ends_a_query_that_waits_or_runs_and_no_other(desk: Desk) -> None
 
 def test_cancel_without_an_id_ends_all_of_an_asker(desk: Desk) -> None:
     for query_id, asker in (('1', 'a'), ('2', 'a'), ('3', 'b'), ('4', 'a')):
-        ask(desk, query_id, 60.0, asker=asker)
+        desk.ask(query_id, 60.0, asker=asker)
     assert desk.dispatcher.cancel('a', '', 'withdrawn') == 3
     assert sorted(desk.replies.ended()) == ['1', '2', '4']
-
-
-def test_keep_latest_cancels_the_older_queries_of_the_same_asker(desk: Desk) -> None:
-    desk.change(keep_latest=True)
-    ask(desk, 'running', 60.0)
-    ask(desk, 'other', 60.0, asker='b')
-    ask(desk, 'newer', 60.0)
-    assert desk.replies.ended() == {'running': MissReason.CANCELLED}
-    assert "'newer'" in desk.outcome('running').detail
-    ask(desk, 'newest', 60.0)
-    assert desk.replies.ended()['newer'] is MissReason.CANCELLED
-    desk.say(Finished(0, None, Bill()))
-    assert desk.backend.runs() == [0, 1]
-
-
-def test_keep_latest_keeps_what_a_refused_query_would_replace(desk: Desk) -> None:
-    desk.change(keep_latest=True)
-    ask(desk, 'q', 60.0)
-    desk.submit('expired', 0.01)
-    desk.submit('q', 60.0)
-    assert [outcome[1].reason for outcome in desk.replies.outcomes] == [
-        MissReason.EXPIRED,
-        MissReason.DUPLICATE_ID,
-    ]
-
-
-def test_keep_latest_makes_room_in_a_full_queue(desk: Desk) -> None:
-    desk.change(keep_latest=True, max_queue_length=1)
-    ask(desk, 'running', 60.0, asker='b')
-    ask(desk, 'older', 60.0)
-    ask(desk, 'newer', 60.0)
-    assert desk.replies.ended() == {'older': MissReason.CANCELLED}
-
-
-def test_keep_latest_keeps_the_older_one_if_the_newer_is_not_accepted(desk: Desk) -> None:
-    desk.dispatcher.change_planner(READER)
-    desk.change(keep_latest=True)
-    ask(desk, 'running', 60.0, 20, asker='b', max_new_tokens=1)
-    ask(desk, 'older', 60.0, max_new_tokens=1)
-    ask(desk, 'newer', 2.1, 30, max_new_tokens=1)
-    assert desk.replies.ended() == {'newer': MissReason.OVERLOADED}
-
-
-def test_keep_latest_gives_an_asker_that_is_too_fast_an_answer_now_and_then(desk: Desk) -> None:
-    desk.change(keep_latest=True)
-    for number in range(4):
-        ask(desk, f'{number}', 60.0)
-    # The first ran and was cancelled. The next that runs goes on, whatever comes.
-    assert sorted(desk.replies.ended()) == ['0', '1', '2']
-    desk.say(Finished(0, None, Bill()))
-    assert desk.backend.runs() == [0, 3]
-    for number in range(4, 6):
-        ask(desk, f'{number}', 60.0)
-    assert sorted(desk.replies.ended()) == ['0', '1', '2', '4']
-    desk.say(Finished(3, EOS, Bill()))
-    assert desk.replies.ended()['3'] is EOS
-    assert desk.backend.runs() == [0, 3, 5]
-
-
-def test_a_flood_of_an_asker_is_bounded_also_with_keep_latest(desk: Desk) -> None:
-    desk.change(keep_latest=True, max_queue_length=3)
-    for number in range(10):
-        desk.submit(f'{number}', 60.0)
-    assert list(desk.replies.ended().values()) == 7 * [MissReason.QUEUE_FULL]
 
 
 # Pausing
 
 
 def test_a_paused_dispatcher_refuses_and_has_what_ran_dropped(desk: Desk) -> None:
-    ask(desk, 'running', 60.0)
-    ask(desk, 'waiting', 60.0)
+    desk.ask('running', 60.0)
+    desk.ask('waiting', 60.0)
     desk.dispatcher.pause(Miss(MissReason.CANCELLED, 'inactive'))
     desk.submit('refused', 60.0)
     assert desk.replies.ended() == {
@@ -314,23 +324,23 @@ def test_a_paused_dispatcher_refuses_and_has_what_ran_dropped(desk: Desk) -> Non
     }
     assert Drop(0) in desk.backend.told
     desk.dispatcher.resume()
-    ask(desk, 'next', 60.0)
+    desk.ask('next', 60.0)
     assert desk.backend.runs() == [0]  # the worker is still busy with what was dropped
     desk.say(Finished(0, None, Bill()))
     assert desk.backend.runs() == [0, 2]
 
 
 def test_a_worker_that_does_not_stop_is_replaced_also_while_paused(desk: Desk) -> None:
-    ask(desk, 'running', 60.0)
+    desk.ask('running', 60.0)
     desk.dispatcher.pause(Miss(MissReason.CANCELLED, 'inactive'))
     desk.pass_time(0.3)
     assert 'abort_grace' in desk.backend.killed[0]
 
 
 def test_a_larger_reserve_holds_for_the_next_query_only(desk: Desk) -> None:
-    ask(desk, 'before', 5.0, policy=OverrunPolicy.KILL)
+    desk.ask('before', 5.0, policy=OverrunPolicy.KILL)
     desk.change(publish_reserve_s=1.0)
-    ask(desk, 'after', 5.0)
+    desk.ask('after', 5.0)
     desk.pass_time(4.5)
     assert desk.replies.ended() == {'after': MissReason.KILLED}
     desk.say(Finished(0, EOS, Bill()))
@@ -339,6 +349,6 @@ def test_a_larger_reserve_holds_for_the_next_query_only(desk: Desk) -> None:
 
 def test_many_short_queries_with_long_budgets_leave_nothing_behind(desk: Desk) -> None:
     for number in range(2000):
-        desk.say(Finished(ask(desk, str(number), 600.0), EOS, Bill()))
+        desk.say(Finished(desk.ask(str(number), 600.0), EOS, Bill()))
     assert len(desk.dispatcher._last_moments._heap) < 200
     assert len(desk.dispatcher._guard._heap) < 10

@@ -14,7 +14,7 @@ FREE = Moment(0.0)
 
 
 def schedule(by_deadline: bool) -> Schedule:
-    return Schedule(READER, 0.5, by_deadline)
+    return Schedule(READER, 0.5, by_deadline, FREE)
 
 
 def job(number: int, duration_s: float, last_moment_s: float) -> Job:
@@ -22,7 +22,7 @@ def job(number: int, duration_s: float, last_moment_s: float) -> Job:
 
 
 def lost(waiting: list[Job], by_deadline: bool, newcomer: int | None = None) -> list[int]:
-    found = schedule(by_deadline).given_up(waiting, FREE, newcomer)
+    found = schedule(by_deadline).given_up(waiting, newcomer)
     return [given_up.number for given_up in found]
 
 
@@ -80,9 +80,44 @@ def test_with_what_would_be_enough_it_is_not_given_up(by_deadline: bool) -> None
     ahead = [job(0, 1.0, 2.0), job(1, 1.0, 3.0), job(2, 1.0, 4.0), job(3, 1.0, 30.0)]
     late = job(9, 2.0, 2.5)
     waiting = sorted([*ahead, late], key=lambda of: of.last_moment_s if by_deadline else 0)
-    (found,) = schedule(by_deadline).given_up(waiting, FREE, newcomer=9)
-    assert found.number == 9
+    assert lost(waiting, by_deadline, newcomer=9) == [9]
+    enough_s = schedule(by_deadline).enough_until_s(late, ahead)
     for extra_s, expected in ((1e-3, []), (-2e-3, [9])):
-        again = job(9, 2.0, found.enough_until_s + extra_s)
+        again = job(9, 2.0, enough_s + extra_s)
         waiting = sorted([*ahead, again], key=lambda of: of.last_moment_s if by_deadline else 0)
         assert lost(waiting, by_deadline, newcomer=9) == expected
+
+
+def test_by_deadline_what_would_make_shorter_ones_late_needs_a_place_behind_them() -> None:
+    short = [job(number, 1.0, 3.0 + 0.2 * number) for number in range(3)]
+    long = job(9, 1.5, 1.0)
+    assert lost([long, *short], True, newcomer=9) == [9]
+    enough_s = schedule(True).enough_until_s(long, short)
+    assert enough_s == pytest.approx(4.5, abs=1e-3)
+    assert lost([*short, job(9, 1.5, enough_s + 1e-3)], True, newcomer=9) == []
+
+
+def test_by_deadline_a_job_that_is_late_in_any_place_ends_no_other() -> None:
+    text = Job(0, 1, (300,), 1.0, needed_share=0.1)  # 3 s for all of it, 0.4 s for enough
+    hopeless = job(1, 2.0, 1.5)
+    assert lost([text, hopeless], True) == [1]
+
+
+def test_by_deadline_a_newcomer_costs_no_more_than_itself() -> None:
+    draw = random.Random(5)
+    completion = Completion(TimeModel(a=0.0, b=0.1, c=0.0, p=0.0, q=0.05, delta=0.9))
+    for _ in range(3000):
+        waiting = [
+            Job(
+                number,
+                draw.randint(1, 10),
+                tuple(sorted(draw.randint(1, 60) for _ in range(4))),
+                draw.uniform(0.3, 9.0),
+                needed_share=draw.choice([1.0, 1.0, 0.1]),
+            )
+            for number in range(6)
+        ]
+        waiting.sort(key=lambda of: of.last_moment_s)
+        at = Schedule(completion, draw.choice([0.1, 0.5]), True, FREE)
+        others = [of for of in waiting if of.number != 5]
+        assert len(at.given_up(waiting, 5)) <= len(at.given_up(others)) + 1

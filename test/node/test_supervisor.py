@@ -211,7 +211,7 @@ def test_planning_parameters_apply_at_the_next_query(node: Any) -> None:
             Parameter('publish_reserve', value=0.5),
         ]
     )
-    planner, settings = node._dispatcher._planner.settings, node._dispatcher._settings
+    planner, settings = node._dispatcher._turns.planner.settings, node._dispatcher._settings
     assert (planner.pessimistic_factor, planner.max_eviction_ratio) == (2.0, 0.5)
     assert (planner.eviction_policy, planner.min_kept_tokens) == ('off', 16)
     assert (settings.queue_order, settings.publish_reserve_s) == ('edf', 0.5)

@@ -4,7 +4,7 @@ import dataclasses
 import threading
 from typing import Any
 
-from support.fake_backend import FakeBackend, Said
+from support.fake_backend import FakeBackend, Said, Tokenised
 from timebill_ros.core.bill import Bill
 from timebill_ros.core.budget_planner import BudgetPlanner
 from timebill_ros.core.deadline import Deadline
@@ -73,6 +73,15 @@ class Desk:
                 deadline=Deadline(self.now_s + budget_s, lambda: self.now_s),
             )
         )
+
+    def ask(self, query_id: str, budget_s: float, tokens: int = 1, **fields: Any) -> int:
+        """Submit a query and have it tokenised, if it is accepted so far; return its number."""
+        before = len(self.backend.submitted())
+        self.submit(query_id, budget_s, **{'prompt': 'word' * tokens, **fields})
+        number = self.backend.submitted()[-1]
+        if len(self.backend.submitted()) > before:
+            self.say(Tokenised(number, tokens))
+        return number
 
     def say(self, *said: Said) -> None:
         """Have the backend say things, one after the other."""

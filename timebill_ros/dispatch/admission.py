@@ -1,5 +1,6 @@
 """Which waiting queries are given up, because they are not predicted to be completed."""
 
+import dataclasses
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -19,7 +20,7 @@ from timebill_ros.dispatch.dispatch_settings import DispatchSettings
 from timebill_ros.dispatch.pending_query import PendingQuery
 from timebill_ros.dispatch.prompt_length import PromptLength
 from timebill_ros.dispatch.response_lengths import AnswerLength, ResponseLengths
-from timebill_ros.dispatch.schedule import GivenUp, Schedule
+from timebill_ros.dispatch.schedule import Schedule
 
 _WHOLE = (FinishReason.EOS, FinishReason.REPETITION)
 
@@ -45,16 +46,23 @@ class Admission:
 
     lengths: ResponseLengths = field(default_factory=ResponseLengths)
     prompts: PromptLength = field(default_factory=PromptLength)
+    _completion: Completion = field(default_factory=lambda: Completion(None))
+    _jobs: dict[int, Job] = field(default_factory=dict)
+    _jobs_settings: DispatchSettings | None = None
 
     def tokenised(self, entry: PendingQuery) -> None:
         """Learn how long a prompt of so many bytes is."""
         self.prompts.observe(entry.prompt_bytes, entry.bill.so_far.prompt_tokens)
+        self._jobs.pop(entry.number, None)
 
     def ended(self, entry: PendingQuery, outcome: Outcome) -> None:
         """Learn how long an answer has become, or at least: it may have been cut off."""
         is_whole = isinstance(outcome, Answer) and outcome.finish_reason in _WHOLE
         tokens = entry.bill.so_far.response_tokens
-        self.lengths.observe(entry.query.key.asker, AnswerLength(tokens, is_whole))
+        self._jobs.pop(entry.number, None)
+        if tokens > 0:
+            self.lengths.observe(entry.query.key.asker, AnswerLength(tokens, is_whole))
+            self._jobs.clear()
 
     def refused(
         self,
@@ -64,39 +72,99 @@ class Admission:
         settings: DispatchSettings,
         planner: BudgetPlanner,
         now_s: float,
+        is_free: bool,
     ) -> list[Refused]:
         """Return the queries to give up.
 
         Arguments:
             waiting: in the order of their turns, the newcomer among them.
-            running: what has the backend; None: it is free.
+            running: what has the backend, and keeps it; None: there is none.
             newcomer: what has just come, or been tokenised; None: the backend has become free.
             settings: the rule of admission, the queue's order, the reserve.
             planner: with the estimate as it stands.
             now_s: on the deadlines' clock [s].
+            is_free: no query has the backend, not even one that the newcomer would replace.
         """
-        infeasible = [entry for entry in waiting if _is_infeasible(entry, planner, now_s)]
-        refused = [_infeasible(entry, settings, planner, now_s) for entry in infeasible]
-        feasible = [entry for entry in waiting if entry not in infeasible]
-        if settings.admission == 'alone' or (running is None and len(feasible) <= 1):
-            return refused
-        completion = Completion(planner.time_model)
-        jobs = [self._job(entry, settings) for entry in feasible]
-        running_job = self._job(running, settings) if running else None
-        found = Schedule(
-            completion, settings.admission_probability, settings.queue_order == 'edf'
-        ).given_up(
-            jobs,
-            completion.free_at(running_job, now_s),
-            newcomer.number if newcomer else None,
-            is_free=running is None,
-        )
-        entries = {entry.number: entry for entry in feasible}
-        by_number = {job.number: job for job in jobs}
-        return refused + [
-            _overloaded(entries[of.number], by_number[of.number], of, settings, planner, now_s)
-            for of in found
+        if self._completion.time_model != planner.time_model:
+            self._completion = Completion(planner.time_model)
+        completion = self._completion
+        jobs = {entry.number: self._waiting_job(entry, settings) for entry in waiting}
+        feasible = [
+            entry
+            for entry in waiting
+            if not entry.is_tokenised
+            or completion.first_token_s(jobs[entry.number]) <= entry.last_moment_s - now_s
         ]
+        refused = []
+        if len(feasible) < len(waiting):
+            left = {entry.number for entry in feasible}
+            refused = [
+                _infeasible(entry, settings, planner, now_s)
+                for entry in waiting
+                if entry.number not in left
+            ]
+        if settings.admission == 'alone' or (is_free and len(feasible) <= 1):
+            return refused
+        schedule = Schedule(
+            completion,
+            settings.admission_probability,
+            settings.queue_order == 'edf',
+            completion.free_at(self._job(running, settings) if running else None, now_s),
+            is_free,
+        )
+        line = [jobs[entry.number] for entry in feasible]
+        lost = {
+            job.number for job in schedule.given_up(line, newcomer.number if newcomer else None)
+        }
+        if not lost:
+            return refused
+        stay = [job for job in line if job.number not in lost]
+        return refused + [
+            self._overloaded(entry, jobs[entry.number], stay, schedule, settings, planner, now_s)
+            for entry in feasible
+            if entry.number in lost
+        ]
+
+    def _overloaded(
+        self,
+        entry: PendingQuery,
+        job: Job,
+        others: Sequence[Job],
+        schedule: Schedule,
+        settings: DispatchSettings,
+        planner: BudgetPlanner,
+        now_s: float,
+    ) -> Refused:
+        query, turn = entry.query, schedule.turn(job, others)
+        wait_s, left_s = max(0.0, turn.mean_s - now_s), entry.last_moment_s - now_s
+        length = round(sum(job.lengths) / len(job.lengths))
+        plan = planner.plan(
+            job.prompt_tokens,
+            entry.max_new_tokens,
+            predicted_response_tokens=length,
+            remaining_s=left_s - wait_s,
+        )
+        detail = (
+            f'its turn is predicted to come in {wait_s:.3f} s, behind what runs and waits ahead. '
+            f'Reading {job.prompt_tokens} prompt tokens and writing about {length} tokens is '
+            f'estimated to take {schedule.completion.expected_s(job):.3f} s more, but '
+            f'{left_s:.3f} s are left of the time budget of {query.time_budget_s:.3f} s'
+        )
+        # Asked again, nothing is known of the context's end at first.
+        lengths = self.lengths.likely(query.key.asker, query.max_new_tokens)
+        enough_s = schedule.enough_until_s(dataclasses.replace(job, lengths=lengths), others)
+        minimum_s = enough_s - query.asked_at_s + settings.publish_reserve_s
+        minimum_s = math.floor(minimum_s * 1000.0 + 1.0) / 1000.0
+        return Refused(entry, plan, Miss(MissReason.OVERLOADED, detail, minimum_s))
+
+    def _waiting_job(self, entry: PendingQuery, settings: DispatchSettings) -> Job:
+        """Return the job of a waiting query. It is made once: a queue may be long."""
+        if self._jobs_settings is not settings:
+            self._jobs_settings = settings
+            self._jobs.clear()
+        if entry.number not in self._jobs:
+            self._jobs[entry.number] = self._job(entry, settings)
+        return self._jobs[entry.number]
 
     def _job(self, entry: PendingQuery, settings: DispatchSettings) -> Job:
         bill, is_partial = entry.bill, entry.query.overrun_policy is OverrunPolicy.PARTIAL
@@ -114,13 +182,6 @@ class Admission:
         )
 
 
-def _is_infeasible(entry: PendingQuery, planner: BudgetPlanner, now_s: float) -> bool:
-    """Whether not even the first token could come in time, had nobody else asked."""
-    left_s = entry.last_moment_s - now_s
-    prompt_tokens = entry.bill.so_far.prompt_tokens
-    return entry.is_tokenised and not planner.is_feasible(prompt_tokens, left_s)
-
-
 def _infeasible(
     entry: PendingQuery, settings: DispatchSettings, planner: BudgetPlanner, now_s: float
 ) -> Refused:
@@ -135,30 +196,3 @@ def _infeasible(
     spent_s = now_s - query.asked_at_s + settings.publish_reserve_s
     minimum_s = planner.minimum_time_budget_s(prompt_tokens, overhead_s=spent_s)
     return Refused(entry, plan, Miss(MissReason.INFEASIBLE, detail, minimum_s))
-
-
-def _overloaded(
-    entry: PendingQuery,
-    job: Job,
-    found: GivenUp,
-    settings: DispatchSettings,
-    planner: BudgetPlanner,
-    now_s: float,
-) -> Refused:
-    wait_s, left_s = max(0.0, found.turn.mean_s - now_s), entry.last_moment_s - now_s
-    length = round(sum(job.lengths) / len(job.lengths))
-    plan = planner.plan(
-        job.prompt_tokens,
-        entry.max_new_tokens,
-        predicted_response_tokens=length,
-        remaining_s=left_s - wait_s,
-    )
-    detail = (
-        f'its turn is predicted to come in {wait_s:.3f} s, behind what runs and waits ahead. '
-        f'Reading {job.prompt_tokens} prompt tokens and writing about {length} tokens is '
-        f'estimated to take {Completion(planner.time_model).expected_s(job):.3f} s more, but '
-        f'{left_s:.3f} s are left of the time budget of {entry.query.time_budget_s:.3f} s'
-    )
-    minimum_s = found.enough_until_s - entry.query.asked_at_s + settings.publish_reserve_s
-    minimum_s = math.floor(minimum_s * 1000.0 + 1.0) / 1000.0
-    return Refused(entry, plan, Miss(MissReason.OVERLOADED, detail, minimum_s))

@@ -1,13 +1,15 @@
 """When will a query be completed, and how surely by its last moment? Pure: no clock, no model."""
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from timebill_ros.core.time_model import TimeModel
 
 _Z99 = 2.326
 """Of a normal distribution, 99 % lie below the mean plus so many standard deviations."""
+_CERTAIN = 3.0
+"""So many standard deviations away, it is beyond any probability that may be asked for."""
+_REMEMBERED = 4096
 
 
 @dataclass(frozen=True)
@@ -45,6 +47,21 @@ class Moment:
 
 
 @dataclass(frozen=True)
+class Times:
+    """Equally likely times in rising order, their mean [s] and variance [s^2]."""
+
+    each_s: tuple[float, ...]
+    mean_s: float
+    variance: float
+
+    @classmethod
+    def of(cls, each_s: tuple[float, ...]) -> 'Times':
+        """Return times with their mean and variance."""
+        mean_s = sum(each_s) / len(each_s)
+        return cls(each_s, mean_s, sum((time_s - mean_s) ** 2 for time_s in each_s) / len(each_s))
+
+
+@dataclass(frozen=True)
 class Completion:
     """Predicts when jobs end, one after the other, without eviction.
 
@@ -56,22 +73,28 @@ class Completion:
     """
 
     time_model: TimeModel | None
+    _known: dict[tuple[int, tuple[int, ...], float], Times] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
 
     def free_at(self, running: Job | None, now_s: float) -> Moment:
         """Return when the backend is done with what it runs."""
         if running is None or self.time_model is None or running.started_at_s is None:
             return Moment(now_s)
-        times = self._remaining_s(running, running.started_at_s, now_s)
+        times = self._remaining(running, running.started_at_s, now_s)
         return self._left_at(running, Moment(now_s), times)
 
     def after(self, job: Job, turn: Moment) -> Moment:
         """Return when a waiting job leaves the backend, which it gets at a turn."""
-        return self._left_at(job, turn, self._times_s(job))
+        return self._left_at(job, turn, self._times(job))
 
     def expected_s(self, job: Job) -> float:
         """Return the mean time that a waiting job takes [s]."""
-        times = self._times_s(job)
-        return sum(times) / len(times)
+        return self._times(job).mean_s
+
+    def first_token_s(self, job: Job) -> float:
+        """Return the mean time until a waiting job's first token [s]."""
+        return self.time_model.t_prefill(job.prompt_tokens) if self.time_model else 0.0
 
     def probability(self, job: Job, turn: Moment, last_moment_s: float | None = None) -> float:
         """Return how likely a waiting job has what it needs by its last moment, in [0, 1].
@@ -81,15 +104,29 @@ class Completion:
             last_moment_s: another last moment than its own [s].
         """
         end_s = job.last_moment_s if last_moment_s is None else last_moment_s
-        times = self._times_s(job, job.needed_share)
+        times = self._times(job, job.needed_share).each_s
         left_s = end_s - turn.mean_s
         return sum(self._fits(time_s, left_s, turn.variance) for time_s in times) / len(times)
+
+    def is_likely(self, job: Job, turn: Moment, probability: float) -> bool:
+        """Return whether a waiting job is in time with a probability from 0.01 to 0.99.
+
+        Most are by far, or are not: that is seen at a glance, and queues may be long.
+        """
+        times = self._times(job, job.needed_share).each_s
+        left_s = job.last_moment_s - turn.mean_s
+        margin_s = _CERTAIN * math.sqrt(turn.variance + (self._spread * times[-1]) ** 2)
+        if left_s > times[-1] + margin_s:
+            return True
+        if left_s < times[0] - margin_s:
+            return False
+        return self.probability(job, turn) >= probability
 
     def in_time_from_s(self, job: Job, turn: Moment, probability: float) -> float:
         """Return the earliest last moment by which a job is done with a probability [s]."""
         if self.time_model is None:
             return turn.mean_s
-        longest_s = max(self._times_s(job, job.needed_share))
+        longest_s = self._times(job, job.needed_share).each_s[-1]
         spread_s = math.sqrt(turn.variance + (self._spread * longest_s) ** 2)
         low_s, high_s = turn.mean_s, turn.mean_s + longest_s + 6.0 * spread_s
         while high_s - low_s > 0.5e-3:
@@ -111,35 +148,46 @@ class Completion:
             return 1.0 if time_s <= left_s else 0.0
         return 0.5 * math.erfc((time_s - left_s) / deviation_s / math.sqrt(2.0))
 
-    def _times_s(self, job: Job, share: float = 1.0) -> list[float]:
+    def _times(self, job: Job, share: float = 1.0) -> Times:
         """Return the equally likely times that a job takes, for a share of its answer [s]."""
+        key = (job.prompt_tokens, job.lengths, share)
+        found = self._known.get(key)
+        if found is None:
+            if len(self._known) >= _REMEMBERED:
+                self._known.clear()
+            found = self._known[key] = Times.of(self._each_s(job, share))
+        return found
+
+    def _each_s(self, job: Job, share: float) -> tuple[float, ...]:
         if self.time_model is None:
-            return [0.0]
+            return (0.0,)
         tokens, model = job.prompt_tokens, self.time_model
         prefill_s = model.t_prefill(tokens)
-        return [
+        return tuple(
             prefill_s + model.t_decode(tokens, math.ceil(share * length)) for length in job.lengths
-        ]
+        )
 
-    def _remaining_s(self, job: Job, started_at_s: float, now_s: float) -> list[float]:
+    def _remaining(self, job: Job, started_at_s: float, now_s: float) -> Times:
         """Return the equally likely times that a running job still takes [s]."""
         model = self.time_model
         assert model is not None
         if job.kept_tokens == 0:
-            return [max(0.0, started_at_s + time_s - now_s) for time_s in self._times_s(job)]
+            each_s = self._times(job).each_s
+            return Times.of(tuple(max(0.0, started_at_s + time_s - now_s) for time_s in each_s))
         spent_s = model.t_decode(job.kept_tokens, job.response_tokens)
         # Lengths that it has passed are out; beyond all that are known, it may end at any moment.
         longer = [length for length in job.lengths if length > job.response_tokens]
-        return [
-            model.t_decode(job.kept_tokens, length) - spent_s
-            for length in longer or [job.response_tokens]
-        ]
+        return Times.of(
+            tuple(
+                model.t_decode(job.kept_tokens, length) - spent_s
+                for length in longer or [job.response_tokens]
+            )
+        )
 
-    def _left_at(self, job: Job, turn: Moment, times: Sequence[float]) -> Moment:
-        mean_s = sum(times) / len(times)
-        variance = sum((time_s - mean_s) ** 2 for time_s in times) / len(times)
+    def _left_at(self, job: Job, turn: Moment, times: Times) -> Moment:
         end = Moment(
-            turn.mean_s + mean_s, turn.variance + variance + (self._spread * mean_s) ** 2
+            turn.mean_s + times.mean_s,
+            turn.variance + times.variance + (self._spread * times.mean_s) ** 2,
         )
         last_s = max(turn.mean_s, job.last_moment_s)
         if job.may_be_late or end.mean_s <= last_s:

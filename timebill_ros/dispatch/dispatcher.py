@@ -14,18 +14,17 @@ from timebill_ros.core.deadline import Clock
 from timebill_ros.core.outcome import FinishReason, Miss, MissReason, Outcome
 from timebill_ros.core.query import Origin, Query
 from timebill_ros.dispatch import overrun
-from timebill_ros.dispatch.admission import Admission
 from timebill_ros.dispatch.backend_slot import BackendSlot
 from timebill_ros.dispatch.deadline_guard import DeadlineGuard
 from timebill_ros.dispatch.dispatch_settings import DispatchSettings
 from timebill_ros.dispatch.endings import Endings
-from timebill_ros.dispatch.keep_latest import KeepLatest
 from timebill_ros.dispatch.last_moments import LastMoments
 from timebill_ros.dispatch.pending_queries import PendingQueries
 from timebill_ros.dispatch.pending_query import PendingQuery
 from timebill_ros.dispatch.ports import Backend, Replies
 from timebill_ros.dispatch.refusals import duplicate, expired, queue_full, too_long
 from timebill_ros.dispatch.reply_writer import ReplyWriter
+from timebill_ros.dispatch.turns import Turns
 
 
 class Dispatcher:
@@ -67,17 +66,15 @@ class Dispatcher:
             clock,
             self._on_end,
         )
-        self._admission = Admission()
-        self._keep_latest = KeepLatest()
+        self._turns = Turns(settings, self._pending, self._slot, self._endings, clock)
         self.is_active = False
         self._context_length = 0
-        self._planner = BudgetPlanner()
 
     def open(self, backend: Backend, context_length: int, planner: BudgetPlanner) -> None:
         """Take a backend that is ready, and idle."""
         with self._lock:
             self._slot.put(backend)
-            self._context_length, self._planner = context_length, planner
+            self._context_length, self._turns.planner = context_length, planner
 
     def close(self, outcome: Miss) -> None:
         """Lose the backend, and end all queries with an outcome."""
@@ -105,16 +102,12 @@ class Dispatcher:
 
     def submit(self, query: Query) -> None:
         """Admit a query, or refuse it."""
-        with self._lock:
-            self._endings.end_due()
+        with self._serving():
             miss = self._refusal(query)
             if miss is not None:
                 self._writer.refuse(query, miss)
                 return
-            entry = self._pending.add(query, self._settings)
-            self._give_up(newcomer=entry)  # by its bytes, before it is tokenised
-            if entry.number in self._pending.queue:
-                self._slot.submit(entry)
+            self._turns.came(self._pending.add(query, self._settings))
 
     def refuse(self, origin: Origin, miss: Miss) -> None:
         """Reply to what was asked and is no valid query."""
@@ -129,8 +122,7 @@ class Dispatcher:
             query_id: empty: all queries of the asker.
             detail: the sentence of their misses.
         """
-        with self._lock:
-            self._endings.end_due()
+        with self._serving():
             entries = self._pending.of(asker, query_id)
             for entry in entries:
                 self._endings.end(entry, Miss(MissReason.CANCELLED, detail))
@@ -150,10 +142,7 @@ class Dispatcher:
                 self._endings.end(entry, miss)
                 return
             entry.max_new_tokens = min(entry.max_new_tokens, self._context_length - prompt_tokens)
-            self._admission.tokenised(entry)
-            self._give_up(newcomer=entry)
-            if self._settings.keep_latest and entry.number in self._pending.queue:
-                self._withdraw_older(entry)
+            self._turns.tokenised(entry)
 
     def on_planned(self, number: int, bill: Bill) -> None:
         """Take the bill after the prefill, with what the plan expects."""
@@ -186,26 +175,35 @@ class Dispatcher:
 
     @contextmanager
     def _heard_of(self, number: int) -> Iterator[PendingQuery | None]:
-        """Give the query that the backend tells of; then start the next, if that can be."""
-        with self._lock:
-            self._endings.end_due()
+        """Give the query that the backend tells of."""
+        with self._serving():
             entry = self._pending.get(number)
             if entry is not None:
                 entry.heard_at_s = self._clock()
             yield entry
-            self._start_next()
+
+    @contextmanager
+    def _serving(self) -> Iterator[None]:
+        """Take the lock and end what is due; then start the next query, if that can be.
+
+        Whatever has been done may have brought one to the head of the queue.
+        """
+        with self._lock:
+            self._endings.end_due()
+            yield
+            self._turns.start_next()
 
     # What the operator changes, and what there is to see
 
     def change_settings(self, settings: DispatchSettings) -> None:
         """Take other settings, from the next query on."""
-        with self._lock:
-            self._settings = self._endings.settings = settings
+        with self._serving():
+            self._settings = self._endings.settings = self._turns.settings = settings
 
     def change_planner(self, planner: BudgetPlanner) -> None:
         """Admit and plan by another estimate or other settings, from the next query on."""
         with self._lock:
-            self._planner = planner
+            self._turns.planner = planner
 
     @property
     def queue_length(self) -> int:
@@ -228,45 +226,9 @@ class Dispatcher:
             return miss
         return self._endings.skipped() or queue_full(query, self._pending, self._settings)
 
-    def _give_up(self, newcomer: PendingQuery | None = None) -> None:
-        """End what waits and is not predicted to be completed."""
-        for refused in self._admission.refused(
-            self._waiting(),
-            self._pending.get(self._slot.busy_with),
-            newcomer,
-            self._settings,
-            self._planner,
-            self._clock(),
-        ):
-            refused.entry.bill.expected(refused.plan)
-            self._endings.end(refused.entry, refused.miss)
-
-    def _withdraw_older(self, newcomer: PendingQuery) -> None:
-        key = newcomer.query.key
-        detail = f'the same asker has asked a newer query, {key.id!r} (keep_latest)'
-        for entry in self._keep_latest.withdrawn(newcomer, self._pending.of(key.asker, '')):
-            self._endings.end(entry, Miss(MissReason.CANCELLED, detail))
-
     def _on_end(self, entry: PendingQuery, outcome: Outcome) -> None:
-        self._admission.ended(entry, outcome)
-        self._keep_latest.ended(entry, outcome)
-
-    def _start_next(self) -> None:
-        if not self._slot.is_open or self._slot.busy_with is not None:
-            return
-        self._give_up()
-        waiting = self._waiting()
-        if waiting and waiting[0].is_tokenised:
-            entry = waiting[0]
-            self._pending.queue.remove(entry.number)
-            entry.heard_at_s = self._clock()
-            entry.bill.started(entry.heard_at_s)
-            self._slot.run(entry, overrun.planner_settings(entry, self._planner.settings))
+        self._turns.ended(entry, outcome)
 
     def _on_last_moment(self) -> None:
-        with self._lock:
-            self._endings.end_due()
+        with self._serving():
             self._last_moments.rearm()
-
-    def _waiting(self) -> list[PendingQuery]:
-        return self._pending.queue.in_order(self._settings.queue_order)

@@ -2,43 +2,42 @@
 
 from collections.abc import Iterable
 
-from timebill_ros.core.outcome import Answer, Outcome
 from timebill_ros.dispatch.pending_query import PendingQuery
-from timebill_ros.dispatch.response_lengths import ASKERS
 
 
 class KeepLatest:
     """Chooses which older queries are withdrawn. Used under the dispatcher's lock.
 
-    A running query is withdrawn too, but not twice without an answer between: an asker that asks
-    faster than answers come would never get one.
+    A running query is withdrawn too, but once only until the asker has no query left. An asker
+    that asks faster than answers come would never get one, and at each answer it would lose what
+    the next one has cost. Its newest query waits then, and is next.
     """
 
     def __init__(self) -> None:
-        self._unanswered: set[str] = set()
+        self._hasty: set[str] = set()
+        """Askers with queries left, of which a running one has been withdrawn."""
 
-    def withdrawn(
+    def replaced(
         self, newcomer: PendingQuery, of_asker: Iterable[PendingQuery]
     ) -> list[PendingQuery]:
-        """Return the older queries that an admitted newcomer replaces.
+        """Return the older queries that a newcomer replaces if it is accepted.
 
         Arguments:
-            newcomer: the admitted query.
+            newcomer: the query that has come.
             of_asker: all queries of its asker that have not ended.
         """
-        older = [entry for entry in of_asker if entry.number < newcomer.number]
-        waiting = [entry for entry in older if entry.is_waiting]
-        running = [entry for entry in older if not entry.is_waiting]
-        asker = newcomer.query.key.asker
-        if asker in self._unanswered:
-            return waiting
-        if running:
-            if len(self._unanswered) >= ASKERS:
-                self._unanswered.clear()
-            self._unanswered.add(asker)
-        return waiting + running
+        spares_running = newcomer.query.key.asker in self._hasty
+        return [
+            entry
+            for entry in of_asker
+            if entry.number < newcomer.number and (entry.is_waiting or not spares_running)
+        ]
 
-    def ended(self, entry: PendingQuery, outcome: Outcome) -> None:
-        """Learn that an asker has had an answer."""
-        if isinstance(outcome, Answer):
-            self._unanswered.discard(entry.query.key.asker)
+    def accepted(self, newcomer: PendingQuery, replaced: Iterable[PendingQuery]) -> None:
+        """Learn that a newcomer has been accepted in the place of others."""
+        if any(not entry.is_waiting for entry in replaced):
+            self._hasty.add(newcomer.query.key.asker)
+
+    def none_left(self, asker: str) -> None:
+        """Learn that all queries of an asker have ended, however they did."""
+        self._hasty.discard(asker)

@@ -19,7 +19,7 @@ class PendingQueries:
     def __init__(self, last_moments: LastMoments) -> None:
         self._last_moments = last_moments
         self._entries: dict[int, PendingQuery] = {}
-        self._numbers: dict[QueryKey, int] = {}
+        self._of_asker: dict[str, dict[str, PendingQuery]] = {}
         self._next_number = 0
         self.queue = QueryQueue()
 
@@ -27,14 +27,14 @@ class PendingQueries:
         return len(self._entries)
 
     def __contains__(self, key: QueryKey) -> bool:
-        return key in self._numbers
+        return key.id in self._of_asker.get(key.asker, ())
 
     def add(self, query: Query, settings: DispatchSettings) -> PendingQuery:
         """Let a query wait."""
         number, self._next_number = self._next_number, self._next_number + 1
         entry = PendingQuery.of(query, number, settings)
         self._entries[number] = entry
-        self._numbers[query.key] = number
+        self._of_asker.setdefault(query.key.asker, {})[query.key.id] = entry
         self.queue.add(entry)
         self._last_moments.add(number, entry.last_moment_s)
         return entry
@@ -42,7 +42,10 @@ class PendingQueries:
     def remove(self, entry: PendingQuery) -> None:
         """Take a query out that has been replied to."""
         del self._entries[entry.number]
-        del self._numbers[entry.query.key]
+        key = entry.query.key
+        del self._of_asker[key.asker][key.id]
+        if not self._of_asker[key.asker]:
+            del self._of_asker[key.asker]
         self.queue.remove(entry.number)
         self._last_moments.remove(entry.number)
 
@@ -51,12 +54,11 @@ class PendingQueries:
         return None if number is None else self._entries.get(number)
 
     def of(self, asker: str, query_id: str) -> list[PendingQuery]:
-        """Return an asker's query, or all of them for the id ''."""
-        return [
-            self._entries[number]
-            for key, number in self._numbers.items()
-            if key.asker == asker and query_id in ('', key.id)
-        ]
+        """Return an asker's query, or all of them, as they came, for the id ''."""
+        own = self._of_asker.get(asker, {})
+        if query_id == '':
+            return list(own.values())
+        return [own[query_id]] if query_id in own else []
 
     def all(self) -> list[PendingQuery]:
         """Return all queries, as they came."""

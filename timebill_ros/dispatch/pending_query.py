@@ -18,6 +18,7 @@ class PendingQuery:
         bill: what it costs, so far.
         last_moment_s: when it must end, its deadline less the reserve [s].
         stop_at_s: when the backend ends it by itself; later, where it may be late [s].
+        prompt_bytes: the size of what is to be read, in UTF-8.
         max_new_tokens: as asked; once its prompt is tokenised, no more than fits the context.
         is_tokenised: the backend has counted the prompt's tokens.
         text: the answer so far.
@@ -30,6 +31,7 @@ class PendingQuery:
     number: int
     last_moment_s: float
     stop_at_s: float
+    prompt_bytes: int
     max_new_tokens: int
     is_tokenised: bool = False
     text: AnswerText = field(default_factory=AnswerText)
@@ -43,7 +45,16 @@ class PendingQuery:
         last_moment_s = stop_at_s = query.deadline.at_s - settings.publish_reserve_s
         if query.overrun_policy is OverrunPolicy.SKIP_NEXT:
             stop_at_s = max(last_moment_s, query.asked_at_s + settings.max_time_budget_s)
-        return cls(query, QueryBill(query), number, last_moment_s, stop_at_s, query.max_new_tokens)
+        texts = (query.prompt, query.system_prompt)
+        return cls(
+            query,
+            QueryBill(query),
+            number,
+            last_moment_s,
+            stop_at_s,
+            prompt_bytes=sum(len(text.encode('utf-8', 'surrogatepass')) for text in texts),
+            max_new_tokens=query.max_new_tokens,
+        )
 
     @property
     def is_waiting(self) -> bool:
@@ -54,12 +65,6 @@ class PendingQuery:
     def may_be_late(self) -> bool:
         """Whether it runs on beyond its last moment."""
         return self.query.overrun_policy is OverrunPolicy.SKIP_NEXT
-
-    @property
-    def prompt_bytes(self) -> int:
-        """The size of what is to be read, in UTF-8."""
-        texts = (self.query.prompt, self.query.system_prompt)
-        return sum(len(text.encode('utf-8', 'surrogatepass')) for text in texts)
 
     @property
     def doing(self) -> str:

@@ -27,7 +27,7 @@ class QueryQueue:
         """Return the queries in the order of their turns; among equal deadlines, as they came."""
         entries = list(self._waiting.values())
         if order == 'edf':
-            entries.sort(key=lambda entry: entry.query.deadline.at_s)
+            entries.sort(key=lambda entry: entry.last_moment_s)
         return entries
 
     def remove(self, number: int) -> None:

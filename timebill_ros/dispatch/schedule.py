@@ -1,24 +1,14 @@
 """Which waiting queries to give up, so that as many as possible are completed. Pure."""
 
-from collections.abc import Sequence
+import bisect
+import dataclasses
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from timebill_ros.dispatch.completion import Completion, Job, Moment
 
-
-@dataclass(frozen=True)
-class GivenUp:
-    """A waiting job that is not expected to be completed.
-
-    Arguments:
-        number: the job's.
-        turn: when its turn is predicted to come.
-        enough_until_s: the earliest last moment that would be admitted now [s].
-    """
-
-    number: int
-    turn: Moment
-    enough_until_s: float
+_ROUNDING_S = 2e-3
+"""A minimum time budget is rounded up to whole milliseconds."""
 
 
 @dataclass(frozen=True)
@@ -29,21 +19,19 @@ class Schedule:
 
     Arguments:
         completion: predicts when jobs end.
-        probability: the least that is accepted, in (0, 1).
+        probability: the least that is accepted, from 0.01 to 0.99.
         by_deadline: the queue's order is that of the last moments.
+        free_at: when the backend can begin with the first.
+        is_free: nothing runs. Then one job stays, the likeliest: it costs nobody anything.
     """
 
     completion: Completion
     probability: float
     by_deadline: bool
+    free_at: Moment
+    is_free: bool = False
 
-    def given_up(
-        self,
-        waiting: Sequence[Job],
-        free_at: Moment,
-        newcomer: int | None = None,
-        is_free: bool = False,
-    ) -> list[GivenUp]:
+    def given_up(self, waiting: Sequence[Job], newcomer: int | None = None) -> list[Job]:
         """Return the jobs to give up.
 
         In order of arrival, only the newcomer is tested, or without one, the job whose turn it is:
@@ -53,75 +41,120 @@ class Schedule:
 
         Arguments:
             waiting: in the queue's order.
-            free_at: when the backend can begin with the first.
             newcomer: the number of the job that has just come; None: the turn of the first has.
-            is_free: nothing runs. Then one job stays, the likeliest: it costs nobody anything.
         """
         if self.by_deadline:
-            lost = self._moore_hodgson(waiting, free_at)
+            lost = self._fewest_lost(waiting, newcomer)
         else:
-            lost = self._tested_alone(waiting, free_at, newcomer)
-        if is_free and waiting and len(lost) == len(waiting):
-            lost.remove(max(lost, key=lambda job: self.completion.probability(job, free_at)))
-        return [self._given_up(job, waiting, lost, free_at) for job in lost]
+            lost = self._tested_alone(waiting, newcomer)
+        if self.is_free and waiting and len(lost) == len(waiting):
+            lost.remove(max(lost, key=lambda job: self.completion.probability(job, self.free_at)))
+        return lost
 
-    def _tested_alone(
-        self, waiting: Sequence[Job], free_at: Moment, newcomer: int | None
-    ) -> list[Job]:
-        turn, lost = free_at, []
+    def turn(self, job: Job, others: Sequence[Job]) -> Moment:
+        """Return when a job's turn would come among others that stay."""
+        if self.by_deadline:
+            ahead = [other for other in others if other.last_moment_s <= job.last_moment_s]
+        else:
+            ahead = [other for other in others if other.number < job.number]
+        return self._turn_after(ahead)
+
+    def enough_until_s(self, job: Job, others: Sequence[Job]) -> float:
+        """Return about the earliest last moment with which a job is accepted, asked again now [s].
+
+        Arguments:
+            job: it has been given up.
+            others: those that stay, in the queue's order.
+        """
+        if not self.by_deadline or not others:
+            # It comes behind all others.
+            turn = self._turn_after(others)
+            return self.completion.in_time_from_s(job, turn, self.probability)
+        # With more time it comes behind others, and makes fewer of them late. Behind all, it
+        # makes none late.
+        again = dataclasses.replace(job, number=1 + max(other.number for other in others))
+        turns = [self.free_at]
+        for other in others:
+            turns.append(self.completion.after(other, turns[-1]))
+        behind, most = 0, len(others)
+        while behind < most:
+            middle = (behind + most) // 2
+            if self._stays(again, others, middle, turns[middle]):
+                most = middle
+            else:
+                behind = middle + 1
+        return self._until_s(again, others, behind, turns[behind])
+
+    def _stays(self, job: Job, others: Sequence[Job], behind: int, turn: Moment) -> bool:
+        """Return whether a job is accepted behind so many others."""
+        until_s = self._until_s(job, others, behind, turn)
+        if until_s + _ROUNDING_S >= others[behind].last_moment_s:
+            return False  # it would not come before that one
+        for end_s in (until_s, until_s + _ROUNDING_S):
+            newcomer = dataclasses.replace(job, last_moment_s=end_s)
+            line = [*others[:behind], newcomer, *others[behind:]]
+            if newcomer in self._fewest_lost(line, job.number):
+                return False
+        return True
+
+    def _until_s(self, job: Job, others: Sequence[Job], behind: int, turn: Moment) -> float:
+        until_s = self.completion.in_time_from_s(job, turn, self.probability)
+        return max(until_s, others[behind - 1].last_moment_s) if behind else until_s
+
+    def _tested_alone(self, waiting: Sequence[Job], newcomer: int | None) -> list[Job]:
+        turn, lost = self.free_at, []
         for job in waiting:
             is_tested = newcomer is None or job.number == newcomer
             if is_tested and not self._is_in_time(job, turn):
                 lost.append(job)
-            elif newcomer is None:
-                break  # it is the one whose turn it is
+            elif is_tested:
+                break
             else:
                 turn = self.completion.after(job, turn)
         return lost
 
-    def _moore_hodgson(self, waiting: Sequence[Job], free_at: Moment) -> list[Job]:
+    def _fewest_lost(self, waiting: Sequence[Job], newcomer: int | None) -> list[Job]:
+        """Return what is given up; never more than if the newcomer alone were refused."""
+        lost = self._moore_hodgson(waiting)
+        new = [job for job in waiting if job.number == newcomer]
+        if new and len(lost) > 1:
+            # Moore and Hodgson's proof is of times that are certain. These are not.
+            without = self._moore_hodgson([job for job in waiting if job.number != newcomer])
+            if len(without) + 1 < len(lost):
+                return [*without, *new]
+        return lost
+
+    def _moore_hodgson(self, waiting: Sequence[Job]) -> list[Job]:
         kept: list[Job] = []
+        longest_first: list[tuple[float, int]] = []
         lost: list[Job] = []
-        turn = free_at
+        turn = self.free_at
         for job in waiting:
+            if not self._is_in_time(job, self.free_at):
+                lost.append(job)  # no other's leaving would help it
+                continue
             kept.append(job)
+            bisect.insort(longest_first, self._size(job))
             while kept and kept[-1] is job and not self._is_in_time(job, turn):
-                # Among equals the last to come.
-                longest = max(kept, key=lambda of: (self.completion.expected_s(of), of.number))
+                size = longest_first.pop()
+                longest = next(of for of in kept if of.number == size[1])
                 kept.remove(longest)
                 lost.append(longest)
-                turn = self._turn_after(kept[:-1] if kept and kept[-1] is job else kept, free_at)
+                if longest is not job:
+                    turn = self._turn_after(kept[:-1])
             if kept and kept[-1] is job:
                 turn = self.completion.after(job, turn)
         return lost
 
-    def _turn_after(self, jobs: Sequence[Job], free_at: Moment) -> Moment:
-        turn = free_at
+    def _turn_after(self, jobs: Iterable[Job]) -> Moment:
+        turn = self.free_at
         for job in jobs:
             turn = self.completion.after(job, turn)
         return turn
 
-    def _is_in_time(self, job: Job, turn: Moment) -> bool:
-        return self.completion.probability(job, turn) >= self.probability
+    def _size(self, job: Job) -> tuple[float, int]:
+        # Among equals, the last to come goes.
+        return self.completion.expected_s(job), job.number
 
-    def _given_up(
-        self, job: Job, waiting: Sequence[Job], lost: Sequence[Job], free_at: Moment
-    ) -> GivenUp:
-        """Say when its turn comes, and what would have been enough, behind those that stay."""
-        others = [other for other in waiting if other not in lost]
-        ahead = others
-        if self.by_deadline:
-            ahead = [other for other in others if other.last_moment_s <= job.last_moment_s]
-        elif job in waiting:
-            ahead = [other for other in waiting[: waiting.index(job)] if other in others]
-        turn = self._turn_after(ahead, free_at)
-        enough_s = self.completion.in_time_from_s(job, turn, self.probability)
-        if self.by_deadline:
-            # With more time it comes behind others: those, in their turn, make it later.
-            for other in others[len(ahead) :]:
-                if other.last_moment_s > enough_s:
-                    break
-                later = self.completion.after(other, self._turn_after(ahead, free_at))
-                ahead = [*ahead, other]
-                enough_s = self.completion.in_time_from_s(job, later, self.probability)
-        return GivenUp(job.number, turn, enough_s)
+    def _is_in_time(self, job: Job, turn: Moment) -> bool:
+        return self.completion.is_likely(job, turn, self.probability)

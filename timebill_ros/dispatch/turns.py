@@ -1,0 +1,106 @@
+"""Which queries keep their place in the queue, and which is next."""
+
+from timebill_ros.core.budget_planner import BudgetPlanner
+from timebill_ros.core.deadline import Clock
+from timebill_ros.core.outcome import Miss, MissReason, Outcome
+from timebill_ros.dispatch import overrun
+from timebill_ros.dispatch.admission import Admission
+from timebill_ros.dispatch.backend_slot import BackendSlot
+from timebill_ros.dispatch.dispatch_settings import DispatchSettings
+from timebill_ros.dispatch.endings import Endings
+from timebill_ros.dispatch.keep_latest import KeepLatest
+from timebill_ros.dispatch.pending_queries import PendingQueries
+from timebill_ros.dispatch.pending_query import PendingQuery
+
+
+class Turns:
+    """Gives the backend to one query after the other. Used under the dispatcher's lock.
+
+    Arguments:
+        settings: the dispatcher's, which sets others when they change.
+        pending: the queries that have not ended.
+        slot: the backend.
+        endings: ends those that lose their place.
+        clock: monotonic seconds.
+    """
+
+    def __init__(
+        self,
+        settings: DispatchSettings,
+        pending: PendingQueries,
+        slot: BackendSlot,
+        endings: Endings,
+        clock: Clock,
+    ) -> None:
+        self.settings = settings
+        self.planner = BudgetPlanner()
+        self._pending = pending
+        self._slot = slot
+        self._endings = endings
+        self._clock = clock
+        self._admission = Admission()
+        self._keep_latest = KeepLatest()
+
+    def came(self, entry: PendingQuery) -> None:
+        """Take a query that waits now, and is not tokenised."""
+        self._give_up(newcomer=entry)  # by its bytes
+        if entry.number in self._pending.queue:
+            self._slot.submit(entry)
+
+    def tokenised(self, entry: PendingQuery) -> None:
+        """Take the length of a query that waits."""
+        self._admission.tokenised(entry)
+        self._give_up(newcomer=entry)
+        if entry.number in self._pending.queue:
+            self._withdraw(entry, self._replaced(entry))
+
+    def ended(self, entry: PendingQuery, outcome: Outcome) -> None:
+        """Learn from a query that has run or waited."""
+        self._admission.ended(entry, outcome)
+        asker = entry.query.key.asker
+        if not self._pending.of(asker, ''):
+            self._keep_latest.none_left(asker)
+
+    def start_next(self) -> None:
+        """Give the backend to the next query, if it is free and one can run."""
+        if not self._slot.is_open or self._slot.busy_with is not None:
+            return
+        self._give_up()
+        waiting = self._waiting()
+        if waiting and waiting[0].is_tokenised:
+            entry = waiting[0]
+            self._pending.queue.remove(entry.number)
+            entry.heard_at_s = self._clock()
+            entry.bill.started(entry.heard_at_s)
+            self._slot.run(entry, overrun.planner_settings(entry, self.planner.settings))
+
+    def _give_up(self, newcomer: PendingQuery | None = None) -> None:
+        """End what waits and is not predicted to be completed."""
+        replaced = {entry.number for entry in self._replaced(newcomer)}
+        running = self._pending.get(self._slot.busy_with)
+        for refused in self._admission.refused(
+            [entry for entry in self._waiting() if entry.number not in replaced],
+            None if running is not None and running.number in replaced else running,
+            newcomer,
+            self.settings,
+            self.planner,
+            self._clock(),
+            is_free=running is None,
+        ):
+            refused.entry.bill.expected(refused.plan)
+            self._endings.end(refused.entry, refused.miss)
+
+    def _replaced(self, newcomer: PendingQuery | None) -> list[PendingQuery]:
+        """Return the queries whose place a newcomer takes if it is accepted (keep_latest)."""
+        if newcomer is None or not self.settings.keep_latest:
+            return []
+        return self._keep_latest.replaced(newcomer, self._pending.of(newcomer.query.key.asker, ''))
+
+    def _withdraw(self, newcomer: PendingQuery, replaced: list[PendingQuery]) -> None:
+        self._keep_latest.accepted(newcomer, replaced)
+        detail = f'the same asker has asked a newer query, {newcomer.query.key.id!r} (keep_latest)'
+        for entry in replaced:
+            self._endings.end(entry, Miss(MissReason.CANCELLED, detail))
+
+    def _waiting(self) -> list[PendingQuery]:
+        return self._pending.queue.in_order(self.settings.queue_order)
