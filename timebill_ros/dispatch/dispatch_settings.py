@@ -29,7 +29,7 @@ class DispatchSettings(Settings):
         choices=get_args(AdmissionRule),
     )
     admission_probability: float = parameter(
-        0.4,
+        0.5,
         'The least probability to be completed in time with which `admission: backlog` accepts a '
         'query. Lower: more queries start, and more of them are cut off.',
         bounds=(0.01, 0.99),
@@ -43,7 +43,7 @@ class DispatchSettings(Settings):
     keep_latest: bool = parameter(
         False,
         'An accepted query cancels the older ones of its asker. A running one is cancelled too, '
-        'but not twice without an answer between.',
+        'but only once until the asker has no query left.',
     )
     max_queue_length: int = parameter(
         16,

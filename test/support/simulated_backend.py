@@ -1,0 +1,210 @@
+"""A dispatcher under load in virtual time: the true times of its backend are drawn from a seed."""
+
+import dataclasses
+import heapq
+import itertools
+import random
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from support.fake_desk import SETTINGS
+from timebill_ros.core.bill import Bill
+from timebill_ros.core.budget_planner import BudgetPlanner
+from timebill_ros.core.deadline import Deadline
+from timebill_ros.core.outcome import Answer, FinishReason, Outcome, OverrunPolicy
+from timebill_ros.core.planner_settings import PlannerSettings
+from timebill_ros.core.query import Origin, Query, QueryKey
+from timebill_ros.core.time_model import TimeModel
+from timebill_ros.dispatch.dispatcher import Dispatcher
+
+MODEL = TimeModel(a=0.0, b=0.0003, c=0.02, p=1e-6, q=0.01, delta=0.25)
+"""What the dispatcher believes. An answer of 80 tokens to 1,200 takes 1.27 s."""
+SPREAD = 0.25 / 2.326
+"""Relative standard deviation of true times if they vary as widely as MODEL's delta says."""
+_BYTES_PER_TOKEN = 4
+_TOKENISE_S = 0.002
+_TEXT_EVERY = 5
+
+
+@dataclass(frozen=True)
+class Ask:
+    """A question that is going to be asked, and what it really takes.
+
+    Arguments:
+        at_s: when it is asked, after the start [s].
+        budget_s: its time budget [s].
+        prompt_tokens, max_new_tokens: its lengths.
+        response_tokens: its answer's length; shorter than max_new_tokens: it ends by itself.
+        slowness: its true times over the predicted ones.
+        asker: who asks.
+    """
+
+    at_s: float
+    budget_s: float
+    prompt_tokens: int = 1200
+    max_new_tokens: int = 80
+    response_tokens: int = 80
+    slowness: float = 1.0
+    asker: str = 'a'
+
+    @property
+    def prefill_s(self) -> float:
+        """The true time of its prefill [s]."""
+        return self.slowness * MODEL.t_prefill(self.prompt_tokens)
+
+    @property
+    def duration_s(self) -> float:
+        """The true time of its answer [s]."""
+        return self.written_at_s(self.response_tokens)
+
+    def written_at_s(self, tokens: int) -> float:
+        """Return how long after its start a number of tokens is written [s]."""
+        return self.prefill_s + self.slowness * MODEL.t_decode(self.prompt_tokens, tokens)
+
+
+def slowness(draw: random.Random, spread: float = SPREAD) -> float:
+    """Draw how much slower than predicted a generation is."""
+    return max(0.5, draw.gauss(1.0, spread))
+
+
+class Simulation:
+    """Asks a dispatcher, and answers as its backend does, on a clock of its own.
+
+    Arguments:
+        settings: of the dispatcher, over the desk's.
+        stop_s: how long a running query goes on after it was dropped [s].
+        policy: of all queries.
+    """
+
+    def __init__(
+        self,
+        stop_s: float = 0.01,
+        policy: OverrunPolicy = OverrunPolicy.KILL,
+        **settings: Any,
+    ) -> None:
+        self.now_s = 1000.0
+        self.outcomes: dict[int, Outcome] = {}
+        self.response_tokens: dict[int, int] = {}
+        self._stop_s = stop_s
+        self._policy = policy
+        self._events: list[tuple[float, int, Callable[[], None]]] = []
+        self._order = itertools.count()
+        self._asks: list[Ask] = []
+        self._numbers: dict[int, int] = {}
+        self._running: int | None = None
+        settings = {'max_queue_length': 16, 'abort_grace_s': 1.0, **settings}
+        self.dispatcher = Dispatcher(
+            dataclasses.replace(SETTINGS, **settings), self, lambda: self.now_s, lambda: ''
+        )
+        # Its thread sleeps in real time; here its calls come in virtual time.
+        self.dispatcher._guard.close()
+        self.dispatcher.resume()
+        self.dispatcher.open(self, 100_000, BudgetPlanner(time_model=MODEL))
+
+    def play(self, asks: Iterable[Ask]) -> None:
+        """Ask all, until all have their replies."""
+        self._asks = list(asks)
+        for index, ask in enumerate(self._asks):
+            self._at(self.now_s + ask.at_s, lambda index=index: self._ask(index))  # type: ignore[misc]
+        guard = self.dispatcher._guard
+        while self._events or guard._heap:
+            source = min(
+                (heap for heap in (self._events, guard._heap) if heap), key=lambda heap: heap[0][0]
+            )
+            time_s, _, call = heapq.heappop(source)
+            self.now_s = max(self.now_s, time_s)
+            call()
+
+    def on_time(self, least_share: float = 1.0) -> int:
+        """Return how many were answered in time, with at least a share of their whole answer."""
+        return sum(
+            isinstance(outcome, Answer)
+            and outcome.deadline_met
+            and self.response_tokens[index] >= least_share * self._asks[index].response_tokens
+            for index, outcome in self.outcomes.items()
+        )
+
+    # The dispatcher's backend
+
+    def submit(self, number: int, query: Query) -> None:
+        self._numbers[number] = int(query.key.id)
+        tokens = self._asks[int(query.key.id)].prompt_tokens
+        self._later(_TOKENISE_S, lambda: self.dispatcher.on_tokenised(number, tokens))
+
+    def run(
+        self,
+        number: int,
+        *,
+        max_new_tokens: int,
+        last_moment_s: float,
+        stop_at_s: float,
+        planner: PlannerSettings,
+    ) -> None:
+        assert self._running is None
+        self._running = number
+        ask = self._asks[self._numbers[number]]
+        bill = Bill(prompt_tokens=ask.prompt_tokens, kept_tokens=ask.prompt_tokens)
+        self._while_it_runs(
+            number, ask.prefill_s, lambda: self.dispatcher.on_planned(number, bill)
+        )
+        for tokens in range(1, ask.response_tokens, _TEXT_EVERY):
+            self._while_it_runs(
+                number,
+                ask.written_at_s(tokens),
+                lambda tokens=tokens: self.dispatcher.on_text(number, 'word ', tokens),  # type: ignore[misc]
+            )
+        is_whole = ask.response_tokens < max_new_tokens
+        reason = FinishReason.EOS if is_whole else FinishReason.LENGTH
+        self._while_it_runs(
+            number, ask.duration_s, lambda: self._finish(number, reason, ask.response_tokens)
+        )
+        self._while_it_runs(number, stop_at_s - self.now_s, lambda: self.drop(number))
+
+    def drop(self, number: int) -> None:
+        if self._running == number:
+            self._while_it_runs(number, self._stop_s, lambda: self._finish(number, None, 0))
+
+    def kill(self, detail: str) -> None:
+        raise AssertionError(detail)
+
+    # The dispatcher's replies
+
+    def publish_chunk(self, origin: Origin, sequence: int, text: str) -> None:
+        pass
+
+    def publish_outcome(
+        self, origin: Origin, outcome: Outcome, bill: Bill, chunk_count: int
+    ) -> None:
+        index = int(origin.key.id)
+        assert index not in self.outcomes
+        self.outcomes[index] = outcome
+        self.response_tokens[index] = bill.response_tokens
+
+    def _ask(self, index: int) -> None:
+        ask = self._asks[index]
+        self.dispatcher.submit(
+            Query(
+                origin=Origin(QueryKey(ask.asker, str(index))),
+                prompt='x' * (_BYTES_PER_TOKEN * ask.prompt_tokens),
+                system_prompt='',
+                max_new_tokens=ask.max_new_tokens,
+                overrun_policy=self._policy,
+                asked_at_s=self.now_s,
+                deadline=Deadline(self.now_s + ask.budget_s, lambda: self.now_s),
+            )
+        )
+
+    def _finish(self, number: int, reason: FinishReason | None, tokens: int) -> None:
+        self._running = None
+        tokens = tokens or self.response_tokens.get(self._numbers[number], 0)
+        self.dispatcher.on_finished(number, reason, Bill(response_tokens=tokens, total_time=1.0))
+
+    def _at(self, time_s: float, call: Callable[[], None]) -> None:
+        heapq.heappush(self._events, (time_s, next(self._order), call))
+
+    def _later(self, delay_s: float, call: Callable[[], None]) -> None:
+        self._at(self.now_s + delay_s, call)
+
+    def _while_it_runs(self, number: int, delay_s: float, call: Callable[[], None]) -> None:
+        self._later(delay_s, lambda: call() if self._running == number else None)
