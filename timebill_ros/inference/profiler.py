@@ -14,7 +14,7 @@ from timebill_ros.core.budget_planner import BudgetPlanner
 from timebill_ros.core.deadline import Deadline
 from timebill_ros.core.execution_time_estimator import Sample, TimeFit, fit
 from timebill_ros.core.planner_settings import PlannerSettings
-from timebill_ros.core.worst_case_margin import Generation
+from timebill_ros.core.worst_case_margin import MeasuredGeneration
 from timebill_ros.inference.engine import Engine
 from timebill_ros.inference.interrupt import Interrupt
 from timebill_ros.inference.length.length_predictor import NoPredictor
@@ -40,7 +40,7 @@ class Measurements:
     prefills: list[Sample] = field(default_factory=list)
     steps: list[Sample] = field(default_factory=list)
     evictions: list[Sample] = field(default_factory=list)
-    generations: list[Generation] = field(default_factory=list)
+    generations: list[MeasuredGeneration] = field(default_factory=list)
 
     def fit(self) -> TimeFit:
         """Fit the time model to all of it."""
@@ -92,7 +92,7 @@ class Profiler:
         self.progress(1.0)
         return self.measurements.fit()
 
-    def generation(self, longest_prompt: int, longest_response: int = 32) -> Generation:
+    def generation(self, longest_prompt: int, longest_response: int = 32) -> MeasuredGeneration:
         """Measure one whole generation of a random length and eviction ratio, by the pipeline."""
         shortest = math.log(SHORTEST_PROMPT)
         length = round(math.exp(self._chance.uniform(shortest, math.log(longest_prompt))))
@@ -111,7 +111,7 @@ class Profiler:
             self._interrupt,
             Listener(planned=lambda _: None, text=lambda _, __: None),
         ).bill
-        return Generation(
+        return MeasuredGeneration(
             bill.prompt_tokens,
             bill.kept_tokens,
             bill.response_tokens,
