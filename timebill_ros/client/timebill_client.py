@@ -57,16 +57,16 @@ class TimeBillClient:
     ) -> ReplyFuture:
         """Ask a question; return at once with the future of its Reply.
 
-        The time budget starts now. You need not wait for the node: the client sends the question
-        as soon as it is connected. The future always resolves, with the node's reply or with a
-        local miss. The client makes a local miss at the deadline if the question was not sent,
+        The time budget starts now. You need not wait for the node: the client sends the query as
+        soon as it is connected. The future always resolves, with the node's reply or with a
+        local miss. The client makes a local miss at the deadline if the query was not sent,
         else a second after the deadline (under SKIP_NEXT, a minute after it).
 
         Arguments:
             prompt: the question.
             time_budget: time from now to the deadline [s].
             system_prompt: the instruction before the question; '': the node's parameter.
-            max_new_tokens: greatest length of the response [tokens]; 0: the node's parameter.
+            max_new_tokens: greatest length of the answer [tokens]; 0: the node's parameter.
             overrun_policy: a constant of the message Query.
             on_chunk: called in the executor with each piece of the answer while the model writes
                 it. You may miss the last pieces, because DDS may deliver the reply first. The

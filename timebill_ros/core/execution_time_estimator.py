@@ -59,7 +59,7 @@ def fit(
     evictions: Sequence[Sample] = (),
     generations: Sequence[MeasuredGeneration] = (),
 ) -> TimeFit:
-    """Fit the coefficients by least squares on the relative error, and the margin delta.
+    """Fit the coefficients by least squares on the relative error, and delta.
 
     Every coefficient is non-negative. So a time never falls with the length (a, b), and short
     prompts never have a negative time (c, the fixed cost of a call).

@@ -1,4 +1,4 @@
-"""Computes the margin delta of the worst case over the mean, from whole generations."""
+"""Computes the worst-case margin (delta) over the mean, from whole generations."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
