@@ -50,8 +50,9 @@ class Measurements:
 class Profiler:
     """Profiles one engine.
 
-    Lengths are not aligned to chunks or kernels, rounds are interleaved, so that a slow minute of
-    the machine touches all lengths, and prompts are random tokens: times do not depend on them.
+    Lengths are not multiples of the sizes of chunks or kernels. Each round measures all lengths,
+    so a slow minute of the machine affects all of them. Prompts are random tokens, because times
+    do not depend on the tokens.
 
     Arguments:
         engine: ready to run, and used by no one else meanwhile.
@@ -157,14 +158,14 @@ class Profiler:
         return [round(SHORTEST_PROMPT * growth**power) for power in range(LENGTHS)]
 
     def _expected_s(self, length: int) -> float:
-        """Return a guess of a round's time, from the nearest shorter length, quadratic [s]."""
+        """Guess a round's time from the nearest shorter length; it may grow quadratically [s]."""
         known = [sample for sample in self.measurements.prefills if sample.tokens <= length + 3]
         nearest = max(known, key=lambda sample: sample.tokens)
         growth = length / nearest.tokens
         return nearest.seconds * max(growth, growth**2) if growth > 1.5 else nearest.seconds
 
     def measure_round(self, length: int, evicts: bool) -> None:
-        """Measure a prefill, an eviction if wanted and possible, and some steps after it."""
+        """Measure a prefill, then an eviction if wanted and possible, then some steps."""
         ids = self._tokens(min(length, self._engine.target.context_length - 2 * STEPS))
         start_s = time.perf_counter()
         prefilled = self._engine.prefill(ids, STEPS, self._interrupt)
