@@ -115,7 +115,7 @@ class Admission:
 
 
 def _is_infeasible(entry: PendingQuery, planner: BudgetPlanner, now_s: float) -> bool:
-    """Whether the time that is left is shorter than the prefill."""
+    """Whether not even the first token could come in time, had nobody else asked."""
     left_s = entry.last_moment_s - now_s
     prompt_tokens = entry.bill.so_far.prompt_tokens
     return entry.is_tokenised and not planner.is_feasible(prompt_tokens, left_s)

@@ -43,8 +43,8 @@ class DispatchSettings(Settings):
     )
     keep_latest: bool = parameter(
         False,
-        'An accepted query cancels the older ones of its asker, whether they wait or run. After '
-        'one running query was cancelled, the next runs on until the asker has had an answer.',
+        'An accepted query cancels the older ones of its asker. A running one is cancelled too, '
+        'but not twice without an answer between.',
     )
     max_queue_length: int = parameter(
         16,
