@@ -6,7 +6,7 @@ import psutil
 
 
 def measure_idle(pid: int, duration_s: float = 20.0) -> dict[str, float]:
-    """Return CPU and memory of the node's process; the inference process is not in it.
+    """Return CPU and memory of the node's process; the worker process is not in it.
 
     cpu_percent is that of one core; rss_mb the resident memory, shared libraries included.
 

@@ -22,7 +22,7 @@ from timebill_ros.core.bill import Bill
 from timebill_ros.core.drift import Drift
 from timebill_ros.core.execution_time_estimator import Sample
 from timebill_ros.core.time_model import TimeModel
-from timebill_ros.core.worst_case_margin import Generation
+from timebill_ros.core.worst_case_margin import MeasuredGeneration
 from timebill_ros.inference.loaded_engine import loaded_engine
 from timebill_ros.inference.profiler import SHORTEST_PROMPT, Profiler
 from timebill_ros.profile import profiled
@@ -93,7 +93,7 @@ def _measure_held_out(profiler: Profiler) -> tuple[list[Sample], list[Sample]]:
     return profiler.measurements.prefills, profiler.measurements.steps
 
 
-def _measure_generations(profiler: Profiler) -> list[Generation]:
+def _measure_generations(profiler: Profiler) -> list[MeasuredGeneration]:
     generations = []
     with Progress(GENERATIONS, 'generations') as progress:
         for _ in range(GENERATIONS):
@@ -155,7 +155,7 @@ def _error_and_noise(samples: list[Sample], predict: Any) -> tuple[float, float]
     return 100 * float(np.mean(errors)), 100 * float(np.mean(noise))
 
 
-def _times(model: TimeModel, generations: list[Generation]) -> tuple[Array, Array]:
+def _times(model: TimeModel, generations: list[MeasuredGeneration]) -> tuple[Array, Array]:
     """Return measured and predicted total times, with N known [s]."""
     measured = [g.prefill_s + g.eviction_s + g.decode_s for g in generations]
     predicted = [
@@ -164,7 +164,7 @@ def _times(model: TimeModel, generations: list[Generation]) -> tuple[Array, Arra
     return np.array(measured), np.array(predicted)
 
 
-def _generation_errors(model: TimeModel, generations: list[Generation]) -> dict[str, Any]:
+def _generation_errors(model: TimeModel, generations: list[MeasuredGeneration]) -> dict[str, Any]:
     measured, predicted = _times(model, generations)
     bound = (1 + model.delta) * predicted
     return {
@@ -186,7 +186,7 @@ def _coverage(is_covered: Any) -> dict[str, Any]:
     }
 
 
-def _with_drift(model: TimeModel, generations: list[Generation]) -> dict[str, Any]:
+def _with_drift(model: TimeModel, generations: list[MeasuredGeneration]) -> dict[str, Any]:
     """Replay the generations as the worker sees them: each is predicted, then learned from."""
     drift = Drift.of(model)
     errors, covered, tightness, after_prefill = [], [], [], []
@@ -218,7 +218,7 @@ def _with_drift(model: TimeModel, generations: list[Generation]) -> dict[str, An
     }
 
 
-def _draw_generations(model: TimeModel, generations: list[Generation], path: Path) -> None:
+def _draw_generations(model: TimeModel, generations: list[MeasuredGeneration], path: Path) -> None:
     measured, predicted = _times(model, generations)
     order = np.argsort(predicted)
     figure, (left, right) = plt.subplots(1, 2, figsize=(12, 5), layout='constrained')

@@ -25,8 +25,7 @@ from benchmark.report.bootstrap import paired_difference
 from benchmark.report.machine import describe_machine
 from benchmark.report.results_folder import RESULTS
 from benchmark.report.tables import screen_table
-from timebill_ros.inference.cache.scorers.snapkv import SnapKV
-from timebill_ros.inference.cache.scorers.streaming_llm import StreamingLLM
+from timebill_ros.inference.cache import scorers
 from timebill_ros.inference.engine import Engine
 from timebill_ros.inference.loaded_engine import loaded_engine
 from timebill_ros.inference.loading.chat_prompt import ChatPrompt
@@ -37,10 +36,10 @@ matplotlib.use('Agg')
 from matplotlib import pyplot as plt
 
 SCORERS = {
-    'snapkv': SnapKV(),
-    'streaming_llm': StreamingLLM(),
+    **{name: scorer() for name, scorer in scorers.SCORERS.items()},
     'random': RandomScorer(),
 }
+BASELINES = [name for name in SCORERS if name != 'snapkv']
 SEED = 5000
 """Of the prompts reported; the defaults were chosen on others, see SnapKV."""
 TASKS = {'needle': (1, 18, 16), 'multi_value_needle': (6, 12, 48)}
@@ -120,7 +119,7 @@ def _prompts(engine: Engine) -> Iterable[tuple[str, NeedlePrompt, int]]:
 def _differences(values: Any, task: str) -> dict[str, Any]:
     """Return SnapKV less each baseline, paired by prompt, with the 95 % bootstrap interval."""
     differences: dict[str, Any] = {}
-    for scorer in ('streaming_llm', 'random'):
+    for scorer in BASELINES:
         for ratio in RATIOS[1:]:
             for measure in ('recall', 'log_likelihood'):
                 ours, theirs = (
@@ -160,10 +159,10 @@ def _print(report: dict[str, Any]) -> None:
         print(screen_table([('', *map(str, RATIOS)), *_scorer_rows(report['scorers'][task])]))
 
 
-def _scorer_rows(scorers: dict[str, Any]) -> Iterable[tuple[str, ...]]:
+def _scorer_rows(found: dict[str, Any]) -> Iterable[tuple[str, ...]]:
     measures = ('recall', 'log_likelihood', 'rouge_l')
     for scorer in SCORERS:
-        by_ratio = scorers[scorer].values()
+        by_ratio = found[scorer].values()
         yield scorer, *(' '.join(f'{by[m]["mean"]:6.2f}' for m in measures) for by in by_ratio)
 
 

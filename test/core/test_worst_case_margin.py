@@ -6,7 +6,7 @@ import pytest
 from timebill_ros.core.time_model import TimeModel
 from timebill_ros.core.worst_case_margin import (
     LARGEST_DELTA,
-    Generation,
+    MeasuredGeneration,
     fit_delta,
     upper_quantile,
 )
@@ -23,7 +23,7 @@ def generations(rng, count, noise=0.05, step_noise=0.4, response=None):
         busy, prefill, decode = np.exp(noise * rng.standard_normal(3))
         jitter = rng.lognormal(-(step_noise**2) / 2, step_noise, tokens - 1).mean()
         found.append(
-            Generation(
+            MeasuredGeneration(
                 prompt,
                 kept,
                 tokens,
@@ -69,15 +69,19 @@ def test_the_margin_is_not_that_of_single_steps():
 
 def test_quick_generations_do_not_make_it_negative():
     quick = [
-        Generation(500, 500, 50, 0.5 * MODEL.t_prefill(500), 0.0, 0.5 * MODEL.t_decode(500, 50))
+        MeasuredGeneration(
+            500, 500, 50, 0.5 * MODEL.t_prefill(500), 0.0, 0.5 * MODEL.t_decode(500, 50)
+        )
     ] * 50
     assert fit_delta(MODEL, quick) == 0.0
 
 
 @pytest.mark.parametrize('count', [0, 1, 2, 19])
 def test_few_generations_may_raise_it_and_not_lower_it(count):
-    exact = Generation(500, 500, 50, MODEL.t_prefill(500), 0.0, MODEL.t_decode(500, 50))
-    slow = Generation(500, 500, 50, 2 * MODEL.t_prefill(500), 0.0, 2 * MODEL.t_decode(500, 50))
+    exact = MeasuredGeneration(500, 500, 50, MODEL.t_prefill(500), 0.0, MODEL.t_decode(500, 50))
+    slow = MeasuredGeneration(
+        500, 500, 50, 2 * MODEL.t_prefill(500), 0.0, 2 * MODEL.t_decode(500, 50)
+    )
     assert fit_delta(MODEL, [exact] * count) == 0.25
     assert count == 0 or fit_delta(MODEL, [slow] * count) == pytest.approx(1.0)
 
@@ -96,5 +100,5 @@ def test_quantile_of_few_values_reaches_beyond_the_largest(count):
 
 
 def test_a_burst_of_noise_cannot_make_the_margin_useless() -> None:
-    noisy = [Generation(100, 100, 20, 30.0, 0.0, 60.0)] * 3
+    noisy = [MeasuredGeneration(100, 100, 20, 30.0, 0.0, 60.0)] * 3
     assert fit_delta(TimeModel(a=0, b=1e-3, c=0, p=0, q=1e-2), noisy) == LARGEST_DELTA

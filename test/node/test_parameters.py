@@ -14,6 +14,7 @@ from timebill_ros.node import parameters
 from timebill_ros.node.settings import NodeSettings
 
 SPECS = NodeSettings().specs
+SCORERS = ', '.join(SPECS['eviction_scorer'].choices)
 LOAD_TIME = [name for name, spec in SPECS.items() if spec.change == 'unconfigured']
 
 
@@ -100,7 +101,7 @@ def test_a_load_time_parameter_may_be_set_to_what_it_is() -> None:
         ('overrun_policy', 'wait', 'overrun_policy must be one of kill, skip_next, partial'),
         ('admission', 'none', 'admission must be one of backlog, alone'),
         ('keep_latest', 1, 'keep_latest must be a bool, got 1'),
-        ('eviction_scorer', 'h2o', 'eviction_scorer must be one of snapkv, streaming_llm, got'),
+        ('eviction_scorer', 'h2o', f'eviction_scorer must be one of {SCORERS}, got'),
         ('repetition_penalty', 0.5, 'repetition_penalty must be 0.0 or at least 1.0, got 0.5'),
     ],
 )

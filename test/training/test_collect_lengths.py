@@ -1,7 +1,6 @@
 """Collecting, with the built-in model on a few short prompts."""
 
 import dataclasses
-import signal
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,7 +14,7 @@ from timebill_ros.inference.loaded_engine import loaded_engine
 from timebill_ros.inference.loading.chat_prompt import ChatPrompt
 from timebill_ros.inference.loading.model_loader import BUILT_IN
 from timebill_ros.training.answer_length import answered, length_key
-from timebill_ros.training.collect_lengths import EndsAfterThis, collect, main, other_numerics
+from timebill_ros.training.collect_lengths import collect, main, other_numerics
 from timebill_ros.training.length_file import LengthFile, LengthKey, read_lengths
 from timebill_ros.training.prompt import Kind, Prompt
 
@@ -140,16 +139,3 @@ def test_the_command_collects_goes_on_and_compares(
         assert other.prompt_tokens > one.prompt_tokens
     assert run('--max-new-tokens', '3') == 1
     assert 'max-new-tokens must be at least 16, got 3' in capsys.readouterr().err
-
-
-def test_the_first_interrupt_is_a_wish_and_the_second_an_order() -> None:
-    # A shell starts its background jobs with SIGINT ignored: the tests may be one.
-    started_with = signal.signal(signal.SIGINT, signal.default_int_handler)
-    try:
-        with pytest.raises(KeyboardInterrupt), EndsAfterThis() as ends:
-            signal.raise_signal(signal.SIGINT)
-            assert ends.told
-            signal.raise_signal(signal.SIGINT)
-        assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
-    finally:
-        signal.signal(signal.SIGINT, started_with)

@@ -1,4 +1,4 @@
-"""The reply to a question, and its future."""
+"""The reply to a query, and its future."""
 
 import threading
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from timebill_ros.msg import DeadlineMiss, Response
 
 @dataclass(frozen=True)
 class Reply:
-    """The one terminal reply to a question.
+    """The one terminal reply to a query.
 
     Arguments:
         message: the whole message, with the bill.

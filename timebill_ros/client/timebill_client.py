@@ -1,4 +1,4 @@
-"""Asks the node. Every question gets a reply."""
+"""Asks the node. Every query gets a reply."""
 
 import contextlib
 import itertools
@@ -55,18 +55,18 @@ class TimeBillClient:
         overrun_policy: int = Query.DEFAULT,
         on_chunk: Callable[[str], None] | None = None,
     ) -> ReplyFuture:
-        """Ask a question; return at once with the future of its Reply.
+        """Send a query; return at once with the future of its Reply.
 
-        The time budget starts now. You need not wait for the node: the client sends the question
-        as soon as it is connected. The future always resolves, with the node's reply or with a
-        local miss. The client makes a local miss at the deadline if the question was not sent,
+        The time budget starts now. You need not wait for the node: the client sends the query as
+        soon as it is connected. The future always resolves, with the node's reply or with a
+        local miss. The client makes a local miss at the deadline if the query was not sent,
         else a second after the deadline (under SKIP_NEXT, a minute after it).
 
         Arguments:
-            prompt: the question.
+            prompt: the text to answer.
             time_budget: time from now to the deadline [s].
-            system_prompt: the instruction before the question; '': the node's parameter.
-            max_new_tokens: greatest length of the response [tokens]; 0: the node's parameter.
+            system_prompt: the instruction before the prompt; '': the node's parameter.
+            max_new_tokens: greatest length of the answer [tokens]; 0: the node's parameter.
             overrun_policy: a constant of the message Query.
             on_chunk: called in the executor with each piece of the answer while the model writes
                 it. You may miss the last pieces, because DDS may deliver the reply first. The
@@ -101,10 +101,10 @@ class TimeBillClient:
         return future
 
     def cancel(self, future: ReplyFuture) -> None:
-        """Withdraw a question; return at once. If it has its reply already, nothing happens.
+        """Withdraw a query; return at once. If it has its reply already, nothing happens.
 
         The future still resolves: with CANCELLED from the node, or with a reply that was faster.
-        If the question was not sent, or the node's service is not there, it resolves at once, with
+        If the query was not sent, or the node's service is not there, it resolves at once, with
         a local CANCELLED.
 
         Arguments:
@@ -121,7 +121,7 @@ class TimeBillClient:
             self._miss(pending, DeadlineMiss.CANCELLED, _why_cancelled_here(pending))
 
     def close(self) -> None:
-        """End open questions as CANCELLED, and remove the client from its node."""
+        """End open queries as CANCELLED, and remove the client from its node."""
         with self._changed:
             if self._is_closed:
                 return

@@ -40,7 +40,7 @@ class BudgetPlanner:
 
         Arguments:
             prompt_tokens: N_x, length of the prompt with the chat template applied.
-            max_new_tokens: N_max, upper bound of the response's length.
+            max_new_tokens: N_max, upper bound of the answer's length.
             predicted_response_tokens: N_hat, clipped to 1..N_max; None: N_max.
             remaining_s: T, the time left when the prefill starts, without the reserve; may be
                 negative or infinite [s].

@@ -27,7 +27,7 @@ three recordings of 1,090 to 3,332 answers, 1.0 to 1.2 % do."""
 
 @dataclass(frozen=True)
 class Drift:
-    """The correction so far: a factor on every fitted time, and the margin delta.
+    """The correction so far: a factor on every fitted time, and the worst-case margin (delta).
 
     The factor is the median of measured/predicted over a sliding window. The window starts full
     of ones. Delta follows the 99 % quantile of the remaining error, by adaptive conformal
@@ -38,7 +38,7 @@ class Drift:
 
     Arguments:
         fitted: the time model as profiled.
-        delta: the present margin, in 0..1, or 0..fitted delta if that is larger.
+        delta: the present worst-case margin, in 0..1, or 0..fitted delta if that is larger.
         log_ratios: log(measured / predicted) of the window's bills, newest last.
         residuals: measured / predicted - 1 of the last bills, RESIDUALS at most. Each is the
             larger of two: of the whole, and of the part after the prefill. Delta bounds both.
@@ -74,7 +74,7 @@ class Drift:
     def ratio(self, bill: Bill) -> float | None:
         """Return measured / predicted total time of a bill, predicted by the present model.
 
-        The prediction is for the actual length of the response. The bill's own prediction is for
+        The prediction is for the actual length of the answer. The bill's own prediction is for
         N_hat, so its error is the length predictor's. None: the bill has no complete prefill.
         """
         if bill.kept_tokens < 1 or bill.response_tokens < 1:
@@ -86,7 +86,7 @@ class Drift:
         return measured_s / predicted_s
 
     def ratio_after_prefill(self, bill: Bill) -> float:
-        """Return this ratio for eviction and decoding; 0.0 if the response is too short."""
+        """Return this ratio for eviction and decoding; 0.0 if the answer is too short."""
         predicted_s = self.model.t_after_prefill(
             bill.prompt_tokens, bill.kept_tokens, bill.response_tokens
         )

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from timebill_ros.core.time_model import TimeModel
-from timebill_ros.core.worst_case_margin import Generation, fit_delta
+from timebill_ros.core.worst_case_margin import MeasuredGeneration, fit_delta
 
 Array = NDArray[np.float64]
 
@@ -57,9 +57,9 @@ def fit(
     prefills: Sequence[Sample],
     steps: Sequence[Sample],
     evictions: Sequence[Sample] = (),
-    generations: Sequence[Generation] = (),
+    generations: Sequence[MeasuredGeneration] = (),
 ) -> TimeFit:
-    """Fit the coefficients by least squares on the relative error, and the margin delta.
+    """Fit the coefficients by least squares on the relative error, and delta.
 
     Every coefficient is non-negative. So a time never falls with the length (a, b), and short
     prompts never have a negative time (c, the fixed cost of a call).

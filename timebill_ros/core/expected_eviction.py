@@ -30,7 +30,7 @@ def expected_kept_tokens(
     attend to, and 0 if it is late. None: it is late for any number of kept tokens.
 
     Arguments:
-        time_model: mean times, and their spread, delta.
+        time_model: mean times, and the worst-case margin (delta).
         prompt_tokens: N_x.
         fewest: the fewest tokens that may be kept, in 1..N_x.
         response_tokens: N_hat.
@@ -54,7 +54,7 @@ def in_time_probability(mean_s: float, delta: float, remaining_s: float) -> floa
 
     Arguments:
         mean_s: the estimate, >= 0 [s].
-        delta: the margin of the worst case over the mean.
+        delta: the worst-case margin over the mean.
         remaining_s: time left; may be negative or infinite [s].
     """
     if mean_s == 0.0 or remaining_s == math.inf:

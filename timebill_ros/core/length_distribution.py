@@ -12,7 +12,7 @@ BUCKET_TOKENS = 16
 
 @dataclass(frozen=True)
 class LengthDistribution:
-    """A distribution of the response's length (arXiv 2512.21859, response length predictor).
+    """A distribution of the answer's length (arXiv 2512.21859, response length predictor).
 
     Arguments:
         probabilities: (buckets,), non-negative, of sum 1.
@@ -36,7 +36,7 @@ class LengthDistribution:
         """Return N_hat, in 1..max_new_tokens: the median, which has the least absolute error.
 
         Arguments:
-            max_new_tokens: N_max, upper bound of the response's length.
+            max_new_tokens: N_max, upper bound of the answer's length.
         """
         return min(self.quantile(0.5), max_new_tokens)
 

@@ -9,7 +9,7 @@ class Plan:
 
     Arguments:
         kept_tokens: prompt tokens that stay in the KV cache.
-        max_new_tokens: greatest length of the response [tokens]; a plan never lowers it.
+        max_new_tokens: greatest length of the answer [tokens]; a plan never lowers it.
         eviction_ratio: effective alpha, 1 - kept_tokens / prompt_tokens, in [0, 1).
         predicted_response_tokens: N_hat.
         worst_case_response_tokens: N_W = min(k * N_hat, N_max).

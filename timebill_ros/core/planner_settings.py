@@ -23,7 +23,7 @@ class PlannerSettings(Settings):
     eviction_policy: EvictionPolicy = parameter(
         'timebill',
         "How much of the prompt the node evicts from the cache. 'timebill': as little as the time "
-        "budget allows in the worst case; a few more answers are completed. 'expected': the "
+        "budget allows in the worst case; more answers are completed. 'expected': the "
         'eviction ratio alpha with the largest (1 - alpha) * P(in time); more of the prompt stays '
         "when budgets are tight. 'fixed': `fixed_eviction_ratio`. 'off': nothing.",
         choices=get_args(EvictionPolicy),

@@ -31,7 +31,7 @@ class Query:
         origin: its identity and stamp.
         prompt: the question.
         system_prompt: the instruction before it; empty: the model's chat template decides.
-        max_new_tokens: upper bound of the response's length, N_max [tokens].
+        max_new_tokens: upper bound of the answer's length, N_max [tokens].
         overrun_policy: never DEFAULT.
         asked_at_s: start of its time budget, on the deadline's clock [s].
         deadline: end of its time budget.

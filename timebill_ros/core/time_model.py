@@ -15,7 +15,7 @@ class TimeModel:
         a, b, c: prefill, a*N_x^2 + b*N_x + c [s].
         p, q: one decoding step, p*N_kv + q [s]; N_kv is the cache's length before the step.
         e1, e0: eviction, e1*N_x + e0 [s], if anything is evicted. Not in the paper.
-        delta: margin of the worst case over the mean, t_wcet = (1 + delta) * t_e2e.
+        delta: the worst-case margin over the mean, t_wcet = (1 + delta) * t_e2e.
 
     Raises:
         ValueError: a coefficient is negative or not finite.

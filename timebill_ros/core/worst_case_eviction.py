@@ -19,7 +19,7 @@ def kept_tokens_to_fit(
     If the whole prompt fits, nothing is evicted: eviction costs time too.
 
     Arguments:
-        time_model: mean times, and their margin delta.
+        time_model: mean times, and the worst-case margin (delta).
         prompt_tokens: N_x.
         fewest: the fewest tokens that may be kept, in 1..N_x.
         response_tokens: N_W.

@@ -1,4 +1,4 @@
-"""Computes the margin delta of the worst case over the mean, from whole generations."""
+"""Computes the worst-case margin (delta) over the mean, from whole generations."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ FEW_STEPS = 16
 
 
 @dataclass(frozen=True)
-class Generation:
+class MeasuredGeneration:
     """One whole generation, measured: N_x, prompt tokens kept, N [tokens], and its times [s]."""
 
     prompt_tokens: int
@@ -30,7 +30,7 @@ class Generation:
     decode_s: float
 
 
-def fit_delta(model: TimeModel, generations: Sequence[Generation]) -> float:
+def fit_delta(model: TimeModel, generations: Sequence[MeasuredGeneration]) -> float:
     """Return the margin with which the model bounds 99 % of such generations, in 0..1.
 
     If the machine was busy with other work, a single generation may take many times the mean. A

@@ -38,10 +38,10 @@ class Refused:
 class Admission:
     """Gives up queries early, so that those that run are completed.
 
-    A query is INFEASIBLE if not even its first token could come in time, had nobody else asked. It
-    is OVERLOADED if it is not predicted to be completed behind what runs and waits ahead. A free
-    backend refuses only what is infeasible, if nothing else waits: an estimate that is too long
-    cannot refuse everything for ever, and lengths are learned. Used under the dispatcher's lock.
+    A query is INFEASIBLE if the time that is left is shorter than its prefill. It is OVERLOADED if
+    it is not predicted to be completed behind what runs and waits ahead. A free backend refuses
+    only what is infeasible, if nothing else waits: an estimate that is too long cannot refuse
+    everything for ever, and lengths are learned. Used under the dispatcher's lock.
     """
 
     lengths: ResponseLengths = field(default_factory=ResponseLengths)

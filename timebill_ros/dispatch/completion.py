@@ -65,8 +65,8 @@ class Times:
 class Completion:
     """Predicts when jobs end, one after the other, without eviction.
 
-    Times are normally distributed about the time model's, as widely as its margin delta says, and
-    lengths as they were seen.
+    Times are normally distributed about the predicted ones: 99 % lie below (1 + delta) times the
+    prediction. Delta is the worst-case margin. Lengths are distributed as they were seen.
 
     Arguments:
         time_model: of the backend; None: nothing takes any time.

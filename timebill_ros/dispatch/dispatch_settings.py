@@ -9,7 +9,7 @@ from timebill_ros.core.settings import Settings
 QueueOrder = Literal['fifo', 'edf']
 """fifo: first in, first out; edf: earliest deadline first."""
 AdmissionRule = Literal['backlog', 'alone']
-"""backlog: counts what runs and what waits ahead; alone: as though nobody else had asked."""
+"""backlog: counts what runs and what waits ahead; alone: counts the query alone."""
 
 
 @dataclass(frozen=True)
@@ -23,9 +23,10 @@ class DispatchSettings(Settings):
     )
     admission: AdmissionRule = parameter(
         'backlog',
-        "Which queries the node refuses at once. 'backlog': those that are not predicted to be "
-        'completed behind the running and the waiting queries (OVERLOADED), and those that could '
-        "not be met alone (INFEASIBLE). 'alone': only the latter.",
+        "Which queries the node refuses although a place is free. 'backlog': those with less time "
+        'left than their prefill takes (INFEASIBLE), and those that are not predicted to be '
+        "completed behind the running and the waiting queries (OVERLOADED). 'alone': only what is "
+        'INFEASIBLE.',
         choices=get_args(AdmissionRule),
     )
     admission_probability: float = parameter(
@@ -73,7 +74,7 @@ class DispatchSettings(Settings):
     )
     abort_grace_s: float = parameter(
         1.0,
-        'The node replaces the inference process if it does not stop a query within this time.',
+        'The node replaces the worker process if it does not stop a query within this time.',
         name='abort_grace',
         unit='s',
         bounds=(0.05, 60.0),

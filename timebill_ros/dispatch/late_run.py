@@ -51,7 +51,7 @@ class LateRun:
         if now_s >= self.entry.heard_at_s + self._patience_s:
             return Miss(
                 MissReason.ENGINE_FAULT,
-                f'the inference process has shown no sign of life for {self._patience_s:.3f} s, '
+                f'the worker process has shown no sign of life for {self._patience_s:.3f} s, '
                 f'while {self.entry.doing}',
             )
         return None

@@ -4,7 +4,7 @@ KILL: it ends as KILLED. PARTIAL: its whole words so far are the answer; without
 SKIP_NEXT: if it runs, it runs on and will be late (see LateRun). One that still waits for its turn
 ends as KILLED under each of them.
 
-Only time is a matter of these policies. When the inference process dies, a query ends as
+Only time is a matter of these policies. When the worker process dies, a query ends as
 ENGINE_FAULT at once, also under PARTIAL: its asker has the time that is left for something else,
 and no answer cut short by a fault passes for one that was cut by its deadline.
 """

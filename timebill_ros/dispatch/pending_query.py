@@ -73,4 +73,4 @@ class PendingQuery:
             return 'waiting for its turn'
         if self.bill.planned_at_s is None:
             return 'reading the prompt'
-        return f'writing the response ({self.bill.so_far.response_tokens} tokens so far)'
+        return f'writing the answer ({self.bill.so_far.response_tokens} tokens so far)'

@@ -21,13 +21,13 @@ def expired(query: Query, reserve_s: float) -> Miss | None:
 
 
 def too_long(prompt_tokens: int, context_length: int) -> Miss | None:
-    """Return the miss of a query whose prompt leaves no room for a response; None if it does."""
+    """Return the miss of a query whose prompt leaves no room for an answer; else None."""
     if prompt_tokens < context_length:
         return None
     return Miss(
         MissReason.INVALID_QUERY,
         f'prompt has {prompt_tokens} tokens with the chat template, but the model has a context '
-        f'of {context_length}, and the response needs at least one',
+        f'of {context_length}, and the answer needs at least one',
     )
 
 

@@ -85,10 +85,10 @@ def attend(
 def _later_chunk(
     query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, scaling: float | None
 ) -> torch.Tensor:
-    """Attend to what is before a chunk, and causally to the chunk; join by log-sum-exp.
+    """Attend to the tokens before a chunk, then causally to the chunk; join both by log-sum-exp.
 
-    A CPU's masked attention is up to a seventh slower, and the mask grows with the product of the
-    lengths.
+    This needs no mask. Masked attention is up to a seventh slower on a CPU, and the mask grows
+    with the product of both lengths.
     """
     batch, heads, query_length, head_dim = query.shape
     kv_heads, past = key.shape[1], key.shape[2] - query_length
@@ -139,7 +139,8 @@ def _soft_capped(
 def causal_or_built_mask(*args: Any, **kwargs: Any) -> torch.Tensor | None:
     """Return None for plain causal attention, else the boolean mask that transformers builds.
 
-    A sliding window has a local_size; what is more than causal forbids the skip.
+    Attention is not plain if it has a sliding window (local_size), if some tokens are masked, or
+    if the model allows more than causal attention (it then forbids the skip).
     """
     is_plain = (
         kwargs.get('local_size') is None

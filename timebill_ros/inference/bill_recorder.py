@@ -12,10 +12,13 @@ _Item = Literal['prefill_time', 'predictor_time', 'eviction_time', 'decode_time'
 
 
 class BillRecorder:
-    """Times the steps of a generation. It is told of each step's end; the first has begun.
+    """Times the steps of a generation: prefill, prediction, eviction, decoding.
+
+    The prefill begins when the recorder is made. Call a method when a step ends: the next step
+    begins then.
 
     Arguments:
-        prompt_tokens: of the question.
+        prompt_tokens: N_x.
         clock: monotonic seconds.
     """
 
@@ -36,7 +39,10 @@ class BillRecorder:
         self._next('decode_time')
 
     def planned(self, plan: Plan) -> Bill:
-        """Take a plan, and return the bill so far. The planning is billed with what follows it."""
+        """Take a plan, and return the bill so far.
+
+        The time of planning counts for the next step: the eviction if there is one, else decoding.
+        """
         self._bill = self._bill.with_plan(plan)
         if plan.kept_tokens < self._bill.prompt_tokens:
             self._item = 'eviction_time'
@@ -54,7 +60,7 @@ class BillRecorder:
     def ended(self) -> Bill:
         """Return the whole bill of a generation that is complete or was cut off.
 
-        A step that was cut off is billed as that step, in the node's view of it too.
+        If a step was cut off, the time since its start counts for this step.
         """
         self._next('decode_time')
         return replace(
@@ -64,7 +70,7 @@ class BillRecorder:
         )
 
     def _next(self, item: _Item) -> None:
-        """Bill the time since the last item began as that item, and begin another."""
+        """Bill the time of the item that ends now, and begin another item."""
         now_s = self._clock()
         times: dict[str, float] = {self._item: now_s - self._item_start_s}
         self._bill = replace(self._bill, **times)  # type: ignore[arg-type]

@@ -98,17 +98,17 @@ class Engine:
 
         Arguments:
             token_ids: the prompt, at least one token.
-            max_new_tokens: the cache gets room for so many.
-            interrupt: asked once a layer.
+            max_new_tokens: room in the cache for the answer [tokens].
+            interrupt: checked once in each layer.
             chunks: where each chunk begins and ends; None: as prefill_chunks() says.
 
         Raises:
-            InterruptedGenerationError: the interrupt says so.
-            ValueError: prompt and response are longer than the model's context.
+            InterruptedGenerationError: the interrupt was due.
+            ValueError: prompt and answer are longer than the model's context.
         """
         tokens, most = len(token_ids) + max_new_tokens, self.target.context_length
         if tokens > most:
-            raise ValueError(f'prompt and response must be at most {most} tokens, got {tokens}')
+            raise ValueError(f'prompt and answer must be at most {most} tokens, got {tokens}')
         prompt_ids = torch.tensor(token_ids, device=self.target.device)
         on_gpu = self.target.device.type == 'cuda'
         check = PrefillPace(interrupt.check) if on_gpu else interrupt.check
@@ -121,13 +121,15 @@ class Engine:
         return Prefilled(cache, logits, prompt_ids, observed)
 
     def evict(self, prefilled: Prefilled, kept_tokens: int) -> None:
-        """Shrink the prompt's cache in place, once; all tokens kept costs nothing.
+        """Shrink the prompt's cache in place. Call it at most once for each prompt.
+
+        It does nothing, and takes no time, if all tokens are kept.
 
         Arguments:
             kept_tokens: prompt tokens that stay, at least scorer.min_kept_tokens.
 
         Raises:
-            InterruptedGenerationError: the prefill's interrupt says so.
+            InterruptedGenerationError: the interrupt of the prefill was due.
         """
         if kept_tokens < len(prefilled.prompt_ids):
             with torch.inference_mode():
@@ -140,10 +142,11 @@ class Engine:
         """Generate greedily.
 
         Yields:
-            each token's id, the stop token's too, and with the last one why it is the last.
+            The id of each token, also of the stop token, and None; with the last token, the reason
+            why the answer ends.
 
         Raises:
-            InterruptedGenerationError: the interrupt says so; what was yielded stands.
+            InterruptedGenerationError: the interrupt was due. The tokens so far are valid.
         """
         penalty = RepetitionPenalty(self.settings.repetition_penalty, prefilled.prompt_ids)
         repetition = RepetitionStop()
@@ -167,6 +170,6 @@ class Engine:
                 logits = step.logits(token)
 
     def synchronize(self) -> None:
-        """Wait until the device has done what it was told, so that times can be taken."""
+        """Wait until the device has finished its work, so that a time can be measured."""
         if self.target.device.type == 'cuda':
             torch.cuda.synchronize(self.target.device)

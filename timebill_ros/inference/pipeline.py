@@ -57,9 +57,10 @@ def answer(
 
     Arguments:
         planner: with the time model as it stands now.
-        predictor: reads beside the prefill; what it takes longer is billed, and planned without.
+        predictor: reads the prompt during the prefill. If it takes longer, the answer waits for
+            it, and the bill shows this time.
         stream: new for each answer.
-        interrupt: cuts the generation off, at the deadline less the reserve or before.
+        interrupt: cuts the generation off: at the deadline less the reserve, or earlier.
         listener: told of progress.
     """
     prompt_tokens = len(question.token_ids)

@@ -14,7 +14,7 @@ from timebill_ros.core.budget_planner import BudgetPlanner
 from timebill_ros.core.deadline import Deadline
 from timebill_ros.core.execution_time_estimator import Sample, TimeFit, fit
 from timebill_ros.core.planner_settings import PlannerSettings
-from timebill_ros.core.worst_case_margin import Generation
+from timebill_ros.core.worst_case_margin import MeasuredGeneration
 from timebill_ros.inference.engine import Engine
 from timebill_ros.inference.interrupt import Interrupt
 from timebill_ros.inference.length.length_predictor import NoPredictor
@@ -40,7 +40,7 @@ class Measurements:
     prefills: list[Sample] = field(default_factory=list)
     steps: list[Sample] = field(default_factory=list)
     evictions: list[Sample] = field(default_factory=list)
-    generations: list[Generation] = field(default_factory=list)
+    generations: list[MeasuredGeneration] = field(default_factory=list)
 
     def fit(self) -> TimeFit:
         """Fit the time model to all of it."""
@@ -50,8 +50,9 @@ class Measurements:
 class Profiler:
     """Profiles one engine.
 
-    Lengths are not aligned to chunks or kernels, rounds are interleaved, so that a slow minute of
-    the machine touches all lengths, and prompts are random tokens: times do not depend on them.
+    Lengths are not multiples of the sizes of chunks or kernels. Each round measures all lengths,
+    so a slow minute of the machine affects all of them. Prompts are random tokens, because times
+    do not depend on the tokens.
 
     Arguments:
         engine: ready to run, and used by no one else meanwhile.
@@ -92,7 +93,7 @@ class Profiler:
         self.progress(1.0)
         return self.measurements.fit()
 
-    def generation(self, longest_prompt: int, longest_response: int = 32) -> Generation:
+    def generation(self, longest_prompt: int, longest_response: int = 32) -> MeasuredGeneration:
         """Measure one whole generation of a random length and eviction ratio, by the pipeline."""
         shortest = math.log(SHORTEST_PROMPT)
         length = round(math.exp(self._chance.uniform(shortest, math.log(longest_prompt))))
@@ -111,7 +112,7 @@ class Profiler:
             self._interrupt,
             Listener(planned=lambda _: None, text=lambda _, __: None),
         ).bill
-        return Generation(
+        return MeasuredGeneration(
             bill.prompt_tokens,
             bill.kept_tokens,
             bill.response_tokens,
@@ -157,14 +158,14 @@ class Profiler:
         return [round(SHORTEST_PROMPT * growth**power) for power in range(LENGTHS)]
 
     def _expected_s(self, length: int) -> float:
-        """Return a guess of a round's time, from the nearest shorter length, quadratic [s]."""
+        """Guess a round's time from the nearest shorter length; it may grow quadratically [s]."""
         known = [sample for sample in self.measurements.prefills if sample.tokens <= length + 3]
         nearest = max(known, key=lambda sample: sample.tokens)
         growth = length / nearest.tokens
         return nearest.seconds * max(growth, growth**2) if growth > 1.5 else nearest.seconds
 
     def measure_round(self, length: int, evicts: bool) -> None:
-        """Measure a prefill, an eviction if wanted and possible, and some steps after it."""
+        """Measure a prefill, then an eviction if wanted and possible, then some steps."""
         ids = self._tokens(min(length, self._engine.target.context_length - 2 * STEPS))
         start_s = time.perf_counter()
         prefilled = self._engine.prefill(ids, STEPS, self._interrupt)

@@ -1,4 +1,4 @@
-"""A small model's greedy answer often runs into a loop and never ends: a penalty, and a stop."""
+"""Against repetition: greedy answers of a small model often run into a loop and never end."""
 
 import numpy as np
 import torch
@@ -13,9 +13,9 @@ class RepetitionPenalty:
     """The penalty of transformers' RepetitionPenaltyLogitsProcessor (CTRL, arXiv 1909.05858).
 
     Arguments:
-        penalty: logits of tokens seen before are divided by it where positive, else multiplied;
-            1.0 is off.
-        prompt_ids: (prompt_tokens,), which count as seen.
+        penalty: divides the positive logits of tokens seen before, and multiplies the negative
+            ones; 1.0 is off.
+        prompt_ids: (prompt_tokens,). They count as seen.
     """
 
     def __init__(self, penalty: float, prompt_ids: torch.Tensor) -> None:
@@ -27,7 +27,9 @@ class RepetitionPenalty:
         """Count a token as seen.
 
         Arguments:
-            token: the same, of no dimensions, where the logits are: nothing is copied to a GPU.
+            token_id: the token.
+            token: the same as a tensor of no dimensions on the logits' device. It saves a copy to
+                a GPU.
         """
         if token_id not in self._known:
             self._known.add(token_id)
@@ -43,10 +45,10 @@ class RepetitionPenalty:
 
 
 class RepetitionStop:
-    """Tells when the tail is one block of at most 64 tokens, four times over.
+    """Tells when an answer ends with the same block four times. A block has at most 64 tokens.
 
-    The repeated tail must be at least 32 tokens long: four equal digits, or a table's ruler, are
-        no loop.
+    The four blocks together must have at least 32 tokens: four equal digits are no loop, and
+    neither is a line of dashes in a table.
     """
 
     def __init__(self) -> None:

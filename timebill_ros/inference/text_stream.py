@@ -18,7 +18,7 @@ class TextStream:
         self._sent = ''
 
     def add(self, token_id: int) -> str:
-        """Add a token; return the text that is now complete, often ''."""
+        """Add a token; return the characters that it completes, often ''."""
         self._ids.append(token_id)
         piece = self._stream.step(self._tokenizer, token_id) or ''
         self._sent += piece

@@ -158,7 +158,7 @@ class Supervisor:
                 return
             self.ready, self._is_recalibrating = None, False
             self._dispatcher.close(
-                Miss(MissReason.ENGINE_FAULT, f'the inference process ended: {detail}')
+                Miss(MissReason.ENGINE_FAULT, f'the worker process ended: {detail}')
             )
         self._logger.error(self._worker.describe())
 

@@ -6,7 +6,6 @@ agreement of both runs.
 """
 
 import argparse
-import signal
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -20,6 +19,7 @@ from timebill_ros.inference.loading.chat_prompt import ChatPrompt
 from timebill_ros.inference.loading.model_source import BUILT_IN
 from timebill_ros.progress import Progress
 from timebill_ros.training.answer_length import answered, length_key
+from timebill_ros.training.ends_after_this import EndsAfterThis
 from timebill_ros.training.length_agreement import length_agreement
 from timebill_ros.training.length_data import AGAIN_FILE, FILE, NEWLINE_FILE, STATES_FILE
 from timebill_ros.training.length_file import (
@@ -196,25 +196,6 @@ def _collect_until_told(
 
 def _prompts(seed: int) -> list[Prompt]:
     return prompt_set(all_fetched(), seed)
-
-
-class EndsAfterThis:
-    """At the first SIGINT, ends after the current prompt. The second SIGINT interrupts."""
-
-    def __init__(self) -> None:
-        self.told = False
-
-    def __enter__(self) -> 'EndsAfterThis':
-        self._before = signal.signal(signal.SIGINT, self._tell)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        signal.signal(signal.SIGINT, self._before)
-
-    def _tell(self, *_: object) -> None:
-        self.told = True
-        signal.signal(signal.SIGINT, self._before)
-        print('ending after this prompt; again: at once', file=sys.stderr)
 
 
 def _said(prompt: Prompt, record: LengthRecord | None) -> str:

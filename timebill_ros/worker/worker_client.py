@@ -110,7 +110,7 @@ class WorkerClient:
             return f'the model {model!r} is being loaded, for {age_s:.1f} s so far'
         if self.state in (WorkerState.FAILED, WorkerState.WAITING):
             return self._detail
-        return f'the inference process is {self.state.value}'
+        return f'the worker process is {self.state.value}'
 
     def _enter(self, state: WorkerState, detail: str = '') -> None:
         self.state, self._detail, self.since_s = state, detail, time.monotonic()

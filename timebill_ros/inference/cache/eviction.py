@@ -11,9 +11,9 @@ def evict(cache: KVCache, observed: ObservationWindow, kept_tokens: int, scorer:
     """Shrink a prompt's cache, in place, to the tokens that matter.
 
     Arguments:
-        observed: what the prompt's last tokens asked for.
-        kept_tokens: how many stay in every full-attention layer.
-        scorer: says which.
+        observed: the attention queries of the prompt's last tokens.
+        kept_tokens: the number of tokens that stay in each full-attention layer.
+        scorer: chooses them.
     """
 
     def choose(layer: int, keys: torch.Tensor) -> torch.Tensor:
@@ -26,7 +26,8 @@ def evict(cache: KVCache, observed: ObservationWindow, kept_tokens: int, scorer:
 def kept_positions(score: torch.Tensor, kept: int, window: int, sinks: int) -> torch.Tensor:
     """Return the sorted positions that stay, (kv_heads, kept).
 
-    The last `window` and the first `sinks` tokens always stay, and of the rest the best.
+    The last `window` and the first `sinks` tokens always stay. Of the others, those with the
+    highest scores stay.
 
     Arguments:
         score: (kv_heads, length), higher is better.

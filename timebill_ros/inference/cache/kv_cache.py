@@ -1,4 +1,4 @@
-"""The KV cache: one block of memory a layer, taken once, written in place."""
+"""The KV cache: each layer has one block of memory, allocated once and written in place."""
 
 from collections.abc import Callable
 from typing import Any
@@ -12,9 +12,9 @@ class KVCacheLayer(CacheLayerMixin):
 
     Arguments:
         capacity: tokens it has room for.
-        before_update: called before each write, so once a layer in every forward pass; it may
-            raise.
-        is_sliding: the layer attends to a part of the tokens only, by their distance.
+        before_update: called before each write, so once for each layer in a forward pass. It may
+            raise an error.
+        is_sliding: the layer attends only to the tokens within a distance.
     """
 
     def __init__(self, capacity: int, before_update: Callable[[], None], is_sliding: bool) -> None:
@@ -37,7 +37,7 @@ class KVCacheLayer(CacheLayerMixin):
     def update(
         self, key_states: torch.Tensor, value_states: torch.Tensor, *_: Any, **__: Any
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Append (batch, kv_heads, new, head_dim) states; return views of all there are."""
+        """Append states of shape (batch, kv_heads, new, head_dim); return views of all states."""
         self.before_update()
         if not self.is_initialized:
             self.lazy_initialization(key_states, value_states)
@@ -48,7 +48,9 @@ class KVCacheLayer(CacheLayerMixin):
         return self.keys[:, :, : self.length], self.values[:, :, : self.length]
 
     def keep(self, positions: torch.Tensor) -> None:
-        """Move some of the tokens to new memory, with as much room behind them, and free the old.
+        """Move some of the tokens to new memory, and free the old memory.
+
+        The room for new tokens stays as large as it was.
 
         Arguments:
             positions: (kv_heads, kept), sorted.
@@ -87,8 +89,9 @@ class KVCache(Cache):
 
     Arguments:
         config: the model's configuration.
-        capacity: tokens it has room for: prompt and response.
-        before_update: called once a layer in every forward pass; it may raise to cut the pass off.
+        capacity: tokens it has room for: prompt and answer.
+        before_update: called once for each layer in a forward pass. It may raise an error to cut
+            the pass off.
     """
 
     def __init__(self, config: Any, capacity: int, before_update: Callable[[], None]) -> None:
@@ -107,14 +110,14 @@ class KVCache(Cache):
     def evict(self, choose: Callable[[int, torch.Tensor], torch.Tensor]) -> None:
         """Keep some tokens of each full-attention layer, one layer after the other.
 
-        Sliding layers stay whole: their masks count tokens.
+        Sliding layers keep all tokens, because their masks count tokens.
 
         Arguments:
-            choose: given a layer's index and its keys, (kv_heads, length, head_dim), returns the
-                sorted positions to keep, (kv_heads, kept).
+            choose: takes a layer's index and its keys, (kv_heads, length, head_dim). It returns
+                the sorted positions to keep, (kv_heads, kept).
 
         Raises:
-            what before_update raises; the cache is of no use then.
+            Whatever before_update raises. The cache cannot be used afterwards.
         """
         for index, layer in enumerate(self.layers):
             if not layer.is_sliding:

@@ -1,4 +1,4 @@
-"""The last queries of a prompt: they vote for what of the KV cache stays."""
+"""The attention queries of a prompt's last tokens. Scorers rate the KV cache by them."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,7 +10,7 @@ import torch
 
 @dataclass(frozen=True)
 class ObservedQueries:
-    """What one layer's attention was asked with.
+    """The attention queries of one layer, and how its scores are computed.
 
     Arguments:
         queries: (heads, window, head_dim), after the rotary embedding, the newest last.
@@ -26,10 +26,10 @@ class ObservedQueries:
 class ObservationWindow:
     """Records, layer by layer, the queries of the last tokens that pass through the attention.
 
-    Chunks add up: what is held is the end of the whole prompt, however short its last chunk.
+    It spans chunks: it holds the end of the whole prompt, even if the last chunk is short.
 
     Arguments:
-        length: W, how many tokens it spans; a shorter prompt fills less.
+        length: W, the number of tokens that it holds. A shorter prompt has fewer.
     """
 
     def __init__(self, length: int) -> None:
@@ -37,12 +37,12 @@ class ObservationWindow:
         self._layers: dict[int, ObservedQueries] = {}
 
     def __getitem__(self, layer: int) -> ObservedQueries:
-        """Return what a layer was asked with."""
+        """Return the queries of a layer."""
         return self._layers[layer]
 
     @contextmanager
     def recording(self) -> Iterator[None]:
-        """Record what this thread's attention is asked with; other threads' is left alone."""
+        """Record the attention queries of this thread during the block, not of others."""
         token = _recorder.set(self)
         try:
             yield
@@ -64,5 +64,5 @@ _recorder: ContextVar[ObservationWindow | None] = ContextVar('recorder', default
 
 
 def recorder() -> ObservationWindow | None:
-    """Return the window that this thread is recording into; None while it does not."""
+    """Return the window that this thread records into; None: it records nothing."""
     return _recorder.get()

@@ -13,7 +13,8 @@ class StaticLayer(CacheLayerMixin):
 
     Arguments:
         keys, values: (1, kv_heads, capacity, head_dim).
-        cursor: (1,), where the next token is written; on the device, so that a replay can move it.
+        cursor: (1,), the position of the next token. It is on the device, so that a replay can
+            move it.
     """
 
     is_sliding = False
@@ -30,7 +31,7 @@ class StaticLayer(CacheLayerMixin):
     def update(
         self, key_states: torch.Tensor, value_states: torch.Tensor, *_: Any, **__: Any
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Write one token's states; return the visible part, what is not yet written included."""
+        """Write one token's states; return the visible part, also where nothing is written yet."""
         self.keys.index_copy_(2, self.cursor, key_states)
         self.values.index_copy_(2, self.cursor, value_states)
         return self.keys[:, :, : self.visible], self.values[:, :, : self.visible]
@@ -49,7 +50,7 @@ class StaticLayer(CacheLayerMixin):
 
 
 class StaticCache(Cache):
-    """The cache of one answer after the other, in the same memory.
+    """The cache of one answer at a time. All answers use the same memory.
 
     Arguments:
         layers: how many.

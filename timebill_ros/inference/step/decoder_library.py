@@ -124,7 +124,7 @@ def load(path: Path) -> ctypes.CDLL:
 
 
 def library() -> ctypes.CDLL | None:
-    """Return the library; None if none can be used: why_not() says why."""
+    """Return the library. None: it cannot be used, and why_not() says why."""
     found = _found()
     return None if isinstance(found, str) else found
 
@@ -150,7 +150,7 @@ def _found() -> ctypes.CDLL | str:
 
 
 def instruction_sets() -> list[str]:
-    """Return the names of those that the library has for this processor, the best first."""
+    """Return the instruction sets that the library can use on this processor, best first."""
     loaded, names = library(), list[str]()
     while loaded is not None and (name := loaded.timebill_instruction_set(len(names))):
         names.append(name.decode())

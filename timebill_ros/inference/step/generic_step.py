@@ -12,12 +12,15 @@ NAME = 'transformers'
 
 
 def forward(model: Any, ids: torch.Tensor, position: int, cache: KVCache) -> torch.Tensor:
-    """Run (length,) ids at positions position..; return the last one's logits.
+    """Run tokens through the model; return the logits of the last one.
 
-    Positions are given, not counted from the cache: after an eviction they differ.
+    Arguments:
+        ids: (length,).
+        position: of the first of them in the sequence. After an eviction, it is not the length of
+            the cache.
 
     Returns:
-        (vocabulary,), fp32, that may be written to.
+        (vocabulary,), fp32. You may write to it.
     """
     positions = torch.arange(position, position + len(ids), device=ids.device)
     with torch.inference_mode():
@@ -51,16 +54,15 @@ class GenericStep:
         """Begin an answer.
 
         Arguments:
-            cache: with room for the new tokens.
-            position: of the first new token in the sequence; after an eviction that is not the
-                cache's length.
-            max_new_tokens: so many steps at most.
+            cache: the prompt's, with room for the new tokens.
+            position: as for forward().
+            max_new_tokens: greatest number of steps.
         """
         self._cache, self._position = cache, position
         yield self
 
     def logits(self, token: torch.Tensor) -> torch.Tensor:
-        """Append a token, a tensor of no dimensions; return the next one's logits in fp32."""
+        """Append a token (a tensor of no dimensions); return the next one's logits in fp32."""
         logits = forward(self._model, token[None], self._position, self._cache)
         self._position += 1
         return logits

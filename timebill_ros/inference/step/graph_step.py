@@ -1,7 +1,7 @@
 """The decoding step on a GPU: recorded once as a CUDA graph for each cache size, then replayed.
 
-A step of a small model is hundreds of kernels of a few microseconds; to start them one by one from
-Python takes longer than to run them.
+A step of a small model has hundreds of kernels of a few microseconds. Starting them one by one
+from Python takes longer than running them.
 """
 
 from collections.abc import Iterator
@@ -15,7 +15,7 @@ from timebill_ros.inference.cache.static_cache import StaticCache
 from timebill_ros.inference.step.generic_step import GenericStep
 
 BUCKET_TOKENS = 256
-"""Graphs attend to multiples of so many tokens: to less than that more than there are."""
+"""Graphs attend to multiples of this number of tokens. What is not written yet is masked."""
 LARGEST_CACHE_TOKENS = 16384
 """Longer caches take the generic step."""
 
@@ -37,9 +37,9 @@ class GraphStep:
     """Runs one token through the model.
 
     Arguments:
-        model: one for which why_not() is ''; on a CPU, nothing is recorded and steps are run.
-        bucket_tokens: graphs are recorded for multiples of so many cached tokens.
-        capacity: most cached tokens; longer answers take the generic step.
+        model: one for which why_not() is ''. On a CPU, steps run without being recorded.
+        bucket_tokens: graphs are recorded for multiples of this number of cached tokens.
+        capacity: greatest number of cached tokens. Longer answers take the generic step.
     """
 
     name = f'cuda graph {BUCKET_TOKENS}'
@@ -89,7 +89,7 @@ class GraphStep:
     def logits(self, token: torch.Tensor) -> torch.Tensor:
         """Append a token, a tensor of no dimensions; return the next one's logits in fp32.
 
-        The result is the same tensor at each step, and may be written to.
+        The result is the same tensor at each step. You may write to it.
         """
         self._length += 1
         bucket = -(-self._length // self._bucket_tokens) * self._bucket_tokens
@@ -118,7 +118,7 @@ class GraphStep:
         self._position.add_(1)
 
     def _record_all(self) -> None:
-        """Record a graph for each size, the largest first: the others find room in its memory."""
+        """Record a graph for each size. The largest is first: the others reuse its memory."""
         pool, current = torch.cuda.graph_pool_handle(), torch.cuda.current_stream()
         sizes = range(self._cache.capacity, 0, -self._bucket_tokens)
         # A recording that fails would leave its own stream for the current one.

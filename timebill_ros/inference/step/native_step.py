@@ -52,9 +52,9 @@ class NativeStep:
     """Runs one token through the model.
 
     Arguments:
-        model: one for which why_not() is ''. Its plain weights are used where they are.
-        quantized: weights in 4 or 8 bits, by their module's name, used instead of the plain ones.
-        threads: how many to run on.
+        model: one for which why_not() is ''. The step reads its weights in place.
+        quantized: weights in 4 or 8 bits, by their module's name. They replace the model's.
+        threads: number of threads.
         instruction_set: rank among decoder_library.instruction_sets(); 0 is the best.
 
     Raises:
@@ -136,11 +136,11 @@ class NativeStep:
     def logits(self, token: torch.Tensor) -> torch.Tensor:
         """Append a token, a tensor of no dimensions; return the next one's logits in fp32.
 
-        The result is the same tensor at each step, and may be written to.
+        The result is the same tensor at each step. You may write to it.
 
         Raises:
-            RuntimeError: a layer's cache is full, or max_new_tokens were appended; nothing was
-                written.
+            RuntimeError: a layer's cache is full, or max_new_tokens were appended already. Nothing
+                was written.
         """
         if self._count == len(self._cosine):
             raise RuntimeError(f'this answer was to have {self._count} steps at most')

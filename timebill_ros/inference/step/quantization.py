@@ -1,7 +1,7 @@
 """Weights in 4 or 8 bits, and how decoder_step.cpp wants to read them.
 
-The formats are GGUF's: groups of 32 columns share a float16 scale, and in 4 bits a minimum. What
-was in one of these formats before comes out as it was.
+The formats are GGUF's: a group of 32 columns shares a float16 scale and, in 4 bits, a minimum.
+Weights that were in one of these formats before do not change.
 """
 
 from dataclasses import dataclass

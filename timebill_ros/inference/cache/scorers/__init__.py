@@ -1,7 +1,6 @@
 """The scorers of eviction, by the values of the parameter `eviction_scorer`.
 
-To add one, write a file here, name its class below, and name it among the parameter's choices in
-core/model_settings.py, which the node reads without loading torch. Then run `make docs`.
+CONTRIBUTING.md says how to add one.
 """
 
 from timebill_ros.inference.cache.scorers.scorer import Scorer
@@ -12,4 +11,4 @@ SCORERS: dict[str, type[Scorer]] = {
     'snapkv': SnapKV,
     'streaming_llm': StreamingLLM,
 }
-"""What the package serves with, each with its own defaults."""
+"""The scorers that the node can use. It uses the defaults of their settings."""
