@@ -211,9 +211,8 @@ class TimebillNode(LoadingLifecycleNode):
         )
 
     def _log_progress(self) -> None:
-        supervisor = self._supervisor
-        if supervisor is not None and supervisor.state is WorkerState.LOADING:
-            self.get_logger().info(supervisor.describe())
+        if self._supervisor is not None and self._supervisor.progress:
+            self.get_logger().info(self._supervisor.progress)
 
     # Ours
 

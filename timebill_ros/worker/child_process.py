@@ -20,6 +20,7 @@ def settle(parent: int) -> None:
     if os.getppid() != parent:
         os._exit(0)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    os.environ['TQDM_DISABLE'] = '1'  # libraries' progress bars are no lines of a log
     # At the node's own priority, torch makes its timers 16 ms late; at nice 10, 5 ms.
     os.nice(10)
     # Out of memory: the kernel takes this process, not the node.
