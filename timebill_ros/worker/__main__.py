@@ -11,7 +11,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 
-from timebill_ros.worker.child_process import settle
+from timebill_ros.worker.child_process import pin_to, settle
 from timebill_ros.worker.intake import Intake
 from timebill_ros.worker.load_failure import failure_of
 from timebill_ros.worker.log_line import log_to_standard_error, take_over_libraries
@@ -37,8 +37,11 @@ def main() -> None:
     if load is None:  # the node has ended meanwhile
         return
     assert isinstance(load, Load)
+    pin_error = pin_to(load.settings.cpus)  # threads that are started later inherit it
     intake = Intake(send)
     threading.Thread(target=_listen, args=(messages, intake), daemon=True).start()
+    if pin_error:
+        _fail(Failed(pin_error), send)
     try:
         import timebill_ros.inference  # noqa: F401 (before torch)
         from timebill_ros.worker.query_server import QueryServer  # torch: seconds
