@@ -7,9 +7,10 @@ from dataclasses import replace
 from timebill_ros.core.budget_planner import BudgetPlanner
 from timebill_ros.core.outcome import Miss, MissReason
 from timebill_ros.dispatch.dispatcher import Dispatcher
+from timebill_ros.node.logger import Logger
 from timebill_ros.node.settings import NodeSettings
 from timebill_ros.node.worker_backend import WorkerBackend
-from timebill_ros.node.worker_log import Logger, WorkerLog
+from timebill_ros.node.worker_log import WorkerLog
 from timebill_ros.worker.log_line import LogLine
 from timebill_ros.worker.protocol import Estimate, Load, Phase, Progress, Ready, Recalibrate
 from timebill_ros.worker.worker_client import WorkerClient, WorkerState

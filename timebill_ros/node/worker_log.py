@@ -1,29 +1,13 @@
 """The worker's log in the node's."""
 
 import logging
-from typing import Protocol
 
 from timebill_ros.core.shortened import shortened
+from timebill_ros.node.logger import Logger
 from timebill_ros.worker.log_line import LogLine
 
 _LONGEST_LINE = 300
 _MOST_REMEMBERED = 1000
-
-
-class Logger(Protocol):
-    """Where sentences for a person go."""
-
-    def debug(self, message: str) -> object:
-        """Log what explains a fault."""
-
-    def info(self, message: str) -> object:
-        """Log what is as it should be."""
-
-    def warning(self, message: str) -> object:
-        """Log what may be wrong."""
-
-    def error(self, message: str) -> object:
-        """Log what is wrong."""
 
 
 class WorkerLog:
