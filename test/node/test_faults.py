@@ -153,6 +153,16 @@ def test_a_signal_while_loading_ends_both_processes(tmp_path: Path) -> None:
         assert_no_traceback(node)
 
 
+def test_a_signal_while_the_worker_waits_to_be_started_again_ends_the_node(tmp_path: Path) -> None:
+    with node_and_asker(tmp_path / 'log') as (node, _):
+        node.wait_for_worker().kill()
+        wait_until(lambda: 'is started again' in node.log.read_text(), 5.0, 'the back-off')
+        code, seconds = node.end(signal.SIGTERM)
+        assert (code, seconds < 4.0) == (0, True)
+        assert node.worker is None
+        assert_no_traceback(node)
+
+
 def test_a_killed_node_leaves_no_worker_behind(tmp_path: Path) -> None:
     with node_and_asker(tmp_path / 'log') as (node, _):
         worker = node.wait_for_worker()

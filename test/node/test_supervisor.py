@@ -151,7 +151,7 @@ def test_progress_is_told_while_something_takes_long(watched: Watched) -> None:
 
 def test_the_ready_line_says_how_many_threads_compute(watched: Watched) -> None:
     watched.supervisor.on_worker_ready(structs.replace(READY, threads=3))
-    assert 'in float32, 3 threads,' in watched.logger.at('info')[0]
+    assert 'in float32, threads 3,' in watched.logger.at('info')[0]
 
 
 @pytest.fixture

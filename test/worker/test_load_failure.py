@@ -25,6 +25,7 @@ def os_error(number: int) -> OSError:
         ConnectionError('no network'),
         TimeoutError('no answer'),
         torch.OutOfMemoryError('CUDA out of memory. Tried to allocate 20 MiB'),
+        RuntimeError('CUDA error: out of memory'),
         chained(ValueError("model 'm' cannot be put on 'cuda'"), torch.OutOfMemoryError('full')),
         chained(OSError('could not connect'), ConnectionError('refused')),
     ],

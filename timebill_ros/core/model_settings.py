@@ -42,7 +42,7 @@ class ModelSettings(Settings):
         0,
         'Number of CPU threads for the inference. 0: one for each CPU of `cpu_affinity`; if that '
         'is empty, one for each core, less one for the controllers if there are more than two. '
-        'OMP_NUM_THREADS goes before this 0.',
+        'If OMP_NUM_THREADS is set, it is used instead of this 0.',
         bounds=(0, 1024),
         change='unconfigured',
     )

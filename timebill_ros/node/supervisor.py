@@ -126,7 +126,7 @@ class Supervisor:
             self.ready = ready
             self._open()
         self._logger.info(
-            f'ready: {ready.model!r} on {ready.device} in {ready.dtype}, {ready.threads} threads, '
+            f'ready: {ready.model!r} on {ready.device} in {ready.dtype}, threads {ready.threads}, '
             f'quantization '
             f'{ready.quantization}, step {ready.step}, length predictor '
             f'{ready.length_predictor!r}, context of {ready.context_length} tokens'

@@ -36,7 +36,7 @@ def failure_of(error: Exception, model: str) -> Failed:
         model: the parameter.
     """
     chain = list(_chain(error))
-    if any(_is_of(link, _NO_GPU_MEMORY) for link in chain):
+    if any(_is_of_full_gpu(link) for link in chain):
         sentence = _sentence(error, f'model {model!r} finds no memory on the GPU')
         return Failed(f'{sentence}; another process may hold it', may_pass=True)
     if any(isinstance(link, _OFFLINE) or _is_of(link, _NO_NETWORK) for link in chain):
@@ -77,6 +77,11 @@ def _chain(error: BaseException) -> Iterator[BaseException]:
         seen.add(id(link))
         yield link
         link = link.__cause__ or (None if link.__suppress_context__ else link.__context__)
+
+
+def _is_of_full_gpu(error: BaseException) -> bool:
+    # Without room for its context, CUDA fails by an error of another class.
+    return _is_of(error, _NO_GPU_MEMORY) or 'CUDA error: out of memory' in str(error)
 
 
 def _is_of(error: BaseException, names: tuple[str, ...]) -> bool:
