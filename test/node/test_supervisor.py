@@ -11,6 +11,7 @@ from msgspec import structs
 from rclpy.context import Context
 from rclpy.parameter import Parameter
 
+import timebill_ros.msg as msg
 from support.fake_desk import Desk
 from support.fake_logger import FakeLogger
 from support.fake_worker_client import FakeWorkerClient
@@ -236,3 +237,23 @@ def test_planning_parameters_apply_at_the_next_query(node: Any) -> None:
     assert (planner.pessimistic_factor, planner.max_eviction_ratio) == (2.0, 0.5)
     assert (planner.eviction_policy, planner.min_kept_tokens) == ('off', 16)
     assert (settings.queue_order, settings.publish_reserve_s) == ('edf', 0.5)
+
+
+def test_the_node_logs_what_takes_long_and_what_is_missed(
+    node: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    logger = FakeLogger()
+    monkeypatch.setattr(node._replies._log, '_logger', logger)
+    node._on_query(msg.Query(asker='arm', id='early', prompt='?'))
+    assert "'early' of asker 'arm': missed (NOT_READY" in logger.at('warning')[0]
+    monkeypatch.setattr(node, 'get_logger', lambda: logger)
+    node._log_progress()
+    assert logger.at('info') == []
+    node.configure()
+    node._log_progress()
+    assert logger.at('info')[-1] == 'the model is being loaded'
+
+
+def test_an_integer_is_taken_for_a_double_by_the_node(node: Any) -> None:
+    assert node.set_parameters_atomically([Parameter('chunk_rate', value=5)]).successful
+    assert node._settings.serving.chunk_rate == 5.0

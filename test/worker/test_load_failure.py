@@ -42,6 +42,14 @@ def test_a_network_and_a_full_gpu_may_come_right(error: Exception) -> None:
     [
         (ValueError('model m does not exist'), 'model m does not exist'),
         (
+            chained(ValueError('model m: no file'), RuntimeError('No space left on device')),
+            'model m: no file; free some room, or set XDG_CACHE_HOME to a folder on another disk',
+        ),
+        (
+            chained(ValueError('set XDG_CACHE_HOME'), os_error(errno.EROFS)),
+            'set XDG_CACHE_HOME',
+        ),
+        (
             AttributeError("'X' object has no attribute 'layers'"),
             "model 'm' cannot be served (AttributeError: 'X' object has no attribute 'layers'); "
             'the log has more at the level debug',

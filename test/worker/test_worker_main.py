@@ -101,6 +101,11 @@ def test_whatever_is_raised_while_loading_is_one_sentence(
     assert any('Traceback' in line.text for line in started.log)
 
 
+def test_libraries_draw_no_progress_bars(start: type[Started]) -> None:
+    loading = "import os; raise ValueError(os.environ['TQDM_DISABLE'])"
+    assert start(loading).first_message() == Failed('1')
+
+
 def test_what_may_pass_says_so(start: type[Started]) -> None:
     message = start("raise ConnectionError('no network')").first_message()
     assert message == Failed('no network', may_pass=True)

@@ -41,7 +41,11 @@ def failure_of(error: Exception, model: str) -> Failed:
         return Failed(f'{sentence}; another process may hold it', may_pass=True)
     if any(isinstance(link, _OFFLINE) or _is_of(link, _NO_NETWORK) for link in chain):
         return Failed(_sentence(error, f'model {model!r} cannot be downloaded'), may_pass=True)
-    return Failed(_lasting(error, model))
+    helps = next(filter(None, map(_what_helps, chain)), '')
+    sentence = _lasting(error, model)
+    # A sentence of ours may say it already.
+    says_it = not helps or 'XDG_CACHE_HOME' in sentence or helps in sentence
+    return Failed(sentence if says_it else f'{sentence}; {helps}')
 
 
 def _lasting(error: Exception, model: str) -> str:
@@ -50,13 +54,24 @@ def _lasting(error: Exception, model: str) -> str:
         return _sentence(error, cannot_be_loaded)
     if isinstance(error, ImportError):
         return _sentence(error, 'the libraries of the inference cannot be imported')
-    if isinstance(error, MemoryError) or 'allocate memory' in str(error):
-        return f'{_sentence(error, f"there is too little memory for {model!r}")}; {_LESS_MEMORY}'
+    if _is_of_memory(error):
+        return _sentence(error, f'there is too little memory for {model!r}')
     if isinstance(error, OSError):
-        helps = _WHAT_HELPS.get(error.errno or 0, '')
-        return _sentence(error, cannot_be_loaded) + (f'; {helps}' if helps else '')
+        return _sentence(error, cannot_be_loaded)
     sentence = _sentence(error, f'model {model!r} cannot be served')
     return f'{sentence}; the log has more at the level debug'
+
+
+def _what_helps(error: BaseException) -> str:
+    if _is_of_memory(error):
+        return _LESS_MEMORY
+    if 'No space left on device' in str(error):  # safetensors has an error of its own
+        return _WHAT_HELPS[errno.ENOSPC]
+    return _WHAT_HELPS.get(error.errno or 0, '') if isinstance(error, OSError) else ''
+
+
+def _is_of_memory(error: BaseException) -> bool:
+    return isinstance(error, MemoryError) or 'allocate memory' in str(error)
 
 
 def _sentence(error: Exception, what: str) -> str:
