@@ -36,8 +36,7 @@ def log_to_standard_error() -> None:
     handler = logging.StreamHandler()
     handler.setFormatter(_LineFormatter())
     handler.addFilter(_is_worth_a_line)
-    logging.basicConfig(level=logging.INFO, handlers=[handler])
-    logging.getLogger('timebill_ros').setLevel(logging.DEBUG)
+    logging.basicConfig(level=logging.DEBUG, handlers=[handler])
     logging.captureWarnings(True)
     warnings.formatwarning = lambda message, category, *_: f'{category.__name__}: {message}'
 
