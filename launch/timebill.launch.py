@@ -4,6 +4,8 @@ The node becomes active when its model is loaded. Another launch file can wait f
 `OnStateTransition(goal_state='active', ...)`, and then start the nodes that ask questions.
 """
 
+from pathlib import Path
+
 from launch import LaunchContext, LaunchDescription
 from launch.actions import DeclareLaunchArgument, OpaqueFunction
 from launch.substitutions import LaunchConfiguration, PathJoinSubstitution
@@ -64,6 +66,11 @@ def generate_launch_description() -> LaunchDescription:
 
 
 def _node(context: LaunchContext) -> list[LifecycleNode]:
+    params_file = LaunchConfiguration('params_file').perform(context)
+    if not Path(params_file).is_file():
+        # Launch tells this sentence and ends; the node alone would end with rcl's, or without the
+        # parameters.
+        raise FileNotFoundError(f'params_file {params_file!r} does not exist')
     given = {
         name: ParameterValue(LaunchConfiguration(name), value_type=value_type)
         for name, value_type in OVERRIDES.items()

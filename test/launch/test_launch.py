@@ -1,5 +1,7 @@
 """The launch file, through the real launch: bring-up, arguments, namespaces, clean exit."""
 
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -31,6 +33,21 @@ from support.asker import START_TIMEOUT_S, Asker, wait_until  # noqa: E402
 from support.lifecycle_manager import LifecycleManager  # noqa: E402
 from support.ros_domain import next_domain  # noqa: E402
 from timebill_ros.client import TimeBillClient  # noqa: E402
+
+LAUNCH_FILE = Path(__file__).parents[2] / 'launch' / 'timebill.launch.py'
+_LAUNCH_WITHOUT_FILE = """
+import sys
+from launch import LaunchDescription, LaunchService
+from launch.actions import IncludeLaunchDescription
+from launch.launch_description_sources import PythonLaunchDescriptionSource
+source = PythonLaunchDescriptionSource(sys.argv[1])
+arguments = {'params_file': '/nowhere.yaml'}.items()
+service = LaunchService(argv=[])
+service.include_launch_description(
+    LaunchDescription([IncludeLaunchDescription(source, launch_arguments=arguments)])
+)
+sys.exit(service.run())
+"""
 
 
 @dataclass
@@ -192,6 +209,20 @@ def test_two_nodes_in_two_namespaces_answer_their_own_queries(
     yield
     assert launched.exit_codes == [0, 0]
     assert not any(worker.is_running() for worker in workers)
+
+
+def test_a_params_file_that_does_not_exist_ends_the_launch_with_a_sentence() -> None:
+    launch = subprocess.run(
+        [sys.executable, '-c', _LAUNCH_WITHOUT_FILE, str(LAUNCH_FILE)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=60,
+    )
+    assert launch.returncode == 1
+    assert "params_file '/nowhere.yaml' does not exist" in launch.stdout
+    assert 'process started' not in launch.stdout
+    assert 'Traceback' not in launch.stdout
 
 
 @pytest.mark.launch(fixture=with_and_without_arguments)

@@ -57,18 +57,36 @@ def test_a_killed_worker_is_an_engine_fault_at_once(tmp_path: Path) -> None:
 
 def test_a_worker_killed_in_a_loop_is_started_again_less_and_less_often(tmp_path: Path) -> None:
     with node_and_asker(tmp_path / 'log') as (node, asker):
-        asker.wait_until_matched()
+        asker.wait_until_serving()  # a model that has been served once is tried without end
         killed_s = []
-        for number in range(4):
+        for number in range(5):
             node.wait_for_worker().kill()
             killed_s.append(time.monotonic())
             wait_until(lambda: node.worker is None, 5.0, 'the worker to be gone')
             reply = asker.ask(asker.query(id=f'meanwhile-{number}'))
-            assert reply.reason == msg.DeadlineMiss.NOT_READY
+            # The node may learn of the first death after it has taken the query.
+            faulted = number == 0 and reply.reason == msg.DeadlineMiss.ENGINE_FAULT
+            assert faulted or reply.reason == msg.DeadlineMiss.NOT_READY
         gaps = [later - earlier for earlier, later in itertools.pairwise(killed_s)]
         assert gaps[-1] > 1.9, gaps  # 0.5, 1 and 2 s of back-off, besides the time to be seen
         asker.wait_until_serving()
         assert isinstance(asker.ask(asker.query(id='next')), msg.Response)
+
+
+def test_a_worker_that_dies_whenever_it_loads_fails_configure_after_three_attempts(
+    tmp_path: Path,
+) -> None:
+    with node_and_asker(tmp_path / 'log') as (node, asker):
+        asker.wait_until_matched()
+        for _ in range(3):
+            node.wait_for_worker().kill()
+            wait_until(lambda: node.worker is None, 5.0, 'the worker to be gone')
+        wait_until(lambda: 'the node is unconfigured' in node.log.read_text(), 10.0, 'the end')
+        reply = asker.ask(asker.query(id='q'))
+        assert reply.reason == msg.DeadlineMiss.NOT_READY
+        assert 'as the kernel does when memory runs out, after 3 attempts' in reply.detail
+        assert reply.detail in node.log.read_text()
+        assert_no_traceback(node)
 
 
 def test_a_model_that_does_not_exist_is_said_in_a_sentence(tmp_path: Path) -> None:
@@ -132,6 +150,16 @@ def test_a_signal_while_loading_ends_both_processes(tmp_path: Path) -> None:
         code, seconds = node.end()
         assert (code, seconds < 4.0) == (0, True)
         wait_until(lambda: not worker.is_running(), 2.0, 'the worker to be gone')
+        assert_no_traceback(node)
+
+
+def test_a_signal_while_the_worker_waits_to_be_started_again_ends_the_node(tmp_path: Path) -> None:
+    with node_and_asker(tmp_path / 'log') as (node, _):
+        node.wait_for_worker().kill()
+        wait_until(lambda: 'is started again' in node.log.read_text(), 5.0, 'the back-off')
+        code, seconds = node.end(signal.SIGTERM)
+        assert (code, seconds < 4.0) == (0, True)
+        assert node.worker is None
         assert_no_traceback(node)
 
 

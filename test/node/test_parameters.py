@@ -5,12 +5,15 @@ from collections.abc import Iterator
 import pytest
 import rclpy
 from rclpy.context import Context
+from rclpy.exceptions import ParameterNotDeclaredException
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 
+from support.fake_logger import FakeLogger
 from support.ros_domain import next_domain
 from timebill_ros.core.parameter_spec import ParameterSpec
 from timebill_ros.node import parameters
+from timebill_ros.node.lenient_parameters import LenientParameters
 from timebill_ros.node.settings import NodeSettings
 
 SPECS = NodeSettings().specs
@@ -64,7 +67,83 @@ def test_declared_parameters_have_descriptions_units_and_ranges(node: Node) -> N
     assert descriptor.description.endswith('[s] Applies at the next query.')
     assert descriptor.floating_point_range[0].to_value == 10.0
     assert 'at the next configure' in node.describe_parameter('model').description
-    assert 'one of fifo, edf' in node.describe_parameter('queue_order').additional_constraints
+    order = node.describe_parameter('queue_order')
+    assert order.additional_constraints == 'One of fifo, edf.'
+    assert 'One of fifo, edf. Applies' in order.description
+
+
+def test_ranges_suit_a_slider(node: Node) -> None:
+    parameters.declare(node)
+    for name, spec in SPECS.items():
+        descriptor = node.describe_parameter(name)
+        for floats in descriptor.floating_point_range:
+            assert (floats.step, floats.from_value < floats.to_value) == (0.0, True)
+            assert floats.from_value <= spec.default <= floats.to_value
+        for integers in descriptor.integer_range:
+            assert (spec.default - integers.from_value) % integers.step == 0
+            assert (integers.to_value - integers.from_value) % integers.step == 0
+
+
+@pytest.fixture
+def lenient() -> Iterator[LenientParameters]:
+    context = Context()
+    rclpy.init(context=context, domain_id=next_domain())
+    node = LenientParameters(
+        'holder', context=context, parameter_overrides=[Parameter('chunk_rate', value=5)]
+    )
+    yield node
+    node.destroy_node()
+    rclpy.shutdown(context=context)
+
+
+def test_an_integer_given_at_start_is_taken_for_a_double(lenient: LenientParameters) -> None:
+    assert parameters.declare(lenient).serving.chunk_rate == 5.0
+    assert type(lenient.get_parameter('chunk_rate').value) is float
+
+
+def test_an_integer_is_taken_for_a_double_which_stays_one(lenient: LenientParameters) -> None:
+    parameters.declare(lenient)
+    assert lenient.set_parameters_atomically([Parameter('publish_reserve', value=1)]).successful
+    parameter = lenient.get_parameter('publish_reserve')
+    assert (parameter.type_, parameter.value) == (Parameter.Type.DOUBLE, 1.0)
+    assert lenient.describe_parameter('publish_reserve').type == Parameter.Type.DOUBLE.value
+    for other in ('1', True):
+        refused = lenient.set_parameters_atomically([Parameter('publish_reserve', value=other)])
+        assert not refused.successful
+
+
+@pytest.mark.parametrize(
+    ('name', 'value', 'reason'),
+    [
+        ('chunk_rate', 'fast', 'type'),
+        ('chunk_rate', 5000.0, 'range'),
+        ('autostart', False, 'read-only'),
+    ],
+)
+def test_what_is_refused_is_warned_of_with_the_reason(
+    lenient: LenientParameters,
+    monkeypatch: pytest.MonkeyPatch,
+    name: str,
+    value: object,
+    reason: str,
+) -> None:
+    parameters.declare(lenient)
+    logger = FakeLogger()
+    monkeypatch.setattr(lenient, 'get_logger', lambda: logger)
+    result = lenient.set_parameters_atomically([Parameter(name, value=value)])
+    assert logger.lines == [('warning', f'no parameter is changed: {result.reason}')]
+    assert reason in result.reason
+
+
+def test_a_parameter_that_there_is_not_is_warned_of(
+    lenient: LenientParameters, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    logger = FakeLogger()
+    monkeypatch.setattr(lenient, 'get_logger', lambda: logger)
+    with pytest.raises(ParameterNotDeclaredException):
+        lenient.set_parameters_atomically([Parameter('nonsense', value=1)])
+    assert len(logger.at('warning')) == 1
+    assert 'nonsense' in logger.at('warning')[0]
 
 
 def test_only_autostart_is_read_only(node: Node) -> None:

@@ -7,10 +7,13 @@ from typing import Any
 import pytest
 import rclpy
 from lifecycle_msgs.msg import State
+from msgspec import structs
 from rclpy.context import Context
 from rclpy.parameter import Parameter
 
+import timebill_ros.msg as msg
 from support.fake_desk import Desk
+from support.fake_logger import FakeLogger
 from support.fake_worker_client import FakeWorkerClient
 from support.ros_domain import next_domain
 from timebill_ros.core.outcome import Miss, MissReason
@@ -19,17 +22,11 @@ from timebill_ros.node import supervisor as room
 from timebill_ros.node.settings import NodeSettings
 from timebill_ros.node.supervisor import Supervisor
 from timebill_ros.node.timebill_node import TimebillNode
-from timebill_ros.worker.protocol import Estimate, Ready, Recalibrate
+from timebill_ros.worker.protocol import Estimate, Phase, Ready, Recalibrate
+from timebill_ros.worker.worker_client import WorkerState
 
 READY = Ready('model', 'cpu', 'float32', 100, 16, 'none', 'transformers', 'none')
 END = Miss(MissReason.CANCELLED, 'end')
-
-
-class FakeLogger:
-    def info(self, message: str) -> None:
-        pass
-
-    warning = error = info
 
 
 class Watched:
@@ -39,8 +36,9 @@ class Watched:
         self.desk = Desk()
         self.desk.dispatcher.close(END)
         self.readies = 0
+        self.logger = FakeLogger()
         self.supervisor = Supervisor(
-            NodeSettings(), self.desk.dispatcher, FakeLogger(), self._on_loaded, lambda _: None
+            NodeSettings(), self.desk.dispatcher, self.logger, self._on_loaded, lambda _: None
         )
         (self.worker,) = FakeWorkerClient.made
 
@@ -133,6 +131,30 @@ def test_a_worker_lost_while_it_measures_serves_when_it_is_ready_again(watched: 
     assert watched.answer_to('q') is None
 
 
+def test_measuring_is_told_once_with_how_long_it_takes(watched: Watched) -> None:
+    supervisor = watched.supervisor
+    supervisor.on_worker_phase(Phase('loading'))
+    assert watched.logger.lines == []
+    supervisor.on_worker_phase(Phase('measuring'))
+    supervisor.on_worker_phase(Phase('measuring', 0.5))
+    (line,) = watched.logger.at('info')
+    assert 'measuring the time model' in line and 'about 60 s' in line
+
+
+def test_progress_is_told_while_something_takes_long(watched: Watched) -> None:
+    assert watched.supervisor.progress == 'the model is being loaded'
+    watched.worker.state = WorkerState.READY
+    watched.supervisor.on_worker_ready(READY)
+    assert watched.supervisor.progress == ''
+    assert watched.supervisor.recalibrate() == ''
+    assert watched.supervisor.progress == 'the time model is being measured again'
+
+
+def test_the_ready_line_says_how_many_threads_compute(watched: Watched) -> None:
+    watched.supervisor.on_worker_ready(structs.replace(READY, threads=3))
+    assert 'in float32, threads 3,' in watched.logger.at('info')[0]
+
+
 @pytest.fixture
 def node() -> Iterator[Any]:
     """A node that makes no transition by itself, without a process behind it."""
@@ -215,3 +237,23 @@ def test_planning_parameters_apply_at_the_next_query(node: Any) -> None:
     assert (planner.pessimistic_factor, planner.max_eviction_ratio) == (2.0, 0.5)
     assert (planner.eviction_policy, planner.min_kept_tokens) == ('off', 16)
     assert (settings.queue_order, settings.publish_reserve_s) == ('edf', 0.5)
+
+
+def test_the_node_logs_what_takes_long_and_what_is_missed(
+    node: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    logger = FakeLogger()
+    monkeypatch.setattr(node._replies._log, '_logger', logger)
+    node._on_query(msg.Query(asker='arm', id='early', prompt='?'))
+    assert "'early' of asker 'arm': missed (NOT_READY" in logger.at('warning')[0]
+    monkeypatch.setattr(node, 'get_logger', lambda: logger)
+    node._log_progress()
+    assert logger.at('info') == []
+    node.configure()
+    node._log_progress()
+    assert logger.at('info')[-1] == 'the model is being loaded'
+
+
+def test_an_integer_is_taken_for_a_double_by_the_node(node: Any) -> None:
+    assert node.set_parameters_atomically([Parameter('chunk_rate', value=5)]).successful
+    assert node._settings.serving.chunk_rate == 5.0

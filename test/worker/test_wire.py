@@ -22,6 +22,7 @@ from timebill_ros.worker.protocol import (
     Finished,
     FromWorker,
     Load,
+    Phase,
     Planned,
     Ready,
     Recalibrate,
@@ -48,10 +49,13 @@ TO_WORKER: list[ToWorker] = [
     Recalibrate(),
 ]
 FROM_WORKER: list[FromWorker] = [
-    Ready('model', 'cpu', 'float32', 100, 16, 'none', 'transformers', 'none'),
+    Ready('model', 'cpu', 'float32', 100, 16, 'none', 'transformers', 'none', threads=3),
     Estimate(None),
     Estimate(TimeModel(0.1, 0.2, 0.3, 0.4, 0.5), 1.5, True, -0.1),
     Failed('no such model'),
+    Failed('no network', may_pass=True),
+    Phase('loading'),
+    Phase('measuring', 0.5),
     Tokenised(1, 12),
     Planned(1, Bill(prompt_tokens=12, worst_case_time=math.inf)),
     Text(1, ' 🤖', 3),
@@ -81,8 +85,8 @@ def test_every_message_arrives_as_it_was_sent(pair: Pair) -> None:
     assert list(messages_to_worker(theirs)) == TO_WORKER
     arrived = list(messages_from_worker(ours))
     assert arrived == FROM_WORKER
-    assert isinstance(arrived[7], Finished)
-    assert arrived[7].finish_reason is FinishReason.EOS
+    assert isinstance(arrived[-3], Finished)
+    assert arrived[-3].finish_reason is FinishReason.EOS
 
 
 def test_a_message_of_many_pieces_arrives_whole(pair: Pair) -> None:

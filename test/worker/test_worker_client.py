@@ -10,13 +10,15 @@ import pytest
 
 from support.asker import wait_until
 from timebill_ros.core.model_settings import ModelSettings
-from timebill_ros.worker import worker_process
+from timebill_ros.worker import worker_client, worker_process
+from timebill_ros.worker.log_line import LogLine
 from timebill_ros.worker.protocol import (
     Drop,
     Estimate,
     Failed,
     FromWorker,
     Load,
+    Phase,
     Progress,
     Ready,
     Tokenised,
@@ -38,6 +40,7 @@ class FakeListener:
         self.lost: list[str] = []
         self.failed: list[str] = []
         self.log: list[str] = []
+        self.phases: list[Phase] = []
 
     def on_worker_ready(self, ready: Ready) -> None:
         self.said.append(ready)
@@ -54,8 +57,11 @@ class FakeListener:
     def on_worker_failed(self, detail: str) -> None:
         self.failed.append(detail)
 
-    def on_worker_log(self, line: str) -> None:
-        self.log.append(line)
+    def on_worker_phase(self, phase: Phase) -> None:
+        self.phases.append(phase)
+
+    def on_worker_log(self, line: LogLine) -> None:
+        self.log.append(line.text)
 
 
 class Watched:
@@ -66,7 +72,7 @@ class Watched:
         self.listener = FakeListener()
         self.client = WorkerClient(LOAD, self.listener)
 
-    def start_process(self, on_log: Callable[[str], None]) -> WorkerProcess:
+    def start_process(self, on_log: Callable[[LogLine], None]) -> WorkerProcess:
         self.starts += 1
         ours, self.connection = socket.socketpair()
         popen = subprocess.Popen(
@@ -76,6 +82,9 @@ class Watched:
 
     def say(self, message: FromWorker) -> None:
         self.connection.sendall(encode(message))
+
+    def wait_for_start(self, number: int) -> None:
+        self.wait_for('a process', lambda: self.starts == number and self.client.pid)
 
     def wait_for(self, what: str, condition: Callable[[], object]) -> None:
         wait_until(condition, 5.0, what)
@@ -155,8 +164,64 @@ def test_a_worker_that_is_killed_says_why_and_one_that_dies_its_last_line(
 
 def test_a_model_that_cannot_be_loaded_is_not_tried_again(watched: Watched) -> None:
     watched.say(Failed('no such model'))
-    watched.wait_for('its end', lambda: watched.client.pid is None)
-    assert watched.client.state is WorkerState.FAILED
+    watched.wait_for('its end', lambda: watched.client.state is WorkerState.FAILED)
     assert watched.client.describe() == 'no such model'
     assert (watched.listener.failed, watched.listener.lost) == (['no such model'], [])
     assert watched.starts == 1
+
+
+def test_a_cause_that_may_pass_is_tried_three_times_and_then_has_failed(
+    watched: Watched, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(worker_client, '_FIRST_BACK_OFF_S', 0.01)
+    for attempt in range(1, 4):
+        watched.wait_for_start(attempt)
+        watched.say(Failed('no network', may_pass=True))
+        watched.wait_for('its end', lambda: watched.client.state is not WorkerState.LOADING)
+    watched.wait_for('the end', lambda: watched.listener.failed)
+    assert watched.listener.failed == ['no network, after 3 attempts']
+    assert watched.listener.lost == ['no network', 'no network']
+    assert watched.client.describe() == 'no network, after 3 attempts'
+    assert (watched.client.state, watched.starts) == (WorkerState.FAILED, 3)
+
+
+def test_a_process_that_dies_while_it_loads_is_tried_three_times(watched: Watched) -> None:
+    for attempt in range(1, 4):
+        watched.wait_for_start(attempt)
+        watched.connection.close()
+        watched.wait_for('its end', lambda: watched.client.state is not WorkerState.LOADING)
+    watched.wait_for('the end', lambda: watched.listener.failed)
+    assert watched.listener.failed == ['killed by SIGKILL: a line, after 3 attempts']
+    assert watched.client.state is WorkerState.FAILED
+
+
+def test_a_worker_that_has_been_ready_once_is_replaced_without_end(
+    watched: Watched, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(worker_client, '_FIRST_BACK_OFF_S', 0.05)
+    monkeypatch.setattr(worker_client, '_LONGEST_BACK_OFF_S', 0.05)
+    watched.say(READY)
+    watched.wait_for('READY', lambda: watched.client.state is WorkerState.READY)
+    for start in range(1, 7):
+        watched.wait_for_start(start)
+        watched.say(Failed('the disk is full'))
+    watched.wait_for_start(7)
+    assert watched.listener.lost == ['the disk is full'] * 6
+    assert watched.listener.failed == []
+    assert watched.client.state is not WorkerState.FAILED
+
+
+def test_it_is_stopped_at_once_while_it_waits_to_start_again(watched: Watched) -> None:
+    watched.say(Failed('no network', may_pass=True))
+    watched.wait_for('the back-off', lambda: watched.client.state is WorkerState.WAITING)
+    assert 'no network' in watched.client.describe()
+    watched.client.stop()
+    assert not watched.client._supervisor.is_alive()
+    assert (watched.client.state, watched.starts) == (WorkerState.STOPPED, 1)
+
+
+def test_it_says_whether_it_loads_or_measures(watched: Watched) -> None:
+    assert "the model 'model' is being loaded" in watched.client.describe()
+    watched.say(Phase('measuring', 0.4))
+    watched.wait_for('the phase', lambda: watched.listener.phases)
+    assert watched.client.describe() == "the time model of 'model' is being measured, 40% done"

@@ -1,5 +1,6 @@
 """The real worker process, without a model: how it ends when the connection does not serve."""
 
+import logging
 from collections.abc import Iterator
 
 import msgspec
@@ -7,7 +8,8 @@ import pytest
 
 from support.asker import wait_until
 from timebill_ros.core.model_settings import ModelSettings
-from timebill_ros.worker.protocol import Load
+from timebill_ros.worker.log_line import LogLine
+from timebill_ros.worker.protocol import Failed, Load
 from timebill_ros.worker.wire import encode
 from timebill_ros.worker.worker_process import WorkerProcess
 
@@ -19,7 +21,7 @@ class Started:
     """A worker process that has been told nothing yet."""
 
     def __init__(self) -> None:
-        self.log: list[str] = []
+        self.log: list[LogLine] = []
         self.process = WorkerProcess.start(self.log.append)
 
     def send_nonsense(self) -> None:
@@ -52,4 +54,34 @@ def test_it_ends_when_it_cannot_understand_the_node(started: Started) -> None:
     started.process._connection.sendall(encode(LOAD))
     started.send_nonsense()
     assert started.last_words().startswith('exit status 1')
-    assert any('the node cannot be understood' in line for line in started.log)
+    assert any('the node cannot be understood' in line.text for line in started.log)
+
+
+def test_an_error_is_one_line_and_its_traceback_is_for_who_looks(started: Started) -> None:
+    started.process._connection.sendall(encode(LOAD))
+    started.send_nonsense()
+    assert "no message: Invalid value 'Greet'" in started.last_words()
+    seen = [line for line in started.log if line.level > logging.DEBUG]
+    assert [line.level for line in seen] == [logging.ERROR]
+    assert any('Traceback' in line.text for line in started.log)
+
+
+def test_a_kill_from_outside_names_the_likely_cause(started: Started) -> None:
+    started.process._popen.kill()
+    words = started.last_words()
+    assert words == 'killed by SIGKILL, as the kernel does when memory runs out'
+
+
+def test_what_cannot_be_loaded_is_a_sentence(started: Started) -> None:
+    started.process.send(LOAD)
+    failed = [said for said in _said(started) if isinstance(said, Failed)]
+    assert len(failed) == 1
+    assert "model '/nowhere' does not exist" in failed[0].detail
+    assert not failed[0].may_pass
+
+
+def _said(started: Started) -> Iterator[object]:
+    for message in started.process.messages():
+        yield message
+        if isinstance(message, Failed):
+            return

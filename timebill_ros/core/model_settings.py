@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from timebill_ros.core.cpu_list import cpus_of, online_cpus
 from timebill_ros.core.parameter_spec import parameter
 from timebill_ros.core.settings import Settings
 
@@ -39,8 +40,16 @@ class ModelSettings(Settings):
     )
     threads: int = parameter(
         0,
-        'Number of CPU threads for the inference. 0: as many as there are cores.',
+        'Number of CPU threads for the inference. 0: one for each CPU of `cpu_affinity`; if that '
+        'is empty, one for each core, less one for the controllers if there are more than two. '
+        'If OMP_NUM_THREADS is set, it is used instead of this 0.',
         bounds=(0, 1024),
+        change='unconfigured',
+    )
+    cpu_affinity: str = parameter(
+        '',
+        "CPUs that the inference runs on, such as '2,3' or '4-7'. Empty: any. The node itself "
+        'is not bound to them.',
         change='unconfigured',
     )
     repetition_penalty: float = parameter(
@@ -78,8 +87,23 @@ class ModelSettings(Settings):
         change='unconfigured',
     )
 
+    @property
+    def cpus(self) -> frozenset[int]:
+        """The CPUs of cpu_affinity; none: any."""
+        return cpus_of(self.cpu_affinity)
+
     def __post_init__(self) -> None:
         super().__post_init__()
+        try:
+            cpus = self.cpus
+        except ValueError as error:
+            raise ValueError(f'cpu_affinity is {self.cpu_affinity!r}: {error}') from None
+        missing = sorted(cpus - online_cpus()) if cpus else []
+        if missing:
+            raise ValueError(
+                f'cpu_affinity names CPU {missing[0]}, which this machine does not have; it has '
+                f'{", ".join(map(str, sorted(online_cpus())))}'
+            )
         if 0.0 < self.repetition_penalty < 1.0:
             raise ValueError(
                 f'repetition_penalty must be 0.0 or at least 1.0, got {self.repetition_penalty}'

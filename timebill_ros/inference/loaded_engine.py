@@ -7,6 +7,7 @@ from timebill_ros.core.model_settings import ModelSettings
 from timebill_ros.inference.cache.scorers import SCORERS
 from timebill_ros.inference.cache.scorers.scorer import Scorer
 from timebill_ros.inference.checked_engine import checked_engine
+from timebill_ros.inference.default_threads import default_threads
 from timebill_ros.inference.engine import DecodingSettings, Engine
 from timebill_ros.inference.loading.model_loader import load_target
 
@@ -25,8 +26,7 @@ def loaded_engine(settings: ModelSettings = SERVED, scorer: Scorer | None = None
     """
     transformers.utils.logging.set_verbosity_error()
     transformers.utils.logging.disable_progress_bar()
-    if settings.threads > 0:
-        torch.set_num_threads(settings.threads)
+    torch.set_num_threads(settings.threads or default_threads(not settings.cpus))
     target = load_target(settings.model, settings.device, settings.dtype, settings.quantization)
     penalty = settings.repetition_penalty or target.repetition_penalty
     scorer = scorer or SCORERS[settings.eviction_scorer]()

@@ -4,7 +4,8 @@ import argparse
 import gc
 import sys
 import threading
-from collections.abc import Sequence
+import traceback
+from collections.abc import Callable, Sequence
 
 import rclpy
 from rclpy.exceptions import ParameterException
@@ -13,6 +14,7 @@ from rclpy.signals import SignalHandlerOptions
 from rclpy.task import Future
 from rclpy.utilities import remove_ros_args
 
+from timebill_ros.node.logger import Logger
 from timebill_ros.node.timebill_node import TimebillNode
 
 _USAGE = (
@@ -44,6 +46,7 @@ def run_node(arguments: Sequence[str], stop: threading.Event) -> int:
         print(f'timebill: {error}', file=sys.stderr)
         rclpy.shutdown()
         return 1
+    threading.excepthook = fault_hook(node.get_logger())
     # The guard's thread gets the interpreter from a busy executor sooner than after 5 ms.
     sys.setswitchinterval(0.001)
     executor = SingleThreadedExecutor()
@@ -67,3 +70,19 @@ def run_node(arguments: Sequence[str], stop: threading.Event) -> int:
     node.destroy_node()
     rclpy.shutdown()
     return status
+
+
+def fault_hook(logger: Logger) -> Callable[[threading.ExceptHookArgs], None]:
+    """Return what tells of an exception that ends a thread: a sentence; at DEBUG, the traceback.
+
+    Arguments:
+        logger: the node's.
+    """
+
+    def tell(fault: threading.ExceptHookArgs) -> None:
+        name = fault.thread.name if fault.thread else 'unknown'
+        kind, value, trace = fault.exc_type, fault.exc_value, fault.exc_traceback
+        logger.error(f'a fault of the node ends its thread {name!r}: {kind.__name__}: {value}')
+        logger.debug(''.join(traceback.format_exception(kind, value, trace)))
+
+    return tell

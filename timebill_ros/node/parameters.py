@@ -36,18 +36,31 @@ def declare(node: Node) -> NodeSettings:
     """
     settings = NodeSettings()
     for name, spec in settings.specs.items():
-        node.declare_parameter(name, spec.default, _descriptor(spec))
+        given = _overrides(node).get(name)
+        if given is not None and _is_integer_for_double(given):
+            node.declare_parameter(name, float(given.value), _descriptor(spec), True)
+        else:
+            node.declare_parameter(name, spec.default, _descriptor(spec))
     return settings.with_values({name: node.get_parameter(name).value for name in settings.specs})
 
 
 def ignored(node: Node) -> list[str]:
     """Return a sentence for each value given at start that no parameter has; ROS says nothing."""
-    given = getattr(node, '_parameter_overrides', {})  # rclpy has no public name for it
     return [
         f'{name!r} is no parameter of this node: it has no effect'
         + (f'; {_REPLACED[name]} has replaced it' if name in _REPLACED else '')
-        for name in given
+        for name in _overrides(node)
         if not node.has_parameter(name) and '.' not in name
+    ]
+
+
+def as_declared(parameters: list[Parameter]) -> list[Parameter]:
+    """Return parameters with a double for each integer whose parameter is a double."""
+    return [
+        Parameter(parameter.name, Parameter.Type.DOUBLE, float(parameter.value))
+        if _is_integer_for_double(parameter)
+        else parameter
+        for parameter in parameters
     ]
 
 
@@ -90,6 +103,17 @@ def refused(error: ValueError) -> SetParametersResult:
     return SetParametersResult(successful=False, reason=str(error))
 
 
+def _overrides(node: Node) -> dict[str, Parameter]:
+    """Return the values given at start; rclpy has no public name for them."""
+    return getattr(node, '_parameter_overrides', {})
+
+
+def _is_integer_for_double(parameter: Parameter) -> bool:
+    spec = NodeSettings().specs.get(parameter.name)
+    is_integer = parameter.type_ == Parameter.Type.INTEGER
+    return is_integer and spec is not None and isinstance(spec.default, float)
+
+
 def _descriptor(spec: ParameterSpec) -> ParameterDescriptor:
     """Describe a parameter for `ros2 param describe` and rqt.
 
@@ -97,11 +121,12 @@ def _descriptor(spec: ParameterSpec) -> ParameterDescriptor:
     name the bound.
     """
     unit = f' [{spec.unit}]' if spec.unit else ''
+    choices = f'One of {", ".join(spec.choices)}.' if spec.choices else ''
     descriptor = ParameterDescriptor(
         name=spec.name,
-        description=spec.description + unit + _APPLIES[spec.change],
+        description=f'{spec.description}{unit} {choices}'.strip() + _APPLIES[spec.change],
         read_only=spec.change == 'never',
-        additional_constraints=f'one of {", ".join(spec.choices)}' if spec.choices else '',
+        additional_constraints=choices,
     )
     if spec.bounds is not None and isinstance(spec.default, float):
         descriptor.floating_point_range = [

@@ -1,6 +1,7 @@
 """Replies as ROS messages, published and counted."""
 
 from builtin_interfaces.msg import Time
+from rclpy.clock import Clock
 from rclpy.duration import Duration
 from rclpy.node import Node
 from rclpy.publisher import Publisher
@@ -12,10 +13,12 @@ from timebill_ros.core.outcome import Answer, Outcome
 from timebill_ros.core.query import Origin
 from timebill_ros.dispatch.query_statistics import QueryStatistics
 from timebill_ros.node import messages
+from timebill_ros.node.query_log import QueryLog
 
 REPLY_QOS = QoSProfile(
     depth=100, history=HistoryPolicy.KEEP_LAST, reliability=ReliabilityPolicy.RELIABLE
 )
+_SUMMARY_PERIOD_S = 60.0
 
 
 class ReplyPublisher:
@@ -24,11 +27,14 @@ class ReplyPublisher:
     Arguments:
         node: whose topics and clock they are.
         statistics: told of every terminal reply.
+        steady: a clock that never stands still, for the log's summaries.
     """
 
-    def __init__(self, node: Node, statistics: QueryStatistics) -> None:
+    def __init__(self, node: Node, statistics: QueryStatistics, steady: Clock) -> None:
         self._clock = node.get_clock()
         self._statistics = statistics
+        self._log = QueryLog(node.get_logger())
+        node.create_timer(_SUMMARY_PERIOD_S, self._log.summarise, clock=steady)
 
         # Ordinary publishers: lifecycle ones are silent while the node is inactive, and NOT_READY
         # must go out.
@@ -50,6 +56,7 @@ class ReplyPublisher:
         message = messages.outcome_message(origin, self._now(), outcome, bill, chunk_count)
         (self._responses if isinstance(outcome, Answer) else self._misses).publish(message)
         self._statistics.count(outcome, bill)
+        self._log.ended(origin, outcome, bill)
 
     def wait_until_received(self, timeout_s: float) -> None:
         """Wait until the subscribers have the terminal replies, or a time-out [s] passes."""

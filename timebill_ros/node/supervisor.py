@@ -3,28 +3,17 @@
 import threading
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Protocol
 
 from timebill_ros.core.budget_planner import BudgetPlanner
 from timebill_ros.core.outcome import Miss, MissReason
 from timebill_ros.dispatch.dispatcher import Dispatcher
+from timebill_ros.node.logger import Logger
 from timebill_ros.node.settings import NodeSettings
 from timebill_ros.node.worker_backend import WorkerBackend
-from timebill_ros.worker.protocol import Estimate, Load, Progress, Ready, Recalibrate
+from timebill_ros.node.worker_log import WorkerLog
+from timebill_ros.worker.log_line import LogLine
+from timebill_ros.worker.protocol import Estimate, Load, Phase, Progress, Ready, Recalibrate
 from timebill_ros.worker.worker_client import WorkerClient, WorkerState
-
-
-class Logger(Protocol):
-    """Where sentences for a person go."""
-
-    def info(self, message: str) -> object:
-        """Log what is as it should be."""
-
-    def warning(self, message: str) -> object:
-        """Log what may be wrong."""
-
-    def error(self, message: str) -> object:
-        """Log what is wrong."""
 
 
 class Supervisor:
@@ -37,7 +26,7 @@ class Supervisor:
     Arguments:
         settings: all of the node's parameters, as they are at configure.
         dispatcher: is given the worker when that is ready.
-        logger: takes the worker's log.
+        logger: takes the worker's log, and what becomes of the worker.
         on_loaded: called, from a thread of the worker's, when the model is loaded, or cannot be.
         on_estimate: called with the error of each estimate, likewise.
     """
@@ -53,6 +42,8 @@ class Supervisor:
         self._settings = settings
         self._dispatcher = dispatcher
         self._logger = logger
+        self._worker_log = WorkerLog(logger)
+        self._is_measuring = False
         self._on_loaded = on_loaded
         self._on_estimate = on_estimate
         self._lock = threading.Lock()
@@ -92,6 +83,12 @@ class Supervisor:
         """Return a sentence on what the worker is doing."""
         return self._worker.describe()
 
+    @property
+    def progress(self) -> str:
+        """A sentence on what takes long just now; '' if nothing does."""
+        is_busy = self._is_recalibrating or self.state is WorkerState.LOADING
+        return (self.why_not_ready() or self.describe()) if is_busy else ''
+
     def change_settings(self, settings: NodeSettings) -> None:
         """Plan by other parameters, from the next query on."""
         with self._lock:
@@ -129,11 +126,21 @@ class Supervisor:
             self.ready = ready
             self._open()
         self._logger.info(
-            f'ready: {ready.model!r} on {ready.device} in {ready.dtype}, quantization '
+            f'ready: {ready.model!r} on {ready.device} in {ready.dtype}, threads {ready.threads}, '
+            f'quantization '
             f'{ready.quantization}, step {ready.step}, length predictor '
             f'{ready.length_predictor!r}, context of {ready.context_length} tokens'
         )
         self._on_loaded()
+
+    def on_worker_phase(self, phase: Phase) -> None:
+        """Say once that the machine is measured, and how long that takes."""
+        was_measuring, self._is_measuring = self._is_measuring, phase.doing == 'measuring'
+        if self._is_measuring and not was_measuring:
+            self._logger.info(
+                'measuring the time model, once for this model on this machine: this takes about '
+                f'{self._settings.loading.profile_time_s:.0f} s'
+            )
 
     def on_worker_progress(self, progress: Progress) -> None:
         """Pass on what it says of a query."""
@@ -167,13 +174,9 @@ class Supervisor:
         self._logger.error(detail)
         self._on_loaded()
 
-    def on_worker_log(self, line: str) -> None:
+    def on_worker_log(self, line: LogLine) -> None:
         """Pass on a line of its log."""
-        level, _, text = line.partition(': ')
-        if level == 'INFO':
-            self._logger.info(text)
-        else:
-            self._logger.warning(f'inference process: {line}')
+        self._worker_log.add(line)
 
     def _open(self) -> None:
         assert self.ready is not None

@@ -26,7 +26,9 @@ from timebill_ros.node.diagnostics import (
     inference_status,
     resident_memory_mb,
 )
+from timebill_ros.node.lenient_parameters import LenientParameters
 from timebill_ros.node.loading_lifecycle_node import LoadingLifecycleNode
+from timebill_ros.node.name_watch import NameWatch
 from timebill_ros.node.reply_publisher import ReplyPublisher
 from timebill_ros.node.supervisor import Supervisor
 from timebill_ros.worker.protocol import Estimate
@@ -39,7 +41,7 @@ _PROGRESS_PERIOD_S = 10.0
 _NOT_CONFIGURED = 'the node is not configured'
 
 
-class TimebillNode(LoadingLifecycleNode):
+class TimebillNode(LenientParameters, LoadingLifecycleNode):
     """Answers queries by their deadlines. All inference happens in the worker process.
 
     Configure loads the model, while the executor goes on; the other transitions take no time.
@@ -59,7 +61,9 @@ class TimebillNode(LoadingLifecycleNode):
         self.add_on_set_parameters_callback(self._on_set_parameters)
         self._diagnostics = Node.create_publisher(self, DiagnosticArray, '/diagnostics', 10)
         self._statistics = QueryStatistics()
-        self._replies = ReplyPublisher(self, self._statistics)
+        # A simulation's clock may stand still: what a person watches must not.
+        steady = Clock(clock_type=ClockType.STEADY_TIME)
+        self._replies = ReplyPublisher(self, self._statistics, steady)
         self._dispatcher = Dispatcher(
             self._settings.serving, self._replies, time.monotonic, self._why_not_ready
         )
@@ -70,10 +74,9 @@ class TimebillNode(LoadingLifecycleNode):
         self.create_subscription(msg.Query, '~/query', self._on_query, QUERY_QOS)
         self.create_service(srv.CancelQuery, '~/cancel', self._on_cancel)
         self.create_service(Trigger, '~/recalibrate', self._on_recalibrate)
-        # A simulation's clock may stand still: what a person watches must not.
-        steady = Clock(clock_type=ClockType.STEADY_TIME)
         self.create_timer(1.0, self._publish_diagnostics, clock=steady)
         self.create_timer(_PROGRESS_PERIOD_S, self._log_progress, clock=steady)
+        self._name_watch = NameWatch(self, steady)
         self._loaded_signal = self.create_guard_condition(self._on_loaded)
         if self._autostarts:
             self.configure()
@@ -211,9 +214,8 @@ class TimebillNode(LoadingLifecycleNode):
         )
 
     def _log_progress(self) -> None:
-        supervisor = self._supervisor
-        if supervisor is not None and supervisor.state is WorkerState.LOADING:
-            self.get_logger().info(supervisor.describe())
+        if self._supervisor is not None and self._supervisor.progress:
+            self.get_logger().info(self._supervisor.progress)
 
     # Ours
 

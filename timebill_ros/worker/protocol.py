@@ -4,6 +4,8 @@ The node gives each query a number and never uses it twice. An asker may use its
 the worker still ends the first query of that id.
 """
 
+from typing import Literal
+
 from msgspec import Struct
 
 from timebill_ros.core.bill import Bill
@@ -59,6 +61,7 @@ class Ready(Struct, frozen=True, tag=True):
         quantization: of the decoding step's weights: 'none', 'int8' or 'int4'.
         step: what computes it: 'native' and an instruction set, or 'transformers'.
         length_predictor: what predicts the length of answers; 'none': nothing.
+        threads: of the inference.
     """
 
     model: str
@@ -69,6 +72,7 @@ class Ready(Struct, frozen=True, tag=True):
     quantization: str
     step: str
     length_predictor: str
+    threads: int = 1
 
 
 class Estimate(Struct, frozen=True, tag=True):
@@ -87,10 +91,28 @@ class Estimate(Struct, frozen=True, tag=True):
     error: float = 0.0
 
 
+class Phase(Struct, frozen=True, tag=True):
+    """Worker to node, before READY and while it measures again: what takes so long.
+
+    Arguments:
+        doing: 'loading' the model, or 'measuring' its time model.
+        share: of it that is done, in [0, 1]; 0 while that is not known.
+    """
+
+    doing: Literal['loading', 'measuring']
+    share: float = 0.0
+
+
 class Failed(Struct, frozen=True, tag=True):
-    """Worker to node: the model cannot be loaded, and trying again would not help."""
+    """Worker to node: the model cannot be loaded.
+
+    Arguments:
+        detail: a sentence for a person.
+        may_pass: whether the cause may pass by itself, so that trying again can help.
+    """
 
     detail: str
+    may_pass: bool = False
 
 
 class Tokenised(Struct, frozen=True, tag=True):
@@ -133,4 +155,4 @@ class Faulted(Struct, frozen=True, tag=True):
 ToWorker = Load | Submit | Run | Drop | Recalibrate
 Progress = Tokenised | Planned | Text | Finished | Faulted
 """What the worker says of a query."""
-FromWorker = Ready | Estimate | Failed | Progress
+FromWorker = Ready | Estimate | Phase | Failed | Progress

@@ -1,6 +1,7 @@
 """Inside the worker: answers one query at a time, on the thread that owns the model."""
 
 import logging
+import time
 from collections.abc import Callable
 
 import torch
@@ -14,7 +15,7 @@ from timebill_ros.inference.interrupt import Interrupt
 from timebill_ros.inference.length.predictor_loader import load_predictor
 from timebill_ros.inference.loaded_engine import loaded_engine
 from timebill_ros.inference.loading.chat_prompt import ChatPrompt
-from timebill_ros.inference.measured_time_model import LogProgress, time_model
+from timebill_ros.inference.measured_time_model import time_model
 from timebill_ros.inference.pipeline import Generation, Listener, Question, answer
 from timebill_ros.inference.text_stream import TextStream
 from timebill_ros.worker.intake import HeldQuery, Intake
@@ -24,6 +25,7 @@ from timebill_ros.worker.protocol import (
     Finished,
     FromWorker,
     Load,
+    Phase,
     Planned,
     Ready,
     Recalibrate,
@@ -31,6 +33,7 @@ from timebill_ros.worker.protocol import (
     Text,
 )
 
+_TELL_PERIOD_S = 1.0
 _WARM_UP_PROMPT = 'List three things that a robot arm can do. ' * 16
 
 
@@ -50,6 +53,7 @@ class QueryServer:
         self._settings = load.settings
         self._intake = intake
         self._send = send
+        send(Phase('loading'))
         self._engine = loaded_engine(load.settings)
         target, penalty = self._engine.target, self._engine.settings.repetition_penalty
         self._predictor = load_predictor(load.settings.length_predictor, target, penalty)
@@ -74,6 +78,7 @@ class QueryServer:
                 target.quantization,
                 self._engine.step.name,
                 self._predictor.name,
+                torch.get_num_threads(),
             )
         )
         while True:
@@ -133,9 +138,10 @@ class QueryServer:
         """Return the time model, measured if need be; None if it is not to be measured."""
         if self._settings.profile_time_s == 0:
             return None
-        progress = LogProgress('measuring the time model')
         try:
-            model = time_model(self._engine, self._settings.profile_time_s, progress, anew)
+            model = time_model(
+                self._engine, self._settings.profile_time_s, MeasuringProgress(self._send), anew
+            )
         except ValueError as error:
             logging.warning('nothing will be predicted: %s', error)
             return None
@@ -154,3 +160,21 @@ class QueryServer:
             if drift is None
             else Estimate(drift.model, drift.factor, drift.out_of_range, error)
         )
+
+
+class MeasuringProgress:
+    """Tells the node how far the measuring is, at most once a second.
+
+    Arguments:
+        send: takes messages for the node.
+    """
+
+    def __init__(self, send: Callable[[FromWorker], None]) -> None:
+        self._send = send
+        self._next_s = time.monotonic()
+
+    def __call__(self, share: float) -> None:
+        """Tell it, if it was not told just before."""
+        if time.monotonic() >= self._next_s:
+            self._next_s = time.monotonic() + _TELL_PERIOD_S
+            self._send(Phase('measuring', share))

@@ -3,9 +3,11 @@
 import enum
 import threading
 import time
+from dataclasses import dataclass
 from typing import Protocol
 
-from timebill_ros.worker.protocol import Estimate, Failed, Load, Progress, Ready, ToWorker
+from timebill_ros.worker.log_line import LogLine
+from timebill_ros.worker.protocol import Estimate, Failed, Load, Phase, Progress, Ready, ToWorker
 from timebill_ros.worker.wire import BadMessageError
 from timebill_ros.worker.worker_process import WorkerProcess
 
@@ -13,6 +15,9 @@ _FIRST_BACK_OFF_S = 0.5
 _LONGEST_BACK_OFF_S = 30.0
 _STEADY_S = 60.0
 """A worker that was ready for so long starts the back-off anew."""
+_ATTEMPTS = 3
+"""To load the model for the first time, before it counts as failed."""
+_LOADING = Phase('loading')
 
 
 class WorkerState(enum.Enum):
@@ -31,6 +36,9 @@ class WorkerListener(Protocol):
     def on_worker_ready(self, ready: Ready) -> None:
         """Be told that queries can be sent."""
 
+    def on_worker_phase(self, phase: Phase) -> None:
+        """Be told what it is doing that takes so long."""
+
     def on_worker_estimate(self, estimate: Estimate) -> None:
         """Be told of the time model as it stands now."""
 
@@ -43,8 +51,23 @@ class WorkerListener(Protocol):
     def on_worker_failed(self, detail: str) -> None:
         """Be told that the model cannot be loaded, and why."""
 
-    def on_worker_log(self, line: str) -> None:
-        """Be told of a line that the worker wrote to its standard error."""
+    def on_worker_log(self, line: LogLine) -> None:
+        """Be told of a line of the worker's log."""
+
+
+@dataclass(frozen=True)
+class _End:
+    """How a process has ended.
+
+    Arguments:
+        detail: its last words.
+        ready_s: how long it was ready [s]; None: it never was.
+        is_lasting: the next one would end in the same way.
+    """
+
+    detail: str
+    ready_s: float | None = None
+    is_lasting: bool = False
 
 
 class WorkerClient:
@@ -52,6 +75,10 @@ class WorkerClient:
 
     A thread of its own starts each process and outlives it: the kernel ends a worker with the
     thread that started it. Nothing here waits for the worker.
+
+    A model that cannot be loaded has failed: at once if trying again cannot help, else after three
+    attempts. Once the worker has been ready it is replaced without end, whatever ends it: what has
+    worked on this machine may work again.
 
     Arguments:
         load: what the worker is told to load.
@@ -64,6 +91,7 @@ class WorkerClient:
         self._stop = threading.Event()
         self._process: WorkerProcess | None = None
         self._detail = ''
+        self._phase = _LOADING
         self.state = WorkerState.STOPPED
         self.since_s = time.monotonic()
         self.restarts = 0
@@ -107,6 +135,10 @@ class WorkerClient:
         age_s = time.monotonic() - self.since_s
         if self.state is WorkerState.LOADING:
             model = self._load.settings.model
+            if self._phase.doing == 'measuring':
+                return (
+                    f'the time model of {model!r} is being measured, {self._phase.share:.0%} done'
+                )
             return f'the model {model!r} is being loaded, for {age_s:.1f} s so far'
         if self.state in (WorkerState.FAILED, WorkerState.WAITING):
             return self._detail
@@ -116,41 +148,60 @@ class WorkerClient:
         self.state, self._detail, self.since_s = state, detail, time.monotonic()
 
     def _supervise(self) -> None:
-        back_off_s = _FIRST_BACK_OFF_S
+        back_off_s, attempts, has_been_ready = _FIRST_BACK_OFF_S, 0, False
         while not self._stop.is_set():
+            self._phase = _LOADING
             self._enter(WorkerState.LOADING)
-            ready_s, detail = self._run_once()
-            if self._stop.is_set() or self.state is WorkerState.FAILED:
+            end = self._run_once()
+            if self._stop.is_set():
                 return
-            if ready_s > _STEADY_S:
+            attempts += 1
+            has_been_ready = has_been_ready or end.ready_s is not None
+            if not has_been_ready and (end.is_lasting or attempts == _ATTEMPTS):
+                self._fail(end, attempts)
+                return
+            if end.ready_s is not None and end.ready_s > _STEADY_S:
                 back_off_s = _FIRST_BACK_OFF_S
             self._enter(
                 WorkerState.WAITING,
-                f'the inference process ended ({detail}) '
+                f'the inference process ended ({end.detail}) '
                 f'and is started again {back_off_s:.1f} s later',
             )
-            self._listener.on_worker_lost(detail)
+            self._listener.on_worker_lost(end.detail)
             self._stop.wait(back_off_s)
             back_off_s = min(2 * back_off_s, _LONGEST_BACK_OFF_S)
             self.restarts += 1
 
-    def _run_once(self) -> tuple[float, str]:
-        """Follow a process to its end; return how long it was ready [s], and its last words."""
+    def _fail(self, end: _End, attempts: int) -> None:
+        detail = end.detail if end.is_lasting else f'{end.detail}, after {attempts} attempts'
+        self._enter(WorkerState.FAILED, detail)
+        self._listener.on_worker_failed(detail)
+
+    def _run_once(self) -> _End:
+        """Follow a process to its end."""
         try:
             process = WorkerProcess.start(self._listener.on_worker_log)
         except OSError as error:  # no memory, no process to be had: later perhaps
-            return 0.0, f'it could not be started: {error}'
+            return _End(f'it could not be started: {error}')
         process.send(self._load)
         self._process = process
         if self._stop.is_set():  # stop() may have come before there was a process to kill
             process.kill('stopped')
-        ready_at_s = self._listen(process)
+        ready_at_s, failed = self._listen(process)
+        ended_at_s = time.monotonic()
         self._process = None
         detail = process.close()
-        return time.monotonic() - ready_at_s if ready_at_s else 0.0, detail
+        ready_s = None if ready_at_s is None else ended_at_s - ready_at_s
+        if failed is not None:
+            return _End(failed.detail, ready_s, is_lasting=not failed.may_pass)
+        return _End(detail, ready_s)
 
-    def _listen(self, process: WorkerProcess) -> float | None:
-        """Pass on what a process says, to its end; return when it became ready [s], if it did."""
+    def _listen(self, process: WorkerProcess) -> tuple[float | None, Failed | None]:
+        """Pass on what a process says, to its end.
+
+        Returns:
+            When it became ready [s], if it did; and why it could not, if it said so.
+        """
         ready_at_s = None
         try:
             for message in process.messages():
@@ -159,13 +210,14 @@ class WorkerClient:
                     self._enter(WorkerState.READY)
                     self._listener.on_worker_ready(message)
                 elif isinstance(message, Failed):
-                    self._enter(WorkerState.FAILED, message.detail)
-                    self._listener.on_worker_failed(message.detail)
-                    break
+                    return ready_at_s, message
+                elif isinstance(message, Phase):
+                    self._phase = message
+                    self._listener.on_worker_phase(message)
                 elif isinstance(message, Estimate):
                     self._listener.on_worker_estimate(message)
                 else:
                     self._listener.on_worker_progress(message)
         except BadMessageError as error:
             process.kill(str(error))
-        return ready_at_s
+        return ready_at_s, None

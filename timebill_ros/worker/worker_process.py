@@ -1,5 +1,7 @@
 """One worker process, as the node has it: started, talked to, ended."""
 
+import contextlib
+import logging
 import os
 import queue
 import signal
@@ -9,8 +11,12 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 
+from timebill_ros.worker.log_line import LogLine, LogReader
 from timebill_ros.worker.protocol import FromWorker, ToWorker
 from timebill_ros.worker.wire import encode, messages_from_worker
+
+_LAST_BREATH_S = 0.1
+"""A process whose connection has ended is about to end: so long it takes to be seen."""
 
 
 class WorkerProcess:
@@ -29,7 +35,7 @@ class WorkerProcess:
         self,
         popen: 'subprocess.Popen[bytes]',
         connection: socket.socket,
-        on_log: Callable[[str], None],
+        on_log: Callable[[LogLine], None],
     ) -> None:
         self._popen = popen
         self._connection = connection
@@ -42,7 +48,7 @@ class WorkerProcess:
         threading.Thread(target=self._write, daemon=True).start()
 
     @classmethod
-    def start(cls, on_log: Callable[[str], None]) -> 'WorkerProcess':
+    def start(cls, on_log: Callable[[LogLine], None]) -> 'WorkerProcess':
         """Start a process. The kernel ends it with the thread that calls this.
 
         Raises:
@@ -90,12 +96,17 @@ class WorkerProcess:
 
     def close(self) -> str:
         """End it if it still runs; return why it ended, as far as that can be known."""
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._popen.wait(_LAST_BREATH_S)
+        was_running = self._popen.poll() is None
         self._popen.kill()
         self._outbox.put(None)
         self._log.join(timeout=0.2)
         code = self._popen.wait()
         self._connection.close()
         status = f'killed by {signal.Signals(-code).name}' if code < 0 else f'exit status {code}'
+        if code == -signal.SIGKILL and not was_running:
+            status += ', as the kernel does when memory runs out'
         words = f'{status}: {self._last_line}' if self._last_line else status
         return self._killed_because or words
 
@@ -108,9 +119,12 @@ class WorkerProcess:
 
     def _forward_log(self) -> None:
         assert self._popen.stderr is not None
+        reader = LogReader()
         with self._popen.stderr as stream:
             for raw in stream:
-                line = raw.decode(errors='replace').rstrip()
-                if line:
-                    self._last_line = line
+                text = raw.decode(errors='replace').rstrip()
+                if text:
+                    line = reader.read(text)
+                    if line.level > logging.DEBUG:
+                        self._last_line = line.text
                     self._on_log(line)

@@ -190,6 +190,16 @@ def test_a_damaged_conversion_is_made_anew(tmp_path: Path, caplog, damage: str) 
     assert 'damaged' not in caplog.text
 
 
+def test_a_conversion_is_announced_with_how_long_it_takes(tmp_path: Path, caplog) -> None:
+    caplog.set_level('INFO')
+    path = saved_gguf(tmp_path / 'model.gguf')
+    load(path)
+    assert f'converting {path}, once for this file: this takes about 5 s' in caplog.text
+    caplog.clear()
+    load(path)
+    assert 'converting' not in caplog.text
+
+
 def test_a_conversion_that_fails_leaves_nothing(tmp_path: Path, monkeypatch) -> None:
     from timebill_ros.inference.loading import gguf_cache
 

@@ -28,6 +28,8 @@ _MANIFEST = 'files.json'
 _UNFINISHED = '.converting-'
 _LOCK = '.lock'
 _HEADER_BYTES = 1 << 20
+_FIXED_S, _S_PER_GB = 5.0, 20.0
+"""How long a conversion takes, by files of 98 and 491 MB (docs/models.md)."""
 
 
 def file_hash(path: Path) -> str:
@@ -71,8 +73,18 @@ def converted_folder(gguf: Path, gguf_hash: str, dtype: torch.dtype) -> Path:
     with _locked(models):
         # Another process may have been first.
         if not _is_whole(models / name):
+            _log_beginning(gguf)
             _convert(conversion, models / name)
     return models / name
+
+
+def _log_beginning(gguf: Path) -> None:
+    size_gb = sum(part.stat().st_size for part in gguf_parts(gguf)) / 1e9
+    logging.info(
+        'converting %s, once for this file: this takes about %.0f s',
+        gguf,
+        _FIXED_S + _S_PER_GB * size_gb,
+    )
 
 
 def _convert(conversion: GGUFConversion, folder: Path) -> None:
