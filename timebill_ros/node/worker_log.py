@@ -26,7 +26,7 @@ class WorkerLog:
 
     def add(self, line: LogLine) -> None:
         """Pass on a line; what is left out of it is at DEBUG."""
-        text = f'inference process: {line.text}'
+        text = f'worker process: {line.text}'
         if line.level >= logging.ERROR:
             self._logger.error(text)
             return

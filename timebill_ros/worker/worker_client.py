@@ -164,7 +164,7 @@ class WorkerClient:
                 back_off_s = _FIRST_BACK_OFF_S
             self._enter(
                 WorkerState.WAITING,
-                f'the inference process ended ({end.detail}) '
+                f'the worker process ended ({end.detail}) '
                 f'and is started again {back_off_s:.1f} s later',
             )
             self._listener.on_worker_lost(end.detail)
