@@ -1,6 +1,7 @@
 """The examples, as processes, against a stand-in for the node; and what they decide."""
 
 import os
+import re
 import subprocess
 import sys
 
@@ -42,18 +43,15 @@ def answer_what_is_not_urgent(server: FakeTimebillNode, query: msg.Query) -> Non
 
 
 @pytest.mark.parametrize(
-    ('example', 'rounds', 'lines'),
+    ('example', 'rounds', 'patterns'),
     [
         ('behavior_tree', 3, ['a closed door, 8.00 s away: TURN', 'fallen, 0.04 s away: WAIT']),
-        (
-            'two_planners',
-            1,
-            ['reflex_planner: 4 of 4 in time', 'mission_planner: 1 of 1 in time'],
-        ),
+        # On a slow machine, the first budget of 1.5 s may end before the nodes are connected.
+        ('two_planners', 1, ['reflex_asker: [1-4] of 4 in time', 'mission_asker: 1 of 1 in time']),
     ],
 )
 def test_an_example_ends_by_itself_and_tells_what_it_did(
-    example: str, rounds: int, lines: list[str]
+    example: str, rounds: int, patterns: list[str]
 ) -> None:
     domain = next_domain()
     server = FakeTimebillNode(domain, answer_what_is_not_urgent)
@@ -67,6 +65,6 @@ def test_an_example_ends_by_itself_and_tells_what_it_did(
         check=True,
     )
     server.close()
-    for line in lines:
-        assert line in ended.stdout
+    for pattern in patterns:
+        assert re.search(pattern, ended.stdout), ended.stdout
     assert {query.asker for query in server.queries} <= {'/robot', 'reflex', 'mission'}
