@@ -1,6 +1,8 @@
 """What an operator chooses about the model: all that the worker loads."""
 
+import json
 from dataclasses import dataclass
+from typing import Any
 
 from timebill_ros.core.cpu_list import cpus_of, online_cpus
 from timebill_ros.core.parameter_spec import parameter
@@ -15,6 +17,17 @@ class ModelSettings(Settings):
         'smollm2-135m-instruct',
         "The language model: 'smollm2-135m-instruct' (built in), a .gguf file, a folder in "
         "Hugging Face format, or 'owner/name' on Hugging Face (the node downloads it).",
+        change='unconfigured',
+    )
+    chat_template: str = parameter(
+        '',
+        "A file with a chat template (Jinja, UTF-8) that replaces the model's own. Empty: the "
+        "model's own.",
+        change='unconfigured',
+    )
+    chat_template_arguments: str = parameter(
+        '{}',
+        'Arguments of the chat template, a JSON object. Example: {"enable_thinking": false}.',
         change='unconfigured',
     )
     device: str = parameter(
@@ -108,3 +121,21 @@ class ModelSettings(Settings):
             raise ValueError(
                 f'repetition_penalty must be 0.0 or at least 1.0, got {self.repetition_penalty}'
             )
+        self.template_arguments()
+
+    def template_arguments(self) -> dict[str, Any]:
+        """Return chat_template_arguments by name.
+
+        Raises:
+            ValueError: it is not a JSON object; a sentence.
+        """
+        text = self.chat_template_arguments
+        try:
+            arguments = json.loads(text)
+        except (ValueError, RecursionError) as error:
+            raise ValueError(
+                f'chat_template_arguments must be a JSON object, got {text[:80]!r}: {error}'
+            ) from None
+        if not isinstance(arguments, dict):
+            raise ValueError(f'chat_template_arguments must be a JSON object, got {text[:80]!r}')
+        return arguments

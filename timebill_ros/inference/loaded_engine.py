@@ -27,7 +27,13 @@ def loaded_engine(settings: ModelSettings = SERVED, scorer: Scorer | None = None
     transformers.utils.logging.set_verbosity_error()
     transformers.utils.logging.disable_progress_bar()
     torch.set_num_threads(settings.threads or default_threads(not settings.cpus))
-    target = load_target(settings.model, settings.device, settings.dtype, settings.quantization)
+    target = load_target(
+        settings.model,
+        settings.device,
+        settings.dtype,
+        settings.quantization,
+        settings.chat_template,
+    )
     penalty = settings.repetition_penalty or target.repetition_penalty
     scorer = scorer or SCORERS[settings.eviction_scorer]()
     try:

@@ -3,6 +3,7 @@
 import logging
 import time
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from tokenizers import Tokenizer
@@ -11,6 +12,7 @@ from timebill_ros.core.bill import Bill
 from timebill_ros.core.budget_planner import BudgetPlanner
 from timebill_ros.core.deadline import Deadline
 from timebill_ros.core.drift import Drift
+from timebill_ros.core.model_settings import ModelSettings
 from timebill_ros.inference.interrupt import Interrupt
 from timebill_ros.inference.length.predictor_loader import load_predictor
 from timebill_ros.inference.loaded_engine import loaded_engine
@@ -57,7 +59,7 @@ class QueryServer:
         self._engine = loaded_engine(load.settings)
         target, penalty = self._engine.target, self._engine.settings.repetition_penalty
         self._predictor = load_predictor(load.settings.length_predictor, target, penalty)
-        self._prompts = ChatPrompt(target.tokenizer)
+        self._prompts = _chat_prompt(load.settings, target.tokenizer)
         # The tokenising thread's tokenizer must not be touched from the thread that decodes.
         self._detokenizer = Tokenizer.from_str(target.tokenizer.backend_tokenizer.to_str())
         self._warm_up()
@@ -160,6 +162,12 @@ class QueryServer:
             if drift is None
             else Estimate(drift.model, drift.factor, drift.out_of_range, error)
         )
+
+
+def _chat_prompt(settings: ModelSettings, tokenizer: Any) -> ChatPrompt:
+    path = settings.chat_template
+    name = f'chat_template {path!r}' if path else "the model's chat template"
+    return ChatPrompt(tokenizer, settings.template_arguments(), name)
 
 
 class MeasuringProgress:

@@ -107,3 +107,27 @@ def test_a_template_that_drops_the_question_is_refused(
     with pytest.raises(ValueError, match=f'chat template cannot be used: {reason}') as raised:
         ChatPrompt(_with_template(tokenizer, template))
     assert '\n' not in str(raised.value)
+
+
+TURNS = '{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>{% endfor %}'
+SWITCHED = TURNS + '{% if enable_thinking is false %}<think>\n\n</think>\n\n{% endif %}'
+
+
+@pytest.mark.parametrize('control', ['', ' <|im_end|>'])
+def test_arguments_reach_the_template(tokenizer: Any, control: str) -> None:
+    changed = _with_template(tokenizer, SWITCHED)
+    asked = f'Go.{control}'
+    plain = changed.decode(ChatPrompt(changed).token_ids(asked))
+    quiet = changed.decode(ChatPrompt(changed, {'enable_thinking': False}).token_ids(asked))
+    assert quiet == f'{plain}<think>\n\n</think>\n\n'
+
+
+@pytest.mark.parametrize('name', ['messages', 'add_generation_prompt', 'tokenize', 'conversation'])
+def test_what_the_node_sets_itself_is_no_argument(tokenizer: Any, name: str) -> None:
+    with pytest.raises(ValueError, match=f'chat_template_arguments must not hold {name!r}'):
+        ChatPrompt(tokenizer, {name: False})
+
+
+def test_a_sentence_names_the_template(tokenizer: Any) -> None:
+    with pytest.raises(ValueError, match=r"^chat_template 'a.jinja' cannot be used: it drops"):
+        ChatPrompt(_with_template(tokenizer, '{# nothing #}'), template="chat_template 'a.jinja'")

@@ -10,7 +10,7 @@ import torch
 from gguf import GGMLQuantizationType as Kind
 from transformers import AutoModelForCausalLM
 
-from support.tiny_gguf import CONTEXT, HEAD_SIZE, saved_gguf, saved_split, weights
+from support.tiny_gguf import CONTEXT, HEAD_SIZE, TEMPLATE, saved_gguf, saved_split, weights
 from timebill_ros.core.deadline import Deadline
 from timebill_ros.inference.engine import DecodingSettings, Engine
 from timebill_ros.inference.interrupt import Interrupt
@@ -80,6 +80,15 @@ def test_a_file_without_a_template_is_refused_before_it_is_converted(tmp_path: P
     with pytest.raises(ValueError, match='has no chat template'):
         load(saved_gguf(tmp_path / 'model.gguf', template=None))
     assert not list(tmp_path.glob('cache/timebill_ros/models/*'))
+
+
+def test_a_file_without_a_template_is_served_with_one_from_a_file(tmp_path: Path) -> None:
+    path, template = saved_gguf(tmp_path / 'model.gguf', template=None), tmp_path / 'mine.jinja'
+    template.write_text(TEMPLATE)
+    target = load_target(str(path), 'cpu', 'float32', chat_template=str(template))
+    assert target.tokenizer.chat_template == TEMPLATE
+    with pytest.raises(ValueError, match='has no chat template: set chat_template to a file'):
+        load(path)  # though it has been converted
 
 
 @pytest.mark.parametrize('kind', [Kind.BF16, Kind.F16, Kind.Q5_1, Kind.Q8_0, Kind.Q4_1])

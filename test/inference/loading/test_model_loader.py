@@ -74,8 +74,37 @@ def test_pickled_weights_are_not_read(qwen2: Path) -> None:
 
 def test_a_model_without_chat_template_is_refused(qwen2: Path) -> None:
     (qwen2 / 'chat_template.jinja').unlink()
-    with pytest.raises(ValueError, match='has no chat template'):
+    with pytest.raises(ValueError, match='has no chat template: set chat_template to a file'):
         load_target(str(qwen2), device='cpu')
+
+
+def test_a_chat_template_from_a_file_takes_the_place_of_the_models_own(qwen2: Path) -> None:
+    template = '{% for m in messages %}Q: {{ m.content }}\nÄ:{% endfor %}'
+    path = qwen2 / 'mine.jinja'
+    path.write_bytes(b'\xef\xbb\xbf' + template.encode())  # with a byte order mark
+    for _ in range(2):
+        target = load_target(str(qwen2), device='cpu', chat_template=str(path))
+        assert target.tokenizer.chat_template == template
+        (qwen2 / 'chat_template.jinja').unlink(missing_ok=True)
+
+
+@pytest.mark.parametrize(
+    ('content', 'words'),
+    [
+        (None, 'cannot be read: No such file'),
+        (b'\xff\xfe', 'is not a text file in UTF-8'),
+        (b' \n', 'is empty'),
+    ],
+)
+def test_a_chat_template_that_is_none_is_refused_before_the_model_is_loaded(
+    tmp_path: Path, content: bytes | None, words: str
+) -> None:
+    path = tmp_path / 'template.jinja'
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(ValueError, match=f"^chat_template '{path}' {words}") as raised:
+        load_target('/nowhere', chat_template=str(path))
+    assert '\n' not in str(raised.value)
 
 
 def test_longrope_is_served_up_to_its_original_length(qwen2: Path, caplog) -> None:

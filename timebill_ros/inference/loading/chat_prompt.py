@@ -1,11 +1,19 @@
 """From a question to token ids, by the model's chat template. Text stays text."""
 
+import inspect
 import json
 import re
 import secrets
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 from tokenizers import Tokenizer
+
+from timebill_ros.inference.loading.chat_template import REMEDY
+
+_FOR_TEMPLATES = ('tools', 'documents')
+"""Arguments of apply_chat_template() that a template gets; others are the node's to set."""
 
 
 class ChatPrompt:
@@ -17,13 +25,23 @@ class ChatPrompt:
     Arguments:
         tokenizer: a fast transformers tokenizer with a chat template, used by no other thread
             meanwhile.
+        arguments: of the template, by name.
+        template: what the template is called in a sentence.
 
     Raises:
-        ValueError: the template drops the question, or fails; one sentence.
+        ValueError: the template drops the question, or fails; or an argument is not the
+            template's; one sentence.
     """
 
-    def __init__(self, tokenizer: Any) -> None:
+    def __init__(
+        self,
+        tokenizer: Any,
+        arguments: Mapping[str, Any] = MappingProxyType({}),
+        template: str = "the model's chat template",
+    ) -> None:
         self._tokenizer = tokenizer
+        self._arguments = dict(arguments)
+        self._check_arguments()
         self._control_ids = {
             token.content: token_id for token_id, token in tokenizer.added_tokens_decoder.items()
         }
@@ -33,7 +51,7 @@ class ChatPrompt:
         self._plain = Tokenizer.from_str(
             json.dumps({**layout, 'added_tokens': [], 'post_processor': None, 'truncation': None})
         )
-        self._in_parts = self._wants_parts()
+        self._in_parts = self._wants_parts(template)
         self._has_system_turn = self._holds(('system', 'user'), self._in_parts)
 
     def token_ids(self, prompt: str, system_prompt: str = '') -> list[int]:
@@ -48,7 +66,15 @@ class ChatPrompt:
             return self._encode(self._render(prompt, system_prompt))
         return self._encode_as_text(texts)
 
-    def _wants_parts(self) -> bool:
+    def _check_arguments(self) -> None:
+        ours = {'messages', *inspect.signature(self._tokenizer.apply_chat_template).parameters}
+        for name in self._arguments:
+            if name in ours.difference(_FOR_TEMPLATES):
+                raise ValueError(
+                    f'chat_template_arguments must not hold {name!r}: the node sets it itself'
+                )
+
+    def _wants_parts(self, template: str) -> bool:
         """Whether the template reads a turn's content as a list of parts, not as a text."""
         problem = ''
         for in_parts in (False, True):
@@ -58,8 +84,8 @@ class ChatPrompt:
             except Exception as error:  # templates are programs: they fail in any way
                 problem = problem or f'it fails ({str(error).strip() or type(error).__name__})'
         raise ValueError(
-            f"the model's chat template cannot be used: {problem or 'it drops the question'}; put "
-            "one that holds it into the model's folder as chat_template.jinja"
+            f'{template} cannot be used: {problem or "it drops the question"}; {REMEDY} that '
+            'holds it'
         )
 
     def _holds(self, roles: tuple[str, ...], in_parts: bool) -> bool:
@@ -89,7 +115,7 @@ class ChatPrompt:
         ]
         return str(
             self._tokenizer.apply_chat_template(
-                messages, tokenize=False, add_generation_prompt=True
+                messages, tokenize=False, add_generation_prompt=True, **self._arguments
             )
         )
 

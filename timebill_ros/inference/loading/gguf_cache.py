@@ -51,13 +51,16 @@ def gguf_hash(gguf: Path) -> str:
     return hashes[0] if len(hashes) == 1 else hashlib.sha256(''.join(hashes).encode()).hexdigest()
 
 
-def converted_folder(gguf: Path, gguf_hash: str, dtype: torch.dtype) -> Path:
+def converted_folder(
+    gguf: Path, gguf_hash: str, dtype: torch.dtype, needs_template: bool = True
+) -> Path:
     """Return a folder with a GGUF file's weights, plain and as stored, and its tokenizer.
 
     Arguments:
         gguf: the file, or one of its parts.
         gguf_hash: what gguf_hash() returns for it.
         dtype: of the plain weights.
+        needs_template: refuse a file without a chat template.
 
     Raises:
         ValueError: the file is not one that can be served, or no disk has room; a clause.
@@ -68,7 +71,7 @@ def converted_folder(gguf: Path, gguf_hash: str, dtype: torch.dtype) -> Path:
     _remove_leftovers(models)
     if _is_whole(models / name):
         return models / name
-    conversion = GGUFConversion(GGUFFile(gguf_parts(gguf)), dtype)
+    conversion = GGUFConversion(GGUFFile(gguf_parts(gguf)), dtype, needs_template)
     models = _with_room(models, conversion.nbytes)
     with _locked(models):
         # Another process may have been first.

@@ -15,6 +15,7 @@ from transformers.modeling_gguf_pytorch_utils import (
 )
 
 from timebill_ros.inference.loading import gguf_rope, model_quantization
+from timebill_ros.inference.loading.chat_template import REMEDY
 from timebill_ros.inference.loading.gguf_file import GGUFFile, Matrix
 from timebill_ros.inference.loading.streamed_safetensors import StreamedSafetensors
 from timebill_ros.inference.loading.weights_check import named
@@ -44,16 +45,19 @@ class GGUFConversion:
     Arguments:
         file: the GGUF file.
         dtype: of the plain weights.
+        needs_template: refuse a file without a chat template.
 
     Raises:
         ValueError: a clause that says what is wrong.
         Exception: whatever transformers raises for what it cannot read.
     """
 
-    def __init__(self, file: GGUFFile, dtype: torch.dtype) -> None:
+    def __init__(self, file: GGUFFile, dtype: torch.dtype, needs_template: bool = True) -> None:
         self._file, self._dtype = file, dtype
         with file.shared_with_transformers():
             self._read_metadata()
+            if needs_template and not self._tokenizer.chat_template:
+                raise ValueError(f'it has no chat template (tokenizer.chat_template): {REMEDY}')
             processor = TENSOR_PROCESSORS.get(file.architecture, TensorProcessor)
             self._processor = processor(config=self._config.to_dict())
             self._names = get_gguf_hf_weights_map(self._model, self._processor)
@@ -80,8 +84,6 @@ class GGUFConversion:
         )
         gguf_rope.add_rope_scaling(self._config.get_text_config(), file)
         self._tokenizer = AutoTokenizer.from_pretrained(**source)
-        if not self._tokenizer.chat_template:
-            raise ValueError('it has no chat template (tokenizer.chat_template)')
         with torch.device('meta'):
             self._model = AutoModelForCausalLM.from_config(self._config, dtype=self._dtype)
 

@@ -16,6 +16,7 @@ from transformers import (
 
 from timebill_ros.inference import attention
 from timebill_ros.inference.loading import model_quantization
+from timebill_ros.inference.loading.chat_template import REMEDY, read_chat_template
 from timebill_ros.inference.loading.device_choice import choose_device, choose_dtype
 from timebill_ros.inference.loading.gguf_cache import converted_folder, gguf_hash
 from timebill_ros.inference.loading.model_quantization import Quantized
@@ -69,7 +70,11 @@ class TargetModel:
 
 
 def load_target(
-    source: str, device: str = 'auto', dtype: str = 'auto', quantization: str = 'auto'
+    source: str,
+    device: str = 'auto',
+    dtype: str = 'auto',
+    quantization: str = 'auto',
+    chat_template: str = '',
 ) -> TargetModel:
     """Load the target.
 
@@ -80,6 +85,7 @@ def load_target(
         dtype: 'auto', 'float32', 'bfloat16', 'float16'.
         quantization: 'auto' (as a GGUF file has it, where that loses nothing), 'none', 'int8',
             'int4'; of the decoding step, on a CPU.
+        chat_template: a file with the template to use; '': the model's own.
 
     Raises:
         ValueError: one sentence that names the parameter, its value and what would do.
@@ -87,11 +93,12 @@ def load_target(
     """
     torch_device = choose_device(device)
     torch_dtype = choose_dtype(dtype, torch_device)
+    template = read_chat_template(chat_template) if chat_template else ''
     location = locate(source)
     weights_hash = gguf_hash(location) if location.is_file() else ''
     try:
         if location.is_file():
-            location = converted_folder(location, weights_hash, torch_dtype)
+            location = converted_folder(location, weights_hash, torch_dtype, not template)
         tokenizer = AutoTokenizer.from_pretrained(str(location), local_files_only=True)
         model = _loaded_model(location, torch_dtype)
         check_tokenizer(model, tokenizer)
@@ -101,10 +108,10 @@ def load_target(
         raise ValueError(f'model {source!r} cannot be loaded: {_first_sentence(error)}') from error
     if not getattr(tokenizer, 'is_fast', False):
         raise ValueError(f'model {source!r} has no fast tokenizer (tokenizer.json)')
+    tokenizer.chat_template = template or tokenizer.chat_template
     if not tokenizer.chat_template:
         raise ValueError(
-            f'model {source!r} has no chat template: put one into its folder as '
-            'chat_template.jinja, or take an instruct model'
+            f'model {source!r} has no chat template: {REMEDY}, or take an instruct model'
         )
     try:
         model = model.to(torch_device).eval()
