@@ -74,5 +74,5 @@ def _answered(run: BudgetRun, item: Item, budget_s: float, model: TimeModel) -> 
         TextStream(recorder.detokenizer),
         question,
         Interrupt(Deadline(time.monotonic() + budget_s)),
-        Listener(planned=lambda _: None, text=lambda _, __: None),
+        Listener(planned=lambda _: None, text=lambda *_: None),
     )

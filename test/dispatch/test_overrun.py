@@ -83,6 +83,32 @@ def test_partial_without_a_whole_word_is_killed(desk: Desk, pieces: list[str]) -
     assert desk.replies.ended() == {'q': MissReason.KILLED}
 
 
+def test_partial_that_still_thinks_is_killed_and_says_so(desk: Desk) -> None:
+    run(desk, 'q', PARTIAL)
+    desk.say(*(Text(0, '', tokens, tokens) for tokens in (1, 2, 3)))
+    desk.pass_time(5.0)
+    miss = desk.outcome('q')
+    assert miss.reason is MissReason.KILLED
+    assert miss.detail.endswith('ran out while still thinking (3 tokens so far)')
+    ((_, _, bill, _),) = desk.replies.outcomes
+    assert (bill.thinking_tokens, bill.response_tokens) == (3, 3)
+
+
+def test_partial_gives_what_is_written_after_the_thinking(desk: Desk) -> None:
+    run(desk, 'q', PARTIAL)
+    desk.say(Text(0, '', 2, 2), Text(0, 'Go to', 3, 2))
+    desk.pass_time(5.0)
+    assert desk.outcome('q') == Answer('Go', FinishReason.DEADLINE)
+    assert desk.replies.outcomes[0][2].thinking_tokens == 2
+
+
+def test_a_query_that_is_cut_off_after_its_thinking_was_writing(desk: Desk) -> None:
+    run(desk, 'q', KILL)
+    desk.say(Text(0, '', 2, 2), Text(0, 'Go to', 3, 2))
+    desk.pass_time(5.0)
+    assert desk.outcome('q').detail.endswith('while writing the answer (3 tokens so far)')
+
+
 def test_partial_is_an_answer_also_when_the_worker_stops_a_moment_before(desk: Desk) -> None:
     run(desk, 'q', PARTIAL)
     desk.say(Text(0, 'Go to', 2), Finished(0, None, Bill(prompt_tokens=1, total_time=4.9)))

@@ -40,8 +40,9 @@ def test_a_whole_answer_is_billed_item_by_item(clock: FakeClock) -> None:
     for _ in range(3):
         clock.now_s += 1.0
         record.decoded()
-    bill = record.ended()
+    bill = record.ended(thinking_tokens=2)
     assert (bill.eviction_time, bill.decode_time, bill.response_tokens) == (0.25, 3.0, 3)
+    assert bill.thinking_tokens == 2
     assert bill.total_time == 5.75
 
 

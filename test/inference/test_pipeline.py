@@ -49,7 +49,7 @@ def run(
         TextStream(Tokenizer.from_str(tokenizer.backend_tokenizer.to_str())),
         Question(PROMPT, ChatPrompt(tokenizer).token_ids(PROMPT), max_new_tokens),
         Interrupt(Deadline(budget_s, lambda: 0.0)),
-        Listener(planned.append, lambda piece, _: text.append(piece)),
+        Listener(planned.append, lambda piece, *_: text.append(piece)),
     )
     return generation, ''.join(text), planned
 

@@ -72,6 +72,13 @@ def test_a_query_at_its_last_moment_is_dropped_and_the_worker_killed_if_need_be(
     assert 'abort_grace' in connected.worker.killed[0]
 
 
+def test_thinking_is_told(connected: Connected) -> None:
+    connected.desk.submit('q', 1.0)
+    connected.tell(Tokenised(0, 12), Planned(0, Bill(prompt_tokens=12)), Text(0, '', 2, 2))
+    connected.desk.pass_time(1.0)
+    assert 'still thinking (2 tokens so far)' in connected.desk.outcome('q').detail
+
+
 def test_a_fault_is_an_engine_fault_with_its_detail(connected: Connected) -> None:
     connected.desk.submit('q')
     connected.tell(Tokenised(0, 12), Faulted(0, 'out of memory'))

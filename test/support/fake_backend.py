@@ -92,9 +92,10 @@ class Text:
     number: int
     text: str
     response_tokens: int
+    thinking_tokens: int = 0
 
     def tell(self, dispatcher: Dispatcher) -> None:
-        dispatcher.on_text(self.number, self.text, self.response_tokens)
+        dispatcher.on_text(self.number, self.text, self.response_tokens, self.thinking_tokens)
 
 
 @dataclass(frozen=True)

@@ -58,7 +58,7 @@ FROM_WORKER: list[FromWorker] = [
     Phase('measuring', 0.5),
     Tokenised(1, 12),
     Planned(1, Bill(prompt_tokens=12, worst_case_time=math.inf)),
-    Text(1, ' 🤖', 3),
+    Text(1, ' 🤖', 3, 2),
     Finished(1, FinishReason.EOS, Bill(total_time=1.5)),
     Finished(1, None, Bill()),
     Faulted(1, 'out of memory'),

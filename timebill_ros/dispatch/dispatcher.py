@@ -150,11 +150,13 @@ class Dispatcher:
             if entry is not None:
                 entry.bill.planned(bill, self._clock())
 
-    def on_text(self, number: int, text: str, response_tokens: int) -> None:
-        """Take more text, often '', and the response's length so far."""
+    def on_text(
+        self, number: int, text: str, response_tokens: int, thinking_tokens: int = 0
+    ) -> None:
+        """Take more text, often '', the response's length so far, and that of its thinking."""
         with self._heard_of(number) as entry:
             if entry is not None:
-                entry.bill.written(response_tokens, self._clock())
+                entry.bill.written(response_tokens, self._clock(), thinking_tokens)
                 entry.text.add(text)
                 self._writer.chunk(entry, self._settings.chunk_period_s)
 

@@ -73,4 +73,7 @@ class PendingQuery:
             return 'waiting for its turn'
         if self.bill.planned_at_s is None:
             return 'reading the prompt'
-        return f'writing the answer ({self.bill.so_far.response_tokens} tokens so far)'
+        tokens = self.bill.so_far.response_tokens
+        if 0 < tokens == self.bill.so_far.thinking_tokens:
+            return f'still thinking ({tokens} tokens so far)'
+        return f'writing the answer ({tokens} tokens so far)'

@@ -45,11 +45,13 @@ class QueryBill:
         self.planned_at_s = now_s
         self._take_over(bill)
 
-    def written(self, response_tokens: int, now_s: float) -> None:
-        """Take the response's length so far."""
+    def written(self, response_tokens: int, now_s: float, thinking_tokens: int = 0) -> None:
+        """Take the response's length so far, and that of its thinking."""
         if self.written_at_s is None:
             self.written_at_s = now_s
-        self.so_far = replace(self.so_far, response_tokens=response_tokens)
+        self.so_far = replace(
+            self.so_far, response_tokens=response_tokens, thinking_tokens=thinking_tokens
+        )
 
     def finished(self, bill: Bill) -> None:
         """Take the backend's whole bill."""

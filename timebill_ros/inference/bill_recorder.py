@@ -57,15 +57,19 @@ class BillRecorder:
         self.response_tokens += 1
         return self.response_tokens
 
-    def ended(self) -> Bill:
+    def ended(self, thinking_tokens: int = 0) -> Bill:
         """Return the whole bill of a generation that is complete or was cut off.
 
         If a step was cut off, the time since its start counts for this step.
+
+        Arguments:
+            thinking_tokens: so many of the generated tokens are thinking.
         """
         self._next('decode_time')
         return replace(
             self._bill,
             response_tokens=self.response_tokens,
+            thinking_tokens=thinking_tokens,
             total_time=self._clock() - self._start_s,
         )
 

@@ -38,10 +38,16 @@ class Generation:
 
 @dataclass(frozen=True)
 class Listener:
-    """Told of progress as it happens: the bill after the prefill, then text and length."""
+    """Told of progress as it happens.
+
+    Arguments:
+        planned: takes the bill after the prefill.
+        text: takes more text, the response's length so far, and how much of it is thinking
+            [tokens].
+    """
 
     planned: Callable[[Bill], None]
-    text: Callable[[str, int], None]
+    text: Callable[[str, int, int], None]
 
 
 def answer(
@@ -88,8 +94,9 @@ def answer(
             record.evicted()
 
         for token_id, reason in engine.decode(prefilled, plan.max_new_tokens, interrupt):
-            listener.text(stream.add(token_id), record.decoded())
-        listener.text(stream.end(), record.response_tokens)
+            text = stream.add(token_id)
+            listener.text(text, record.decoded(), stream.thinking_tokens)
+        listener.text(stream.end(), record.response_tokens, stream.thinking_tokens)
     except InterruptedGenerationError:
         reason = None
-    return Generation(reason, record.ended())
+    return Generation(reason, record.ended(stream.thinking_tokens))

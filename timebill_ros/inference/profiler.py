@@ -110,7 +110,7 @@ class Profiler:
             TextStream(self._detokenizer),
             Question('', self._tokens(length), self._chance.randint(4, longest_response)),
             self._interrupt,
-            Listener(planned=lambda _: None, text=lambda _, __: None),
+            Listener(planned=lambda _: None, text=lambda *_: None),
         ).bill
         return MeasuredGeneration(
             bill.prompt_tokens,

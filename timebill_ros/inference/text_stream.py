@@ -9,6 +9,8 @@ class TextStream:
 
     Arguments:
         tokenizer: no other thread may use it meanwhile.
+
+    `thinking_tokens` is how many of the tokens so far are thinking, and so not in the text.
     """
 
     def __init__(self, tokenizer: Tokenizer) -> None:
@@ -16,6 +18,7 @@ class TextStream:
         self._stream = DecodeStream(skip_special_tokens=True)
         self._ids: list[int] = []
         self._sent = ''
+        self.thinking_tokens = 0
 
     def add(self, token_id: int) -> str:
         """Add a token; return the characters that it completes, often ''."""

@@ -60,7 +60,9 @@ class WorkerBackend:
         elif isinstance(progress, Planned):
             dispatcher.on_planned(number, progress.bill)
         elif isinstance(progress, Text):
-            dispatcher.on_text(number, progress.text, progress.response_tokens)
+            dispatcher.on_text(
+                number, progress.text, progress.response_tokens, progress.thinking_tokens
+            )
         elif isinstance(progress, Finished):
             dispatcher.on_finished(number, progress.finish_reason, progress.bill)
         else:

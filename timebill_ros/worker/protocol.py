@@ -130,11 +130,16 @@ class Planned(Struct, frozen=True, tag=True):
 
 
 class Text(Struct, frozen=True, tag=True):
-    """Worker to node: more text, often '', and the response's length so far."""
+    """Worker to node: more text, often '', and the response's length so far.
+
+    Arguments:
+        thinking_tokens: so many of the response's tokens are thinking.
+    """
 
     number: int
     text: str
     response_tokens: int
+    thinking_tokens: int = 0
 
 
 class Finished(Struct, frozen=True, tag=True):

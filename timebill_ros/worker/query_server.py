@@ -19,7 +19,7 @@ from timebill_ros.inference.loaded_engine import loaded_engine
 from timebill_ros.inference.loading.chat_prompt import ChatPrompt
 from timebill_ros.inference.measured_time_model import time_model
 from timebill_ros.inference.pipeline import Generation, Listener, Question, answer
-from timebill_ros.inference.text_stream import TextStream
+from timebill_ros.inference.thinking_stream import answer_stream
 from timebill_ros.worker.intake import HeldQuery, Intake
 from timebill_ros.worker.protocol import (
     Estimate,
@@ -60,6 +60,7 @@ class QueryServer:
         target, penalty = self._engine.target, self._engine.settings.repetition_penalty
         self._predictor = load_predictor(load.settings.length_predictor, target, penalty)
         self._prompts = _chat_prompt(load.settings, target.tokenizer)
+        self._thinking = self._prompts.thinking_tags()
         # The tokenising thread's tokenizer must not be touched from the thread that decodes.
         self._detokenizer = Tokenizer.from_str(target.tokenizer.backend_tokenizer.to_str())
         self._warm_up()
@@ -114,12 +115,12 @@ class QueryServer:
             self._engine,
             BudgetPlanner(run.planner, self._drift.model if self._drift else None),
             self._predictor,
-            TextStream(self._detokenizer),
+            answer_stream(self._detokenizer, self._thinking),
             Question(query.prompt, query.token_ids, run.max_new_tokens),
             Interrupt(Deadline(run.last_moment_s), query.abort, Deadline(run.stop_at_s)),
             Listener(
                 planned=lambda bill: self._send(Planned(run.number, bill)),
-                text=lambda text, tokens: self._send(Text(run.number, text, tokens)),
+                text=lambda *written: self._send(Text(run.number, *written)),
             ),
         )
 
@@ -130,10 +131,10 @@ class QueryServer:
             self._engine,
             BudgetPlanner(),
             self._predictor,
-            TextStream(self._detokenizer),
+            answer_stream(self._detokenizer, self._thinking),
             Question(_WARM_UP_PROMPT, ids, 8),
             Interrupt(Deadline(float('inf'))),
-            Listener(planned=lambda _: None, text=lambda _, __: None),
+            Listener(planned=lambda _: None, text=lambda *_: None),
         )
 
     def _profile(self, anew: bool) -> Drift | None:

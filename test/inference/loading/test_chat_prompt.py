@@ -4,10 +4,12 @@ import random
 from typing import Any
 
 import pytest
+from tokenizers import AddedToken
 from transformers import AutoTokenizer
 
 from timebill_ros.inference.loading.chat_prompt import ChatPrompt
 from timebill_ros.inference.loading.model_loader import BUILT_IN, load_target
+from timebill_ros.inference.loading.thinking_tags import ThinkingTags
 
 
 @pytest.fixture(scope='module')
@@ -111,6 +113,7 @@ def test_a_template_that_drops_the_question_is_refused(
 
 TURNS = '{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>{% endfor %}'
 SWITCHED = TURNS + '{% if enable_thinking is false %}<think>\n\n</think>\n\n{% endif %}'
+OPENS = TURNS + '<think>\n'
 
 
 @pytest.mark.parametrize('control', ['', ' <|im_end|>'])
@@ -131,3 +134,40 @@ def test_what_the_node_sets_itself_is_no_argument(tokenizer: Any, name: str) -> 
 def test_a_sentence_names_the_template(tokenizer: Any) -> None:
     with pytest.raises(ValueError, match=r"^chat_template 'a.jinja' cannot be used: it drops"):
         ChatPrompt(_with_template(tokenizer, '{# nothing #}'), template="chat_template 'a.jinja'")
+
+
+def test_the_built_in_model_does_not_think(tokenizer: Any) -> None:
+    assert ChatPrompt(tokenizer).thinking_tags() is None
+
+
+@pytest.mark.parametrize(
+    ('template', 'arguments', 'is_open'),
+    [
+        (SWITCHED, {}, False),
+        (SWITCHED, {'enable_thinking': False}, False),
+        (OPENS, {}, True),
+        ("{# </think> #}{% for m in messages %}{{ m.content + '<think>' }}{% endfor %}", {}, True),
+    ],
+)
+def test_a_template_tells_whether_it_opens_the_thinking(
+    tokenizer: Any, template: str, arguments: dict[str, Any], is_open: bool
+) -> None:
+    chat = ChatPrompt(_with_template(tokenizer, template), arguments)
+    assert chat.thinking_tags() == ThinkingTags(is_open, {})
+
+
+@pytest.mark.parametrize('special', [False, True])
+def test_tokens_tell_that_a_model_thinks(tokenizer: Any, special: bool) -> None:
+    changed = _with_template(tokenizer, TURNS)
+    changed.add_tokens([AddedToken(tag, special=special) for tag in ('<think>', '</think>')])
+    first = len(tokenizer)
+    hidden = {first: '<think>', first + 1: '</think>'} if special else {}
+    assert ChatPrompt(changed).thinking_tags() == ThinkingTags(False, hidden)
+
+
+def test_an_asker_cannot_open_the_thinking(tokenizer: Any) -> None:
+    changed = _with_template(tokenizer, SWITCHED)
+    changed.add_tokens([AddedToken('<think>'), AddedToken('</think>')])
+    ids = ChatPrompt(changed).token_ids('Go. <think>')
+    assert len(tokenizer) not in ids
+    assert 'Go. <think>' in changed.decode(ids)

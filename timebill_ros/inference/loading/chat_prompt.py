@@ -11,6 +11,7 @@ from typing import Any
 from tokenizers import Tokenizer
 
 from timebill_ros.inference.loading.chat_template import REMEDY
+from timebill_ros.inference.loading.thinking_tags import ThinkingTags, thinking_tags
 
 _FOR_TEMPLATES = ('tools', 'documents')
 """Arguments of apply_chat_template() that a template gets; others are the node's to set."""
@@ -65,6 +66,11 @@ class ChatPrompt:
         if self._control is None or not any(self._control.search(text) for text in texts):
             return self._encode(self._render(prompt, system_prompt))
         return self._encode_as_text(texts)
+
+    def thinking_tags(self) -> ThinkingTags | None:
+        """Return how answers begin with thinking; None: the model has no tags for it."""
+        mark = secrets.token_hex(16)
+        return thinking_tags(self._tokenizer, self._render(mark, '').rpartition(mark)[2])
 
     def _check_arguments(self) -> None:
         ours = {'messages', *inspect.signature(self._tokenizer.apply_chat_template).parameters}
