@@ -153,7 +153,7 @@ class Dispatcher:
     def on_text(
         self, number: int, text: str, response_tokens: int, thinking_tokens: int = 0
     ) -> None:
-        """Take more text, often '', the response's length so far, and that of its thinking."""
+        """Take more text, often '', the length so far, and how much of it is thinking [tokens]."""
         with self._heard_of(number) as entry:
             if entry is not None:
                 entry.bill.written(response_tokens, self._clock(), thinking_tokens)

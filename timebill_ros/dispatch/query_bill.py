@@ -46,7 +46,7 @@ class QueryBill:
         self._take_over(bill)
 
     def written(self, response_tokens: int, now_s: float, thinking_tokens: int = 0) -> None:
-        """Take the response's length so far, and that of its thinking."""
+        """Take the length so far, and how much of it is thinking [tokens]."""
         if self.written_at_s is None:
             self.written_at_s = now_s
         self.so_far = replace(
