@@ -97,7 +97,7 @@ def test_system_prompt_and_question_are_in_the_prompt(
 @pytest.mark.parametrize(
     ('template', 'reason'),
     [
-        ('{# nothing #}', 'it drops the question'),
+        ('{# nothing #}', 'it drops the prompt'),
         ('{{ messages[0].content + 1 }}', r'it fails \('),
         ('{% for m in messages %}{{ m.content }', r'it fails \('),
         ("{% if tools is not defined %}{{ raise_exception('tools required') }}{% endif %}", ''),

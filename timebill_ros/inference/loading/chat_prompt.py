@@ -90,8 +90,8 @@ class ChatPrompt:
             except Exception as error:  # templates are programs: they fail in any way
                 problem = problem or f'it fails ({str(error).strip() or type(error).__name__})'
         raise ValueError(
-            f'{template} cannot be used: {problem or "it drops the question"}; {REMEDY} that '
-            'holds it'
+            f'{template} cannot be used: {problem or "it drops the prompt"}; {REMEDY} that holds '
+            'the prompt'
         )
 
     def _holds(self, roles: tuple[str, ...], in_parts: bool) -> bool:
