@@ -191,6 +191,14 @@ def test_every_query_has_one_reply_and_none_is_refused_without_need(
     size=st.integers(1, 400),
     budget_s=st.floats(0.05, 3.0),
 )
+@example(  # its bytes promise more tokens than it has
+    steps=[('ask', 'a', 1.0, 168, OverrunPolicy.KILL, 1)],
+    share=0.01,
+    probability=0.01,
+    tokens=66,
+    size=35,
+    budget_s=2.0,
+)
 @example(steps=[], share=0.01, probability=0.01, tokens=1, size=19, budget_s=0.25)
 @example(steps=[], share=0.01, probability=0.4, tokens=41, size=14, budget_s=1.0)
 def test_asked_again_with_the_minimum_time_budget_a_query_is_accepted(

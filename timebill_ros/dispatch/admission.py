@@ -150,9 +150,13 @@ class Admission:
             f'estimated to take {schedule.completion.expected_s(job):.3f} s more, but '
             f'{left_s:.3f} s are left of the time budget of {query.time_budget_s:.3f} s'
         )
-        # Asked again, nothing is known of the context's end at first.
-        lengths = self.lengths.likely(query.key.asker, query.max_new_tokens)
-        enough_s = schedule.enough_until_s(dataclasses.replace(job, lengths=lengths), others)
+        # Asked again, it is tested by its bytes first, and nothing is known of the context's end.
+        again = dataclasses.replace(
+            job,
+            prompt_tokens=max(job.prompt_tokens, self.prompts.tokens(entry.prompt_bytes)),
+            lengths=self.lengths.likely(query.key.asker, query.max_new_tokens),
+        )
+        enough_s = schedule.enough_until_s(again, others)
         minimum_s = enough_s - query.asked_at_s + settings.publish_reserve_s
         minimum_s = math.floor(minimum_s * 1000.0 + 1.0) / 1000.0
         return Refused(entry, plan, Miss(MissReason.OVERLOADED, detail, minimum_s))
