@@ -136,6 +136,27 @@ def test_the_verdict_is_kept_and_depends_on_weights_and_step(monkeypatch) -> Non
     assert len(calls) == 3
 
 
+@pytest.mark.parametrize(
+    'error',
+    [
+        MemoryError(),
+        torch.OutOfMemoryError('CUDA out of memory'),
+        RuntimeError("DefaultCPUAllocator: can't allocate memory"),
+    ],
+)
+def test_want_of_memory_is_no_verdict_on_the_model(tmp_path, error) -> None:
+    class StarvedStep(GenericStep):
+        name = 'starved'
+
+        def logits(self, token: torch.Tensor) -> torch.Tensor:
+            raise error
+
+    target = tiny_target('llama')
+    with pytest.raises(type(error)):
+        checked_engine(Engine(target, DecodingSettings(), step=StarvedStep(target.model)))
+    assert not list(tmp_path.rglob('check-*'))
+
+
 def test_a_refusal_is_not_kept(tmp_path) -> None:
     with pytest.raises(ValueError):
         checked(unusual_target('rwkv'))

@@ -93,10 +93,19 @@ def self_check(engine: Engine) -> Verdict:
 
 
 def _why_wrong(check: Callable[[], str], failure: str) -> str:
-    """Return what a check finds; if it fails, what this says of the model, with the error."""
+    """Return what a check finds; if it fails, what this says of the model, with the error.
+
+    Raises:
+        MemoryError, RuntimeError: there is too little memory. This says nothing of the model, and
+            must not be kept as its verdict.
+    """
     try:
         return check()
+    except (MemoryError, torch.OutOfMemoryError):
+        raise
     except Exception as error:  # whatever it is: this way of computing the model does not work
+        if 'allocate memory' in str(error):  # torch's on a CPU has no class of its own
+            raise
         logging.debug('the self-check failed', exc_info=True)
         first = str(error).strip().partition('\n')[0][:200].rstrip('.')
         return f'{failure} ({type(error).__name__}: {first})'
