@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from timebill_ros.core.bill import Bill
+from timebill_ros.core.constraint import Closing, Constraint, ConstraintKind
 from timebill_ros.core.model_settings import ModelSettings
 from timebill_ros.core.outcome import FinishReason
 from timebill_ros.core.planner_settings import PlannerSettings
@@ -26,6 +27,7 @@ from timebill_ros.worker.protocol import (
     Planned,
     Ready,
     Recalibrate,
+    Rejected,
     Run,
     Submit,
     Text,
@@ -44,6 +46,7 @@ Pair = tuple[socket.socket, socket.socket]
 TO_WORKER: list[ToWorker] = [
     Load(ModelSettings(model='model', threads=2)),
     Submit(0, 'Wo ist die Küche?\n\0', '寿司'),
+    Submit(1, 'Left?', '', Constraint(ConstraintKind.CHOICES, choices=('yes', 'no'))),
     Run(1, 10, math.inf, math.inf, PlannerSettings(eviction_policy='expected')),
     Drop(2**40),
     Recalibrate(),
@@ -57,9 +60,12 @@ FROM_WORKER: list[FromWorker] = [
     Phase('loading'),
     Phase('measuring', 0.5),
     Tokenised(1, 12),
+    Rejected(1, 'constraint: no such thing'),
     Planned(1, Bill(prompt_tokens=12, worst_case_time=math.inf)),
     Text(1, ' 🤖', 3, 2),
+    Text(1, '{"a": ', 3, closing=Closing(1, '"a": 0}', ('/a',), ('/a',))),
     Finished(1, FinishReason.EOS, Bill(total_time=1.5)),
+    Finished(1, FinishReason.EOS, Bill(), 1, (0.25, 0.75), 0.5),
     Finished(1, None, Bill()),
     Faulted(1, 'out of memory'),
 ]
@@ -85,8 +91,8 @@ def test_every_message_arrives_as_it_was_sent(pair: Pair) -> None:
     assert list(messages_to_worker(theirs)) == TO_WORKER
     arrived = list(messages_from_worker(ours))
     assert arrived == FROM_WORKER
-    assert isinstance(arrived[-3], Finished)
-    assert arrived[-3].finish_reason is FinishReason.EOS
+    assert isinstance(arrived[-4], Finished)
+    assert arrived[-4].finish_reason is FinishReason.EOS
 
 
 def test_a_message_of_many_pieces_arrives_whole(pair: Pair) -> None:
@@ -112,9 +118,13 @@ def test_what_utf8_cannot_hold_becomes_a_question_mark_also_in_settings(pair: Pa
     ours, theirs = pair
     ours.sendall(encode(Submit(0, 'a \ud800 b', 'ü')))
     ours.sendall(encode(Load(ModelSettings(model='/models/\udcff.gguf'))))
+    choices = Constraint(ConstraintKind.CHOICES, choices=('ja', 'n\udcff'))
+    ours.sendall(encode(Submit(1, 'a', '', choices)))
     messages = messages_to_worker(theirs)
     assert next(messages) == Submit(0, 'a ? b', 'ü')
     assert next(messages) == Load(ModelSettings(model='/models/?.gguf'))
+    replaced = Constraint(ConstraintKind.CHOICES, choices=('ja', 'n?'))
+    assert next(messages) == Submit(1, 'a', '', replaced)
 
 
 def test_numbers_of_numpy_arrive_as_floats(pair: Pair) -> None:

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from timebill_ros.core.constraint import Constraint
 from timebill_ros.core.deadline import Deadline
 from timebill_ros.core.outcome import OverrunPolicy
 
@@ -35,6 +36,7 @@ class Query:
         overrun_policy: never DEFAULT.
         asked_at_s: start of its time budget, on the deadline's clock [s].
         deadline: end of its time budget.
+        constraint: the form of the answer; None: free text.
     """
 
     origin: Origin
@@ -44,6 +46,7 @@ class Query:
     overrun_policy: OverrunPolicy
     asked_at_s: float
     deadline: Deadline
+    constraint: Constraint | None = None
 
     @property
     def key(self) -> QueryKey:

@@ -144,6 +144,12 @@ class Dispatcher:
             entry.max_new_tokens = min(entry.max_new_tokens, self._context_length - prompt_tokens)
             self._turns.tokenised(entry)
 
+    def on_rejected(self, number: int, detail: str) -> None:
+        """Refuse a query that cannot be served as it was asked."""
+        with self._heard_of(number) as entry:
+            if entry is not None:
+                self._endings.end(entry, Miss(MissReason.INVALID_QUERY, detail))
+
     def on_planned(self, number: int, bill: Bill) -> None:
         """Take the bill after the prefill, with what the plan expects."""
         with self._heard_of(number) as entry:

@@ -8,6 +8,7 @@ from timebill_ros.worker.protocol import (
     Finished,
     Planned,
     Progress,
+    Rejected,
     Run,
     Submit,
     Text,
@@ -30,7 +31,7 @@ class WorkerBackend:
 
     def submit(self, number: int, query: Query) -> None:
         """Have a query tokenised and held."""
-        self._worker.send(Submit(number, query.prompt, query.system_prompt))
+        self._worker.send(Submit(number, query.prompt, query.system_prompt, query.constraint))
 
     def run(
         self,
@@ -65,5 +66,7 @@ class WorkerBackend:
             )
         elif isinstance(progress, Finished):
             dispatcher.on_finished(number, progress.finish_reason, progress.bill)
+        elif isinstance(progress, Rejected):
+            dispatcher.on_rejected(number, progress.detail)
         else:
             dispatcher.on_faulted(number, progress.detail)

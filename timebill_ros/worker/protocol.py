@@ -9,6 +9,7 @@ from typing import Literal
 from msgspec import Struct
 
 from timebill_ros.core.bill import Bill
+from timebill_ros.core.constraint import Closing, Constraint
 from timebill_ros.core.model_settings import ModelSettings
 from timebill_ros.core.outcome import FinishReason
 from timebill_ros.core.planner_settings import PlannerSettings
@@ -22,11 +23,16 @@ class Load(Struct, frozen=True, tag=True):
 
 
 class Submit(Struct, frozen=True, tag=True):
-    """Node to worker: tokenise this query and hold it."""
+    """Node to worker: tokenise this query, compile its constraint, and hold it.
+
+    Arguments:
+        constraint: the form of the answer; None: free text.
+    """
 
     number: int
     prompt: str
     system_prompt: str
+    constraint: Constraint | None = None
 
 
 class Run(Struct, frozen=True, tag=True):
@@ -116,10 +122,27 @@ class Failed(Struct, frozen=True, tag=True):
 
 
 class Tokenised(Struct, frozen=True, tag=True):
-    """Worker to node: the query's length with the chat template applied."""
+    """Worker to node: the query's length with the chat template applied.
+
+    Arguments:
+        max_response_tokens: the longest answer that the constraint allows, with the stop token;
+            0: no bound is known.
+    """
 
     number: int
     prompt_tokens: int
+    max_response_tokens: int = 0
+
+
+class Rejected(Struct, frozen=True, tag=True):
+    """Worker to node: the query is invalid; it is forgotten.
+
+    Arguments:
+        detail: a sentence for a person that names the field.
+    """
+
+    number: int
+    detail: str
 
 
 class Planned(Struct, frozen=True, tag=True):
@@ -134,20 +157,32 @@ class Text(Struct, frozen=True, tag=True):
 
     Arguments:
         thinking_tokens: so many of the response's tokens are thinking.
+        closing: makes a document of the text so far; None: free text, or nothing can.
     """
 
     number: int
     text: str
     response_tokens: int
     thinking_tokens: int = 0
+    closing: Closing | None = None
 
 
 class Finished(Struct, frozen=True, tag=True):
-    """Worker to node: the query's generation ended; finish_reason None: it was stopped."""
+    """Worker to node: the query's generation ended.
+
+    Arguments:
+        finish_reason: None: it was stopped.
+        choice: index of the chosen one; -1: the query has no choices, or none was chosen.
+        choice_probabilities: of each choice, in their order.
+        mean_token_probability: the geometric mean of what the model chose; 0: not known.
+    """
 
     number: int
     finish_reason: FinishReason | None
     bill: Bill
+    choice: int = -1
+    choice_probabilities: tuple[float, ...] = ()
+    mean_token_probability: float = 0.0
 
 
 class Faulted(Struct, frozen=True, tag=True):
@@ -158,6 +193,6 @@ class Faulted(Struct, frozen=True, tag=True):
 
 
 ToWorker = Load | Submit | Run | Drop | Recalibrate
-Progress = Tokenised | Planned | Text | Finished | Faulted
+Progress = Tokenised | Rejected | Planned | Text | Finished | Faulted
 """What the worker says of a query."""
 FromWorker = Ready | Estimate | Phase | Failed | Progress

@@ -87,4 +87,6 @@ def _without_surrogates(value: object) -> object:
         return value.encode('utf-8', 'replace').decode()
     if isinstance(value, dict):
         return {name: _without_surrogates(field) for name, field in value.items()}
+    if isinstance(value, list | tuple):
+        return [_without_surrogates(item) for item in value]
     return value
