@@ -32,7 +32,8 @@ ALLOWED_IN_INFERENCE = {
     'cache': set(),
     'step': {'cache'},
     'loading': {'cache', 'step', 'attention'},
-    'length': {'loading'},
+    'length': {'loading', 'prefix'},
+    'prefix': set(),
 }
 
 # Loading a module must leave these unloaded, also by what it imports in its turn.

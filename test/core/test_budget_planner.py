@@ -140,6 +140,28 @@ def test_the_minimum_budget_is_admitted_and_less_is_not(planner, prompt, overhea
 
 
 @settings(max_examples=500, deadline=None)
+@given(planner=planners, prompt=prompts, limit=limits, share=st.floats(0, 1), budget=shares)
+def test_what_is_cached_is_not_planned_for(planner, prompt, limit, share, budget):
+    cached, model = int(share * prompt), planner.time_model
+    whole, rest = planner.plan(prompt, limit), planner.plan(prompt, limit, cached_tokens=cached)
+    assert rest.predicted_prefill_time_s == model.t_prefill(prompt, cached)
+    saved_s = model.t_prefill(prompt) - model.t_prefill(prompt, cached)
+    assert whole.worst_case_time_s - rest.worst_case_time_s == pytest.approx(
+        (1 + model.delta) * saved_s, abs=1e-9
+    )
+    minimum_s = planner.minimum_time_budget_s(prompt, cached_tokens=cached)
+    assert minimum_s <= planner.minimum_time_budget_s(prompt)
+    assert planner.is_feasible(prompt, minimum_s + 1e-12, cached_tokens=cached)
+    remaining_s = budget * whole.worst_case_time_s
+    fewer = planner.plan(prompt, limit, remaining_s=remaining_s)
+    more = planner.plan(prompt, limit, cached_tokens=cached, remaining_s=remaining_s)
+    if fewer.worst_case_time_s <= remaining_s:
+        assert more.kept_tokens >= fewer.kept_tokens
+    after = planner.plan_after_prefill(prompt, limit, prefill_time_s=0.0, cached_tokens=cached)
+    assert after.predicted_prefill_time_s == model.t_prefill(prompt, cached)
+
+
+@settings(max_examples=500, deadline=None)
 @given(planner=planners, prompt=prompts, limit=limits, ratio=st.floats(0, 1))
 def test_what_the_mean_could_meet_is_never_refused(planner, prompt, limit, ratio):
     kept = math.ceil((1 - ratio) * prompt)

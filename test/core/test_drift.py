@@ -45,6 +45,18 @@ def test_a_slower_machine_is_followed():
     assert drift.ratio(bill(1.4)) == pytest.approx(1.0)
 
 
+def test_prefills_from_the_cache_teach_no_wrong_speed():
+    cached = replace(
+        bill(1.0, prompt=2000, kept=2000),
+        cached_tokens=1960,
+        prefill_time=FITTED.t_prefill(2000, 1960),
+    )
+    drift = Drift.of(FITTED)
+    for _ in range(WINDOW):
+        drift = drift.observed(cached)
+    assert drift.factor == pytest.approx(1.0)
+
+
 def test_it_follows_within_eight_bills_and_back():
     hot = after([1.3] * 8)
     assert hot.factor == pytest.approx(1.3)

@@ -19,6 +19,15 @@ def test_prefill_is_quadratic_in_the_prompt():
     assert SMOLLM.t_prefill(1000) == pytest.approx(0.25 + 0.8 + 0.02)
 
 
+@given(prompt=st.integers(1, 5000), share=st.floats(0, 1))
+def test_what_is_cached_saves_its_own_prefill_but_for_the_call(prompt, share):
+    cached = int(share * prompt)
+    rest = SMOLLM.t_prefill(prompt, cached)
+    assert rest == pytest.approx(SMOLLM.t_prefill(prompt) - SMOLLM.t_prefill(cached) + SMOLLM.c)
+    assert SMOLLM.c <= rest <= SMOLLM.t_prefill(prompt)
+    assert SMOLLM.t_e2e(prompt, prompt, 1, cached) == rest
+
+
 def test_a_response_of_one_token_costs_the_prefill_only():
     assert SMOLLM.t_e2e(1000, 1000, 1) == SMOLLM.t_prefill(1000)
 

@@ -19,6 +19,7 @@ from timebill_ros.inference.length.length_predictor import LengthPredictor, NoPr
 from timebill_ros.inference.loading.chat_prompt import ChatPrompt
 from timebill_ros.inference.loading.model_loader import BUILT_IN, load_target
 from timebill_ros.inference.pipeline import Generation, Listener, Question, answer
+from timebill_ros.inference.prefix.prefix_cache import PrefixCache
 from timebill_ros.inference.text_stream import TextStream
 
 CACHE_MATTERS = TimeModel(a=0.0, b=1e-3, c=0.0, p=1e-3, q=0.01, e1=1e-4, e0=0.0, delta=0.1)
@@ -150,6 +151,24 @@ def test_a_reply_cut_off_during_the_eviction_bills_it_as_eviction(engine: Engine
     assert bill.prefill_time + bill.predictor_time + bill.eviction_time == pytest.approx(
         bill.total_time, rel=0.01
     )
+
+
+def test_a_prompt_that_begins_as_another_is_planned_and_billed_by_what_is_left_to_read(
+    engine: Engine,
+) -> None:
+    planner = BudgetPlanner(time_model=CACHE_MATTERS)
+    whole, text, _ = run(engine, planner, math.inf)
+    again = Engine(engine.target, engine.settings, engine.scorer, engine.step)
+    again.prefixes = PrefixCache(1 << 30, engine.scorer.window)
+    assert run(again, planner, math.inf)[0].bill.cached_tokens == 0
+    predictor = FakeLengthPredictor(0)
+    reused, text_again, (planned,) = run(again, planner, math.inf, predictor=predictor)
+    bill = reused.bill
+    assert text_again == text
+    assert bill.cached_tokens == bill.prompt_tokens - engine.scorer.window == planned.cached_tokens
+    left_s = CACHE_MATTERS.t_prefill(bill.prompt_tokens, bill.cached_tokens)
+    assert bill.predicted_prefill_time == left_s < whole.bill.predicted_prefill_time
+    assert predictor.expected_s == [left_s]
 
 
 def test_an_interrupted_prefill_has_no_plan(engine: Engine) -> None:

@@ -29,6 +29,7 @@ class Bill:
     predictor_time: float = 0.0
     slack: float = 0.0
     thinking_tokens: int = 0
+    cached_tokens: int = 0
 
     def with_plan(self, plan: Plan) -> 'Bill':
         """Return the bill with the decisions and predictions of a plan."""

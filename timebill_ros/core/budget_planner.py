@@ -32,6 +32,7 @@ class BudgetPlanner:
         prompt_tokens: int,
         max_new_tokens: int,
         *,
+        cached_tokens: int = 0,
         predicted_response_tokens: int | None = None,
         remaining_s: float = math.inf,
         predictor_time_s: float = 0.0,
@@ -41,6 +42,7 @@ class BudgetPlanner:
         Arguments:
             prompt_tokens: N_x, length of the prompt with the chat template applied.
             max_new_tokens: N_max, upper bound of the answer's length.
+            cached_tokens: prompt tokens that are in the cache and need not be read.
             predicted_response_tokens: N_hat, clipped to 1..N_max; None: N_max.
             remaining_s: T, the time left when the prefill starts, without the reserve; may be
                 negative or infinite [s].
@@ -50,11 +52,12 @@ class BudgetPlanner:
             ValueError: a length is < 1, or a time is not a number.
         """
         prefill_s = 0.0
-        if self.time_model is not None:
-            prefill_s = (1.0 + self.time_model.delta) * self.time_model.t_prefill(prompt_tokens)
+        if (model := self.time_model) is not None:
+            prefill_s = (1.0 + model.delta) * model.t_prefill(prompt_tokens, cached_tokens)
         return self._plan(
             prompt_tokens,
             max_new_tokens,
+            cached_tokens,
             predicted_response_tokens,
             prefill_s,
             remaining_s - predictor_time_s,
@@ -66,6 +69,7 @@ class BudgetPlanner:
         max_new_tokens: int,
         *,
         prefill_time_s: float,
+        cached_tokens: int = 0,
         predicted_response_tokens: int | None = None,
         remaining_s: float = math.inf,
     ) -> Plan:
@@ -76,6 +80,7 @@ class BudgetPlanner:
             max_new_tokens: as for plan.
             predicted_response_tokens: as for plan.
             prefill_time_s: measured time of the prefill, a part of worst_case_time_s [s].
+            cached_tokens: as for plan.
             remaining_s: the time left now, without the reserve [s].
 
         Raises:
@@ -84,20 +89,23 @@ class BudgetPlanner:
         return self._plan(
             prompt_tokens,
             max_new_tokens,
+            cached_tokens,
             predicted_response_tokens,
             prefill_time_s,
             prefill_time_s + remaining_s,
         )
 
-    def prefill_time_s(self, prompt_tokens: int) -> float:
+    def prefill_time_s(self, prompt_tokens: int, cached_tokens: int = 0) -> float:
         """Return the predicted time of a prefill; infinite without a time model [s]."""
-        return math.inf if self.time_model is None else self.time_model.t_prefill(prompt_tokens)
+        model = self.time_model
+        return math.inf if model is None else model.t_prefill(prompt_tokens, cached_tokens)
 
     def is_feasible(
         self,
         prompt_tokens: int,
         remaining_s: float,
         *,
+        cached_tokens: int = 0,
         predictor_time_s: float = 0.0,
     ) -> bool:
         """Tell whether the shortest answer fits the time left; if not, refuse the query.
@@ -109,14 +117,16 @@ class BudgetPlanner:
         Arguments:
             prompt_tokens: N_x.
             remaining_s: the time left, without the reserve [s].
+            cached_tokens: as for plan.
             predictor_time_s: time of the length predictor that the prefill does not hide [s].
         """
-        return remaining_s >= self._shortest_s(prompt_tokens) + predictor_time_s
+        return remaining_s >= self._shortest_s(prompt_tokens, cached_tokens) + predictor_time_s
 
     def minimum_time_budget_s(
         self,
         prompt_tokens: int,
         *,
+        cached_tokens: int = 0,
         predictor_time_s: float = 0.0,
         overhead_s: float = 0.0,
     ) -> float:
@@ -124,20 +134,23 @@ class BudgetPlanner:
 
         Arguments:
             prompt_tokens: as for is_feasible.
+            cached_tokens: as for is_feasible.
             predictor_time_s: as for is_feasible.
             overhead_s: the part of the budget that is_feasible does not see: the reserve, and an
                 allowance for transport and waiting [s].
         """
-        shortest_s = self._shortest_s(prompt_tokens) + predictor_time_s + overhead_s
+        shortest_s = self._shortest_s(prompt_tokens, cached_tokens) + predictor_time_s + overhead_s
         return math.floor(shortest_s * 1000.0 + 1.0) / 1000.0
 
-    def _shortest_s(self, prompt_tokens: int) -> float:
-        return 0.0 if self.time_model is None else self.time_model.t_prefill(prompt_tokens)
+    def _shortest_s(self, prompt_tokens: int, cached_tokens: int) -> float:
+        model = self.time_model
+        return 0.0 if model is None else model.t_prefill(prompt_tokens, cached_tokens)
 
     def _plan(
         self,
         prompt_tokens: int,
         max_new_tokens: int,
+        cached_tokens: int,
         predicted_response_tokens: int | None,
         prefill_s: float,
         total_s: float,
@@ -185,7 +198,7 @@ class BudgetPlanner:
             eviction_ratio=1.0 - kept / prompt_tokens,
             predicted_response_tokens=expected,
             worst_case_response_tokens=longest,
-            predicted_prefill_time_s=time_model.t_prefill(prompt_tokens),
+            predicted_prefill_time_s=time_model.t_prefill(prompt_tokens, cached_tokens),
             predicted_eviction_time_s=(
                 time_model.t_eviction(prompt_tokens) if kept < prompt_tokens else 0.0
             ),

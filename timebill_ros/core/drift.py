@@ -80,7 +80,9 @@ class Drift:
         if bill.kept_tokens < 1 or bill.response_tokens < 1:
             return None
         measured_s = bill.prefill_time + bill.eviction_time + bill.decode_time
-        predicted_s = self.model.t_e2e(bill.prompt_tokens, bill.kept_tokens, bill.response_tokens)
+        predicted_s = self.model.t_e2e(
+            bill.prompt_tokens, bill.kept_tokens, bill.response_tokens, bill.cached_tokens
+        )
         if not (measured_s > 0.0 and predicted_s > 0.0 and math.isfinite(measured_s)):
             return None
         return measured_s / predicted_s

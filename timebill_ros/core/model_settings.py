@@ -99,6 +99,14 @@ class ModelSettings(Settings):
         choices=('snapkv', 'streaming_llm'),
         change='unconfigured',
     )
+    prefix_cache_mb: int = parameter(
+        256,
+        'Memory for the keys and values of prompts that were read. A prompt that begins as one of '
+        'them is read only from there on. 0: off.',
+        unit='MB',
+        bounds=(0, 1048576),
+        change='unconfigured',
+    )
 
     @property
     def cpus(self) -> frozenset[int]:

@@ -12,7 +12,8 @@ class TimeModel:
     if a length grows, also outside the profiled lengths.
 
     Arguments:
-        a, b, c: prefill, a*N_x^2 + b*N_x + c [s].
+        a, b, c: prefill, a*N_x^2 + b*N_x + c [s]. Of tokens that are in the cache already, a and b
+            cost nothing.
         p, q: one decoding step, p*N_kv + q [s]; N_kv is the cache's length before the step.
         e1, e0: eviction, e1*N_x + e0 [s], if anything is evicted. Not in the paper.
         delta: the worst-case margin over the mean, t_wcet = (1 + delta) * t_e2e.
@@ -36,9 +37,15 @@ class TimeModel:
             if not (math.isfinite(value) and value >= 0.0):
                 raise ValueError(f'{coefficient.name} must be finite and >= 0, got {value}')
 
-    def t_prefill(self, prompt_tokens: int) -> float:
-        """Return the mean time of the prefill [s] for N_x prompt tokens."""
-        return (self.a * prompt_tokens + self.b) * prompt_tokens + self.c
+    def t_prefill(self, prompt_tokens: int, cached_tokens: int = 0) -> float:
+        """Return the mean time of the prefill [s].
+
+        Arguments:
+            prompt_tokens: N_x.
+            cached_tokens: so many of them, from the first on, are in the cache already.
+        """
+        new_tokens = prompt_tokens - cached_tokens
+        return (self.a * (prompt_tokens + cached_tokens) + self.b) * new_tokens + self.c
 
     def t_step(self, kv_tokens: int) -> float:
         """Return the mean time of one decoding step [s], with N_kv tokens in the cache."""
@@ -72,15 +79,18 @@ class TimeModel:
         eviction_s = self.t_eviction(prompt_tokens) if evicts else 0.0
         return eviction_s + self.t_decode(kept_tokens, response_tokens)
 
-    def t_e2e(self, prompt_tokens: int, kept_tokens: int, response_tokens: int) -> float:
+    def t_e2e(
+        self, prompt_tokens: int, kept_tokens: int, response_tokens: int, cached_tokens: int = 0
+    ) -> float:
         """Return the mean time of prefill, eviction and decoding [s].
 
         Arguments:
             prompt_tokens: N_x.
             kept_tokens: prompt tokens left in the cache; N_x: nothing is evicted.
             response_tokens: N.
+            cached_tokens: as for t_prefill.
         """
-        return self.t_prefill(prompt_tokens) + self.t_after_prefill(
+        return self.t_prefill(prompt_tokens, cached_tokens) + self.t_after_prefill(
             prompt_tokens, kept_tokens, response_tokens
         )
 

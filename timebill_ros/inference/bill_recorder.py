@@ -29,6 +29,11 @@ class BillRecorder:
         self._start_s = self._item_start_s = clock()
         self.response_tokens = 0
 
+    def begun(self, cached_tokens: int) -> int:
+        """Take how many tokens of the prompt need not be read, and return it."""
+        self._bill = replace(self._bill, cached_tokens=cached_tokens)
+        return cached_tokens
+
     def prefilled(self) -> float:
         """End the prefill; return its time [s]."""
         self._next('predictor_time')

@@ -14,6 +14,8 @@ from timebill_ros.inference.cache.scorers.snapkv import SnapKV
 from timebill_ros.inference.interrupt import Interrupt
 from timebill_ros.inference.loading.model_loader import TargetModel
 from timebill_ros.inference.prefill_pace import PrefillPace
+from timebill_ros.inference.prefix.prefix_cache import PrefixCache
+from timebill_ros.inference.prefix.prefix_entry import Beginning
 from timebill_ros.inference.repetition import RepetitionPenalty, RepetitionStop
 from timebill_ros.inference.step.decoding_step import DecodingStep, decoding_step
 from timebill_ros.inference.step.generic_step import forward
@@ -23,9 +25,12 @@ PREFILL_CHUNKS = ((3072, 1024), (1 << 62, 512))
 small that a layer, after which the interrupt is asked, takes less than 100 ms on two cores."""
 
 
-def prefill_chunks(prompt_tokens: int) -> Iterator[tuple[int, int]]:
-    """Yield where each chunk of a prompt begins and ends."""
-    start = 0
+def prefill_chunks(prompt_tokens: int, start: int = 0) -> Iterator[tuple[int, int]]:
+    """Yield where each chunk of a prompt begins and ends.
+
+    Arguments:
+        start: tokens that need not be read.
+    """
     while start < prompt_tokens:
         tokens = next(tokens for until, tokens in PREFILL_CHUNKS if start < until)
         yield start, min(start + tokens, prompt_tokens)
@@ -68,6 +73,8 @@ class Engine:
     Arguments:
         scorer: chooses what stays when a prompt's cache is evicted.
         step: runs a token through the model; None: the fastest that there is.
+
+    prefixes keeps what was read, for prompts that begin alike; at first it keeps nothing.
     """
 
     def __init__(
@@ -81,11 +88,17 @@ class Engine:
         self.step = step or decoding_step(target.model, target.quantized)
         self.settings = settings
         self.scorer = scorer
+        self.prefixes = PrefixCache()
 
     @property
     def min_kept_tokens(self) -> int:
         """The fewest prompt tokens that an eviction may keep: all, if the model allows none."""
         return self.scorer.min_kept_tokens if self.target.evicts else self.target.context_length
+
+    def begin(self, token_ids: list[int], max_new_tokens: int) -> Beginning:
+        """Return what is cached of a prompt, for prefill()."""
+        needed = len(token_ids) + max_new_tokens
+        return self.prefixes.begin(token_ids, needed, self._capacity(needed))
 
     def prefill(
         self,
@@ -93,14 +106,17 @@ class Engine:
         max_new_tokens: int,
         interrupt: Interrupt,
         chunks: Iterable[tuple[int, int]] | None = None,
+        beginning: Beginning | None = None,
     ) -> Prefilled:
-        """Read the prompt into a new cache.
+        """Read the prompt into the cache.
 
         Arguments:
             token_ids: the prompt, at least one token.
             max_new_tokens: room in the cache for the answer [tokens].
             interrupt: checked once in each layer.
             chunks: where each chunk begins and ends; None: as prefill_chunks() says.
+            beginning: of begin(). The tokens that it has are not read, and what is read is kept.
+                None: the whole prompt is read, and nothing is kept.
 
         Raises:
             InterruptedGenerationError: the interrupt was due.
@@ -112,11 +128,21 @@ class Engine:
         prompt_ids = torch.tensor(token_ids, device=self.target.device)
         on_gpu = self.target.device.type == 'cuda'
         check = PrefillPace(interrupt.check) if on_gpu else interrupt.check
-        cache = KVCache(self.target.model.config, len(token_ids) + max_new_tokens, check)
+        capacity = tokens if beginning is None else self._capacity(tokens)
+        cache = KVCache(self.target.model.config, capacity, check)
+        read = 0
+        if beginning is not None and beginning.memory is not None:
+            read = beginning.cached_tokens
+            cache.take(beginning.memory, read)
         observed = ObservationWindow(self.scorer.window)
-        with observed.recording():
-            for start, end in chunks or prefill_chunks(len(token_ids)):
-                logits = forward(self.target.model, prompt_ids[start:end], start, cache)
+        try:
+            with observed.recording():
+                for start, end in chunks or prefill_chunks(len(token_ids), read):
+                    logits = forward(self.target.model, prompt_ids[start:end], start, cache)
+                    read = end
+        finally:  # also of a prefill that was cut off, up to its last whole chunk
+            if beginning is not None and cache.memory is not None:
+                self.prefixes.keep(beginning, cache.memory, read)
         self.synchronize()
         return Prefilled(cache, logits, prompt_ids, observed)
 
@@ -168,6 +194,9 @@ class Engine:
                     return
                 penalty.see(token_id, token)
                 logits = step.logits(token)
+
+    def _capacity(self, needed: int) -> int:
+        return self.prefixes.capacity(needed, self.target.context_length)
 
     def synchronize(self) -> None:
         """Wait until the device has finished its work, so that a time can be measured."""

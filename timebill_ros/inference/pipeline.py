@@ -74,9 +74,15 @@ def answer(
     reason: FinishReason | None = None
     record = BillRecorder(prompt_tokens)
     try:
-        expected_s = planner.prefill_time_s(prompt_tokens)
-        with predictor.beside_prefill(question.prompt, question.token_ids, expected_s) as reading:
-            prefilled = engine.prefill(question.token_ids, max_new_tokens, interrupt)
+        beginning = engine.begin(question.token_ids, max_new_tokens)
+        cached_tokens = record.begun(beginning.cached_tokens)
+        expected_s = planner.prefill_time_s(prompt_tokens, cached_tokens)
+        with predictor.beside_prefill(
+            question.prompt, question.token_ids, expected_s, beginning.sums
+        ) as reading:
+            prefilled = engine.prefill(
+                question.token_ids, max_new_tokens, interrupt, beginning=beginning
+            )
         prefill_time_s = record.prefilled()
         length = reading.distribution()
         record.predicted()
@@ -84,6 +90,7 @@ def answer(
         plan = planner.plan_after_prefill(
             prompt_tokens,
             max_new_tokens,
+            cached_tokens=cached_tokens,
             prefill_time_s=prefill_time_s,
             predicted_response_tokens=length.predicted_tokens(max_new_tokens) if length else None,
             remaining_s=interrupt.deadline.remaining_s(),

@@ -19,6 +19,8 @@ from timebill_ros.inference.loaded_engine import loaded_engine
 from timebill_ros.inference.loading.chat_prompt import ChatPrompt
 from timebill_ros.inference.measured_time_model import time_model
 from timebill_ros.inference.pipeline import Generation, Listener, Question, answer
+from timebill_ros.inference.prefix.prefix_cache import PrefixCache
+from timebill_ros.inference.prefix.reusable import why_not_reused
 from timebill_ros.inference.thinking_stream import answer_stream
 from timebill_ros.worker.intake import HeldQuery, Intake
 from timebill_ros.worker.protocol import (
@@ -65,6 +67,7 @@ class QueryServer:
         self._detokenizer = Tokenizer.from_str(target.tokenizer.backend_tokenizer.to_str())
         self._warm_up()
         self._drift = self._profile(anew=False)
+        self._engine.prefixes = self._prefix_cache()
 
     def serve(self) -> None:
         """Say READY, then answer for ever."""
@@ -87,7 +90,9 @@ class QueryServer:
         while True:
             work = self._intake.next_work()
             if isinstance(work, Recalibrate):
+                self._engine.prefixes = PrefixCache()
                 self._drift = self._profile(anew=True)
+                self._engine.prefixes = self._prefix_cache()
                 self._tell_estimate()
             else:
                 self._run(work)
@@ -123,6 +128,13 @@ class QueryServer:
                 text=lambda *written: self._send(Text(run.number, *written)),
             ),
         )
+
+    def _prefix_cache(self) -> PrefixCache:
+        limit_bytes = self._settings.prefix_cache_mb * 1_000_000
+        if limit_bytes and (reason := why_not_reused(self._engine.target.model.config)):
+            logging.warning('every prompt is read whole: %s', reason)
+            limit_bytes = 0
+        return PrefixCache(limit_bytes, self._engine.scorer.window, self._predictor.needs_sums)
 
     def _warm_up(self) -> None:
         """Touch every kernel once, so that the first query is not the slow one."""

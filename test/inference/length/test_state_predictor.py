@@ -20,6 +20,7 @@ from timebill_ros.inference.length.prefill_states import PrefillStates
 from timebill_ros.inference.length.state_head import StateHead
 from timebill_ros.inference.length.state_predictor import StatePredictor, load_state_predictor
 from timebill_ros.inference.loading.model_loader import BUILT_IN, TargetModel, load_target
+from timebill_ros.inference.prefix.prefix_cache import PrefixCache
 
 HIDDEN = 96
 PROMPT = random_prompt(50)
@@ -119,6 +120,43 @@ def test_the_prefill_is_the_same_with_a_predictor_beside_it(
     with StatePredictor(target, random_head()).beside_prefill('', PROMPT, math.inf):
         beside = engine.prefill(PROMPT, 1, NEVER)
     assert torch.equal(alone.logits, beside.logits)
+
+
+def test_the_prediction_for_a_prompt_that_was_read_before_is_the_same(
+    target: TargetModel, engine: Engine
+) -> None:
+    predictor = StatePredictor(target, random_head())
+    engine.prefixes = PrefixCache(1 << 30, engine.scorer.window, predictor.needs_sums)
+    other = [*PROMPT[:40], *random_prompt(20, seed=1)]
+    found = []
+    for ids in (PROMPT, other, PROMPT):
+        beginning = engine.begin(ids, 1)
+        with predictor.beside_prefill('', ids, math.inf, beginning.sums) as reading:
+            engine.prefill(ids, 1, NEVER, beginning=beginning)
+        with predictor.beside_prefill('', ids, math.inf) as whole:
+            engine.prefill(ids, 1, NEVER)
+        predictions = [read.distribution() for read in (reading, whole)]
+        assert predictions[0] is not None and predictions[1] is not None
+        assert predictions[0].probabilities == pytest.approx(
+            predictions[1].probabilities, rel=1e-3, abs=1e-6
+        )
+        found.append(beginning.cached_tokens)
+    assert found == [0, 32, 32]
+
+
+def test_a_context_that_was_prepared_is_predicted_for_too(
+    target: TargetModel, engine: Engine
+) -> None:
+    predictor = StatePredictor(target, random_head())
+    engine.prefixes = PrefixCache(1 << 30, engine.scorer.window, predictor.needs_sums)
+    prepared = engine.begin(PROMPT[:34], 1)
+    with predictor.beside_preparation(PROMPT[:34], prepared.sums):
+        engine.prefill(PROMPT[:34], 1, NEVER, beginning=prepared)
+    beginning = engine.begin(PROMPT, 1)
+    with predictor.beside_prefill('', PROMPT, math.inf, beginning.sums) as reading:
+        engine.prefill(PROMPT, 1, NEVER, beginning=beginning)
+    assert beginning.cached_tokens == 32
+    assert reading.distribution() is not None
 
 
 def test_a_saved_head_says_the_same_again(target: TargetModel, tmp_path: Path) -> None:

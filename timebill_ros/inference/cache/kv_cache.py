@@ -1,6 +1,6 @@
 """The KV cache: each layer has one block of memory, allocated once and written in place."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -32,6 +32,12 @@ class KVCacheLayer(CacheLayerMixin):
             return states.new_empty(batch, kv_heads, self.capacity, head_dim)
 
         self.keys, self.values = empty(key_states), empty(value_states)
+        self.is_initialized = True
+
+    def take(self, keys: torch.Tensor, values: torch.Tensor, length: int) -> None:
+        """Take memory that holds tokens already, (1, kv_heads, capacity, head_dim)."""
+        self.keys, self.values = keys, values
+        self.capacity, self.length = keys.shape[2], length
         self.is_initialized = True
 
     def update(
@@ -101,6 +107,18 @@ class KVCache(Cache):
                 for kind in _layer_kinds(config.get_text_config(decoder=True))
             ]
         )
+
+    @property
+    def memory(self) -> list[tuple[torch.Tensor, torch.Tensor]] | None:
+        """Keys and values of each layer, (1, kv_heads, capacity, head_dim); None: not all are."""
+        if not all(layer.is_initialized for layer in self.layers):
+            return None
+        return [(layer.keys, layer.values) for layer in self.layers]
+
+    def take(self, memory: Sequence[tuple[torch.Tensor, torch.Tensor]], tokens: int) -> None:
+        """Take memory in which the first tokens of the prompt are already."""
+        for layer, (keys, values) in zip(self.layers, memory, strict=True):
+            layer.take(keys, values, tokens)
 
     @property
     def nbytes(self) -> int:

@@ -6,7 +6,7 @@ import statistics
 import time
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
 import torch
@@ -15,6 +15,7 @@ from transformers import AutoModelForSequenceClassification, AutoTokenizer
 from timebill_ros.core.execution_time_estimator import Sample, fit_prefill
 from timebill_ros.core.length_distribution import BUCKETS, LengthDistribution
 from timebill_ros.core.prompt_compression import compressed, hidden_tokens
+from timebill_ros.inference.prefix.state_sums import StateSums
 
 KEY_FILE = 'timebill_predictor.json'
 """File in the folder of a classifier: the PredictorKey of its target."""
@@ -62,9 +63,15 @@ class ClassifierPredictor:
         self._thread = ThreadPoolExecutor(1, 'length_predictor')
         self._time = fit_prefill(self._measured())
 
+    needs_sums = False
+
     @contextmanager
     def beside_prefill(
-        self, prompt: str, token_ids: list[int], prefill_s: float
+        self,
+        prompt: str,
+        token_ids: list[int],
+        prefill_s: float,
+        sums: StateSums | None = None,
     ) -> Iterator['ClassifierReading']:
         """Read the prompt in the predictor's thread."""
         future = self._thread.submit(self._predict, prompt, prefill_s)
@@ -73,6 +80,12 @@ class ClassifierPredictor:
         except BaseException:  # the prefill was cut off: a waiting prediction is useless
             future.cancel()
             raise
+
+    def beside_preparation(
+        self, token_ids: list[int], sums: StateSums
+    ) -> AbstractContextManager[None]:
+        """Sum nothing: this predictor has a model of its own."""
+        return nullcontext()
 
     def _predict(self, prompt: str, prefill_s: float) -> LengthDistribution:
         ids = self._tokenizer(prompt)['input_ids']

@@ -6,6 +6,8 @@ from typing import Any
 
 import torch
 
+from timebill_ros.inference.prefix.state_sums import StateSums
+
 
 class PrefillStates:
     """Reads hidden states behind some layers: of the last token, and the mean over all tokens.
@@ -16,6 +18,8 @@ class PrefillStates:
         prompt_tokens: length of the prompt; it may be read in chunks.
         read: called with (layers, 2, hidden), fp32, on the model's device, as soon as the last of
             these layers has read the last token. The layers above it have not read it yet.
+            None: the states are only summed.
+        sums: of the first tokens, which are not read again; they go on here. None: there are none.
     """
 
     def __init__(
@@ -23,22 +27,23 @@ class PrefillStates:
         model: Any,
         layers: Sequence[int],
         prompt_tokens: int,
-        read: Callable[[torch.Tensor], None],
+        read: Callable[[torch.Tensor], None] | None = None,
+        sums: StateSums | None = None,
     ) -> None:
         self._modules = [model.get_decoder().layers[layer - 1] for layer in layers]
         self._size = int(model.config.get_text_config().hidden_size)
         self._prompt_tokens = prompt_tokens
         self._read = read
-        self._tokens = [0] * len(layers)
-        self._sums: list[torch.Tensor | float] = [0.0] * len(layers)
-        self._last: list[torch.Tensor | float] = [0.0] * len(layers)
+        self._layers = tuple(layers)
+        self._sums = StateSums() if sums is None else sums
+        self._last: dict[int, torch.Tensor] = {}
 
     @contextmanager
     def reading(self) -> Iterator[None]:
         """Read the states of the model's calls inside the context."""
         hooks = [
-            module.register_forward_hook(self._hook(index))
-            for index, module in enumerate(self._modules)
+            module.register_forward_hook(self._hook(layer))
+            for layer, module in zip(self._layers, self._modules, strict=True)
         ]
         try:
             yield
@@ -46,21 +51,21 @@ class PrefillStates:
             for hook in hooks:
                 hook.remove()
 
-    def _hook(self, index: int) -> Any:
+    def _hook(self, layer: int) -> Any:
         def read(_module: Any, _arguments: Any, output: Any) -> None:
             states = output[0] if isinstance(output, tuple) else output
             states = states.reshape(-1, self._size)
-            self._tokens[index] += len(states)
-            self._sums[index] = self._sums[index] + states.sum(dim=0, dtype=torch.float32)
-            self._last[index] = states[-1].float()
-            if index == len(self._modules) - 1 and self._tokens[index] == self._prompt_tokens:
+            self._sums.add(layer, states)
+            self._last[layer] = states[-1].float()
+            is_last = layer == self._layers[-1] and self._sums.tokens(layer) == self._prompt_tokens
+            if is_last and self._read is not None:
                 self._read(self._values())
 
         return read
 
     def _values(self) -> torch.Tensor:
         rows = [
-            torch.stack([torch.as_tensor(last), torch.as_tensor(total) / self._prompt_tokens])
-            for last, total in zip(self._last, self._sums, strict=True)
+            torch.stack([self._last[layer], self._sums.total(layer) / self._prompt_tokens])
+            for layer in self._layers
         ]
         return torch.stack(rows)

@@ -1,7 +1,7 @@
 """The length predictor that reads the target's own hidden states, without a second pass."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 import torch
@@ -12,6 +12,7 @@ from timebill_ros.inference.length.predictor_key import refuse_another_target
 from timebill_ros.inference.length.prefill_states import PrefillStates
 from timebill_ros.inference.length.state_head import StateHead
 from timebill_ros.inference.loading.model_loader import TargetModel
+from timebill_ros.inference.prefix.state_sums import StateSums
 
 
 class StatePredictor:
@@ -28,15 +29,28 @@ class StatePredictor:
         self._model = target.model
         self._head = head.to(target.device).eval()
 
+    needs_sums = True
+
     @contextmanager
     def beside_prefill(
-        self, prompt: str, token_ids: list[int], prefill_s: float
+        self,
+        prompt: str,
+        token_ids: list[int],
+        prefill_s: float,
+        sums: StateSums | None = None,
     ) -> Iterator['StateReading']:
         """Read the prompt's states while the target's prefill computes them."""
         reading = StateReading(self._head, len(token_ids))
-        states = PrefillStates(self._model, self._head.layers, len(token_ids), reading.read)
+        states = PrefillStates(self._model, self._head.layers, len(token_ids), reading.read, sums)
         with states.reading():
             yield reading
+
+    def beside_preparation(
+        self, token_ids: list[int], sums: StateSums
+    ) -> AbstractContextManager[None]:
+        """Sum the states behind the head's layers."""
+        states = PrefillStates(self._model, self._head.layers, len(token_ids), sums=sums)
+        return states.reading()
 
 
 class StateReading:

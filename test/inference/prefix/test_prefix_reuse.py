@@ -1,0 +1,146 @@
+"""Prompts that begin alike: answers are, token for token, those of a prompt that is read whole."""
+
+from collections.abc import Iterator
+
+import pytest
+import torch
+
+from support.tiny_models import ARCHITECTURES, NEVER, decoded, random_prompt, tiny_target
+from timebill_ros.core.deadline import Deadline
+from timebill_ros.inference.engine import DecodingSettings, Engine
+from timebill_ros.inference.interrupt import Interrupt, InterruptedGenerationError
+from timebill_ros.inference.prefix.prefix_cache import PrefixCache
+
+TOKENS, NEW = 150, 12
+LIMIT = 50_000_000
+
+
+def engine_of(architecture: str, limit: int = LIMIT) -> Engine:
+    engine = Engine(tiny_target(architecture), DecodingSettings(stop_at_repetition=False))
+    engine.prefixes = PrefixCache(limit, engine.scorer.window)
+    return engine
+
+
+def beginning_with(prompt: list[int], tokens: int, seed: int) -> list[int]:
+    """Return a prompt of the same length that shares so many first tokens, and not the next."""
+    other = random_prompt(len(prompt), seed)
+    if tokens < len(prompt):
+        other[tokens] = (prompt[tokens] + 1) % 96
+    return prompt[:tokens] + other[tokens:]
+
+
+def answer(
+    engine: Engine, prompt: list[int], kept: int | None = None, reuses: bool = True
+) -> tuple[list[int], torch.Tensor, int]:
+    """Return the answer's ids and logits, and how many tokens were cached."""
+    beginning = engine.begin(prompt, NEW) if reuses else None
+    prefilled = engine.prefill(prompt, NEW, NEVER, beginning=beginning)
+    if kept is not None:
+        engine.evict(prefilled, kept)
+    ids, logits = decoded(engine, prefilled, NEW)
+    return ids, logits, beginning.cached_tokens if beginning else 0
+
+
+@pytest.fixture(params=(*ARCHITECTURES, 'mistral-sliding'))
+def engine(request: pytest.FixtureRequest) -> Iterator[Engine]:
+    yield engine_of(request.param)
+
+
+@pytest.mark.parametrize('kept', [None, 100])
+def test_answers_are_those_without_reuse(engine: Engine, kept: int | None) -> None:
+    first = random_prompt(TOKENS)
+    can_evict = not all(layer.is_sliding for layer in engine.prefill(first, 1, NEVER).cache.layers)
+    kept = kept if can_evict else None
+    answer(engine, first, kept)
+    for seed, shared in enumerate((0, 1, TOKENS // 2, TOKENS - 1, TOKENS), start=1):
+        prompt = beginning_with(first, shared, seed)
+        ids, logits, cached = answer(engine, prompt, kept)
+        whole, expected, _ = answer(engine, prompt, kept, reuses=False)
+        assert cached == min(shared, TOKENS - engine.scorer.window)
+        assert ids == whole
+        torch.testing.assert_close(logits, expected, rtol=1e-3, atol=1e-3)
+        answer(engine, first, kept)  # whatever the prompt has overwritten
+
+
+def test_the_observation_window_is_the_whole_ones(engine: Engine) -> None:
+    first = random_prompt(TOKENS)
+    answer(engine, first)
+    prompt = beginning_with(first, 140, 1)
+    reused = engine.prefill(prompt, NEW, NEVER, beginning=engine.begin(prompt, NEW))
+    whole = engine.prefill(prompt, NEW, NEVER)
+    for layer in range(len(whole.cache.layers)):
+        torch.testing.assert_close(
+            reused.observed[layer].queries, whole.observed[layer].queries, rtol=1e-3, atol=1e-3
+        )
+
+
+def cut_off_after(checks: int) -> Interrupt:
+    times = iter(range(10_000))
+    return Interrupt(Deadline(checks - 0.5, lambda: float(next(times))))
+
+
+def test_what_a_cut_off_prefill_has_read_is_kept_up_to_its_last_whole_chunk(
+    engine: Engine,
+) -> None:
+    prompt, layers = random_prompt(TOKENS), len(engine.prefill([1], 1, NEVER).cache.layers)
+    chunks = [(0, 40), (40, 80), (80, TOKENS)]
+    with pytest.raises(InterruptedGenerationError):
+        engine.prefill(
+            prompt, NEW, cut_off_after(2 * layers + 2), chunks, engine.begin(prompt, NEW)
+        )
+    ids, _, cached = answer(engine, prompt)
+    assert cached == 80
+    assert ids == answer(engine, prompt, reuses=False)[0]
+    # Cut off in the memory of another: what both share is left.
+    other = beginning_with(prompt, 142, 1)
+    with pytest.raises(InterruptedGenerationError):
+        engine.prefill(other, NEW, cut_off_after(1), beginning=engine.begin(other, NEW))
+    ids, _, cached = answer(engine, prompt)
+    assert cached == TOKENS - engine.scorer.window
+    assert ids == answer(engine, prompt, reuses=False)[0]
+
+
+def test_an_answer_that_was_evicted_leaves_the_whole_prompt(engine: Engine) -> None:
+    prompt = random_prompt(TOKENS)
+    prefilled = engine.prefill(prompt, NEW, NEVER, beginning=engine.begin(prompt, NEW))
+    if all(layer.is_sliding for layer in prefilled.cache.layers):
+        pytest.skip('nothing is evicted from sliding layers')
+    engine.evict(prefilled, 90)
+    decoded(engine, prefilled, NEW)
+    ids, _, cached = answer(engine, prompt)
+    assert cached == TOKENS - engine.scorer.window
+    assert ids == answer(engine, prompt, reuses=False)[0]
+
+
+def test_memory_is_handed_over_without_a_copy_where_little_is_lost() -> None:
+    engine = engine_of('llama')
+    first = random_prompt(TOKENS)
+    memory = engine.prefill(first, NEW, NEVER, beginning=engine.begin(first, NEW)).cache.memory
+    assert memory is not None
+    for shared, is_copied in ((140, False), (70, True)):
+        prompt = beginning_with(first, shared, 1)
+        beginning = engine.begin(prompt, NEW)
+        assert beginning.memory is not None
+        assert (beginning.memory[0][0] is not memory[0][0]) == is_copied
+        engine.prefill(prompt, NEW, NEVER, beginning=beginning)
+    assert len(engine.prefixes) == 2  # the copied one, and the one it was copied from
+
+
+def test_a_longer_answer_than_there_is_room_for_is_copied() -> None:
+    engine = engine_of('llama')
+    first = random_prompt(TOKENS)
+    answer(engine, first)
+    beginning = engine.begin(first, 300)
+    assert beginning.entry is None and beginning.cached_tokens == TOKENS - engine.scorer.window
+    prefilled = engine.prefill(first, 300, NEVER, beginning=beginning)
+    assert len(decoded(engine, prefilled, 300)[0]) == 300
+    assert len(engine.prefixes) == 1  # the shorter memory is of no more use
+
+
+def test_off_keeps_nothing_and_takes_no_more_memory() -> None:
+    engine = engine_of('llama', limit=0)
+    first = random_prompt(TOKENS)
+    prefilled = engine.prefill(first, NEW, NEVER, beginning=engine.begin(first, NEW))
+    assert prefilled.cache.layers[0].capacity == TOKENS + NEW
+    assert engine.begin(first, NEW).cached_tokens == 0
+    assert len(engine.prefixes) == engine.prefixes.nbytes == 0
