@@ -50,6 +50,16 @@ def test_of_an_answer_of_which_a_share_will_do_less_time_is_needed() -> None:
     assert EXACT.after(job(needed_share=0.5), Moment(5.0)).mean_s == pytest.approx(7.0)
 
 
+def test_thinking_is_no_share_of_an_answer() -> None:
+    # Of 101 tokens, 61 are thinking: half an answer comes after 81, 1.8 s from its turn.
+    thinks = job(11.7, needed_share=0.5, thinking_tokens=61)
+    assert EXACT.probability(thinks, Moment(10.0)) == 0.0
+    assert EXACT.probability(thinks, Moment(10.0), 11.81) == 1.0
+    whole = job(11.9, needed_share=0.5, thinking_tokens=500)
+    assert EXACT.probability(whole, Moment(10.0)) == 0.0
+    assert EXACT.probability(whole, Moment(10.0), 12.01) == 1.0
+
+
 @pytest.mark.parametrize('completion', [EXACT, NOISY])
 @pytest.mark.parametrize('probability', [0.1, 0.5, 0.9])
 def test_what_is_enough_is_admitted_and_little_less_is_not(

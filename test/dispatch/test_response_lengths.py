@@ -2,11 +2,13 @@ import random
 
 import pytest
 
+from timebill_ros.core.constraint import Constraint, ConstraintKind
 from timebill_ros.dispatch.response_lengths import (
     ANSWERS,
-    ASKERS,
+    HABITS,
     POINTS,
     AnswerLength,
+    Habit,
     ResponseLengths,
     likely_lengths,
 )
@@ -63,28 +65,53 @@ def test_the_estimate_finds_the_lengths_behind_random_cuts() -> None:
 def test_an_asker_is_judged_by_its_own_answers_once_there_are_a_few() -> None:
     lengths = ResponseLengths()
     for _ in range(20):
-        lengths.observe('talker', AnswerLength(200, True))
-    lengths.observe('terse', AnswerLength(5, True))
-    assert max(lengths.likely('terse', 256)) == 200
+        lengths.observe(Habit('talker'), AnswerLength(200, True))
+    lengths.observe(Habit('terse'), AnswerLength(5, True))
+    assert max(lengths.likely(Habit('terse'), 256)) == 200
     for _ in range(4):
-        lengths.observe('terse', AnswerLength(5, True))
-    assert set(lengths.likely('terse', 256)) == {5}
-    assert set(lengths.likely('talker', 256)) == {200}
+        lengths.observe(Habit('terse'), AnswerLength(5, True))
+    assert set(lengths.likely(Habit('terse'), 256)) == {5}
+    assert set(lengths.likely(Habit('talker'), 256)) == {200}
 
 
 def test_what_has_not_begun_teaches_nothing() -> None:
     lengths = ResponseLengths()
-    lengths.observe('a', AnswerLength(0, False))
-    assert lengths.likely('a', 160) == likely_lengths([], 160)
+    lengths.observe(Habit('a'), AnswerLength(0, False))
+    assert lengths.likely(Habit('a'), 160) == likely_lengths([], 160)
 
 
 def test_old_answers_and_silent_askers_are_forgotten() -> None:
     lengths = ResponseLengths()
     for _ in range(ANSWERS):
-        lengths.observe('a', AnswerLength(200, True))
+        lengths.observe(Habit('a'), AnswerLength(200, True))
     for _ in range(ANSWERS):
-        lengths.observe('a', AnswerLength(5, True))
-    assert set(lengths.likely('a', 256)) == {5}
-    for number in range(ASKERS + 10):
-        lengths.observe(f'asker {number}', AnswerLength(9, True))
-    assert len(lengths._of_asker) == ASKERS
+        lengths.observe(Habit('a'), AnswerLength(5, True))
+    assert set(lengths.likely(Habit('a'), 256)) == {5}
+    for number in range(HABITS + 10):
+        lengths.observe(Habit(f'asker {number}'), AnswerLength(9, True))
+    assert len(lengths._of_habit) == HABITS
+
+
+CHOICE = Constraint(ConstraintKind.CHOICES, choices=('GO', 'STOP'))
+PLAN = Constraint(ConstraintKind.JSON_SCHEMA, '{"type": "object"}')
+
+
+def test_choices_tell_nothing_of_free_text_and_no_form_of_another() -> None:
+    lengths = ResponseLengths()
+    for _ in range(20):
+        lengths.observe(Habit('robot', CHOICE), AnswerLength(2, True))
+        lengths.observe(Habit('robot', PLAN), AnswerLength(80, True))
+    assert set(lengths.likely(Habit('robot', CHOICE), 256)) == {2}
+    assert set(lengths.likely(Habit('robot', PLAN), 256)) == {80}
+    assert lengths.likely(Habit('robot'), 256) == likely_lengths([], 256)
+    another = Constraint(ConstraintKind.JSON_SCHEMA, '{"type": "array"}')
+    assert set(lengths.likely(Habit('other', another), 256)) == {80}
+
+
+def test_how_long_an_asker_has_the_model_think_is_learned_too() -> None:
+    lengths = ResponseLengths()
+    assert lengths.thinking(Habit('a')) == 0
+    for thinking in (10, 20, 30, 40, 50):
+        lengths.observe(Habit('a'), AnswerLength(100, True, thinking))
+    assert lengths.thinking(Habit('a')) == lengths.thinking(Habit('newcomer')) == 30
+    assert lengths.thinking(Habit('a', CHOICE)) == 0

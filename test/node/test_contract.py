@@ -19,10 +19,21 @@ from support.fake_backend import (
 from support.fake_desk import Desk
 from timebill_ros.core.bill import Bill
 from timebill_ros.core.budget_planner import BudgetPlanner
-from timebill_ros.core.outcome import Answer, FinishReason, Miss, MissReason, OverrunPolicy
+from timebill_ros.core.constraint import Closing, Constraint, ConstraintKind
+from timebill_ros.core.outcome import (
+    Answer,
+    Confidence,
+    FinishReason,
+    Miss,
+    MissReason,
+    OverrunPolicy,
+)
 from timebill_ros.core.time_model import TimeModel
 
 PLANNER = BudgetPlanner(time_model=TimeModel(a=0.0, b=0.02, c=0.0, p=0.0, q=0.01, delta=0.1))
+SCHEMA = Constraint(ConstraintKind.JSON_SCHEMA, '{}')
+CHOICES = Constraint(ConstraintKind.CHOICES, choices=('GO', 'STOP'))
+ENDS = (FinishReason.EOS, FinishReason.EOS, FinishReason.LENGTH)
 POLICIES = (OverrunPolicy.KILL, OverrunPolicy.SKIP_NEXT, OverrunPolicy.PARTIAL)
 
 
@@ -40,6 +51,8 @@ class Fate:
         )
         self.desk.dispatcher.open(self.desk.backend, 100, PLANNER)
         self.asked: dict[str, tuple[OverrunPolicy, float]] = {}
+        self.constraints: dict[int, Constraint | None] = {}
+        self.texts: defaultdict[int, str] = defaultdict(str)
         self.ended_s: dict[str, float] = {}
 
     def step(self) -> None:
@@ -52,7 +65,13 @@ class Fate:
         query_id, policy = str(len(self.asked)), self.chance.choice(POLICIES)
         budget_s = self.chance.choice((0.01, 0.5, 3.0, 10.0))
         self.asked[query_id] = policy, self.desk.now_s + budget_s - 0.02
-        self.desk.submit(query_id, budget_s, asker=self.chance.choice('abc'), policy=policy)
+        self.desk.submit(
+            query_id,
+            budget_s,
+            asker=self.chance.choice('abc'),
+            policy=policy,
+            constraint=self.chance.choice((None, None, SCHEMA, CHOICES)),
+        )
 
     def work(self) -> None:
         """Let the worker do the next thing that it has been told, or write a piece of text."""
@@ -62,21 +81,35 @@ class Fate:
             message = todo[0]
             if isinstance(message, Submit):
                 backend.told.remove(message)
-                self.desk.say(Tokenised(message.number, self.chance.choice((1, 10, 99, 100))))
+                self.constraints[message.number] = message.constraint
+                longest = self.chance.choice((0, 4)) if message.constraint else 0
+                tokens = self.chance.choice((1, 10, 99, 100))
+                self.desk.say(Tokenised(message.number, tokens, longest))
             elif message.number in done or self.chance.random() < 0.1:
                 backend.told.remove(message)
-                reason = None if message.number in done else FinishReason.EOS
-                self.desk.say(Finished(message.number, reason, Bill(response_tokens=3)))
+                reason = None if message.number in done else self.chance.choice(ENDS)
+                chosen = 1 if self.constraints[message.number] is CHOICES and reason else -1
+                bill = Bill(response_tokens=3)
+                self.desk.say(Finished(message.number, reason, bill, Confidence(chosen)))
             elif self.chance.random() < 0.02:
                 backend.told.remove(message)
                 self.desk.say(Faulted(message.number, 'out of memory'))
             else:
-                piece = self.chance.choice((' ', 'word', ' word', 'a b', '人', ''))
                 self.desk.say(
                     Planned(message.number, Bill(prompt_tokens=1, kept_tokens=1))
                     if self.chance.random() < 0.1
-                    else Text(message.number, piece, 1)
+                    else self.written(message.number)
                 )
+
+    def written(self, number: int) -> Text:
+        piece = self.chance.choice((' ', 'word', ' word', 'a b', '人', ''))
+        self.texts[number] += piece
+        closing = None
+        if self.constraints[number] is SCHEMA and self.chance.random() < 0.7:
+            invented = self.chance.choice(((), (), ('/x',)))
+            safe_length = self.chance.randint(0, len(self.texts[number]))
+            closing = Closing(safe_length, '}', invented, invented)
+        return Text(number, piece, 1, closing=closing)
 
     def wait(self) -> None:
         self.desk.pass_time(self.chance.choice((0.01, 0.1, 1.0)))
@@ -136,6 +169,9 @@ def test_one_reply_each_on_time_and_chunks_that_join_to_its_text(seed: int) -> N
             assert outcome.text == chunks[query_id]
             assert outcome.deadline_met or fate.asked[query_id][0] is OverrunPolicy.SKIP_NEXT
             # What is found in time is so by the reserve; what is cut off is so within it.
-            is_cut = outcome.finish_reason is FinishReason.DEADLINE
+            is_cut = outcome.finish_reason in (FinishReason.DEADLINE, FinishReason.CLOSED)
+            if outcome.finish_reason is FinishReason.CLOSED:
+                assert (outcome.closing, outcome.filled) == ('}', ())
             assert outcome.deadline_met == (bill.slack > (0.0 if is_cut else 0.02))
-    assert {FinishReason.EOS, MissReason.KILLED, MissReason.EXPIRED} <= kinds
+    ends = {FinishReason.EOS, FinishReason.LENGTH}
+    assert ends | {MissReason.KILLED, MissReason.EXPIRED} <= kinds

@@ -105,8 +105,9 @@ INVALID = {
     'unknown policy': ({'overrun_policy': 9}, 'overrun_policy'),
     'a context': ({'context': 'A map.'}, 'context is not served'),
     'a history': ({'history': [msg.Turn(role=1, text='Hi.')]}, 'history is not served'),
-    'a constraint': ({'constraint_kind': msg.Query.REGEX, 'constraint': 'a+'}, 'constraint is'),
-    'choices': ({'choices': ['GO', 'STOP']}, 'choices is not served'),
+    'a constraint without a kind': ({'constraint': 'a+'}, 'NONE (0), got 2 bytes'),
+    'choices without a kind': ({'choices': ['GO', 'STOP']}, 'NONE (0), got 2'),
+    'no choices': ({'constraint_kind': msg.Query.CHOICES}, '1 to 256 strings, got 0'),
     'a remote policy': ({'remote_policy': msg.Query.ONLY}, 'it must be 0, got 4'),
 }
 

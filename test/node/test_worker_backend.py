@@ -6,8 +6,16 @@ from support.fake_desk import Desk
 from support.fake_worker_client import FakeWorkerClient
 from timebill_ros.core.bill import Bill
 from timebill_ros.core.budget_planner import BudgetPlanner
+from timebill_ros.core.constraint import Closing, Constraint, ConstraintKind
 from timebill_ros.core.model_settings import ModelSettings
-from timebill_ros.core.outcome import Answer, FinishReason, MissReason
+from timebill_ros.core.outcome import (
+    Answer,
+    Confidence,
+    FinishReason,
+    Miss,
+    MissReason,
+    OverrunPolicy,
+)
 from timebill_ros.core.planner_settings import PlannerSettings
 from timebill_ros.node.worker_backend import WorkerBackend
 from timebill_ros.worker.protocol import (
@@ -17,6 +25,7 @@ from timebill_ros.worker.protocol import (
     Load,
     Planned,
     Progress,
+    Rejected,
     Run,
     Submit,
     Text,
@@ -77,6 +86,33 @@ def test_thinking_is_told(connected: Connected) -> None:
     connected.tell(Tokenised(0, 12), Planned(0, Bill(prompt_tokens=12)), Text(0, '', 2, 2))
     connected.desk.pass_time(1.0)
     assert 'still thinking (2 tokens so far)' in connected.desk.outcome('q').detail
+
+
+def test_a_constraint_and_what_closes_its_answer_pass(connected: Connected) -> None:
+    constraint = Constraint(ConstraintKind.JSON_SCHEMA, '{}')
+    connected.desk.submit('q', policy=OverrunPolicy.PARTIAL, constraint=constraint)
+    connected.tell(Tokenised(0, 12, max_response_tokens=4), Planned(0, Bill(prompt_tokens=12)))
+    assert connected.worker.sent == [
+        Submit(0, '?', '', constraint),
+        Run(0, 4, 1009.98, 1009.98, PlannerSettings()),
+    ]
+    connected.tell(Text(0, '{"a', 2, closing=Closing(1, '}')), Finished(0, None, Bill()))
+    assert connected.desk.outcome('q') == Answer('{}', FinishReason.CLOSED, closing='}')
+
+
+def test_a_choice_and_how_sure_it_is_pass(connected: Connected) -> None:
+    constraint = Constraint(ConstraintKind.CHOICES, choices=('a', 'b'))
+    connected.desk.submit('q', constraint=constraint)
+    connected.tell(Tokenised(0, 12), Finished(0, FinishReason.EOS, Bill(), 1, (0.25, 0.75), 0.5))
+    sure = Confidence(1, (0.25, 0.75), 0.5)
+    assert connected.desk.outcome('q') == Answer('b', FinishReason.EOS, confidence=sure)
+
+
+def test_what_the_worker_rejects_is_an_invalid_query(connected: Connected) -> None:
+    connected.desk.submit('q')
+    connected.tell(Rejected(0, 'constraint: no such type'))
+    miss = Miss(MissReason.INVALID_QUERY, 'constraint: no such type')
+    assert connected.desk.outcome('q') == miss
 
 
 def test_a_fault_is_an_engine_fault_with_its_detail(connected: Connected) -> None:

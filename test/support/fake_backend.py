@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 
 from timebill_ros.core.bill import Bill
-from timebill_ros.core.outcome import FinishReason
+from timebill_ros.core.constraint import Closing, Constraint
+from timebill_ros.core.outcome import NOT_KNOWN, Confidence, FinishReason
 from timebill_ros.core.planner_settings import PlannerSettings
 from timebill_ros.core.query import Query
 from timebill_ros.dispatch.dispatcher import Dispatcher
@@ -16,6 +17,7 @@ class Submit:
     number: int
     prompt: str
     system_prompt: str
+    constraint: Constraint | None = None
 
 
 @dataclass(frozen=True)
@@ -40,7 +42,7 @@ class FakeBackend:
         self.killed: list[str] = []
 
     def submit(self, number: int, query: Query) -> None:
-        self.told.append(Submit(number, query.prompt, query.system_prompt))
+        self.told.append(Submit(number, query.prompt, query.system_prompt, query.constraint))
 
     def run(
         self,
@@ -73,9 +75,19 @@ class FakeBackend:
 class Tokenised:
     number: int
     prompt_tokens: int
+    max_response_tokens: int = 0
 
     def tell(self, dispatcher: Dispatcher) -> None:
-        dispatcher.on_tokenised(self.number, self.prompt_tokens)
+        dispatcher.on_tokenised(self.number, self.prompt_tokens, self.max_response_tokens)
+
+
+@dataclass(frozen=True)
+class Rejected:
+    number: int
+    detail: str
+
+    def tell(self, dispatcher: Dispatcher) -> None:
+        dispatcher.on_rejected(self.number, self.detail)
 
 
 @dataclass(frozen=True)
@@ -93,9 +105,12 @@ class Text:
     text: str
     response_tokens: int
     thinking_tokens: int = 0
+    closing: Closing | None = None
 
     def tell(self, dispatcher: Dispatcher) -> None:
-        dispatcher.on_text(self.number, self.text, self.response_tokens, self.thinking_tokens)
+        dispatcher.on_text(
+            self.number, self.text, self.response_tokens, self.thinking_tokens, self.closing
+        )
 
 
 @dataclass(frozen=True)
@@ -103,9 +118,10 @@ class Finished:
     number: int
     finish_reason: FinishReason | None
     bill: Bill
+    confidence: Confidence = NOT_KNOWN
 
     def tell(self, dispatcher: Dispatcher) -> None:
-        dispatcher.on_finished(self.number, self.finish_reason, self.bill)
+        dispatcher.on_finished(self.number, self.finish_reason, self.bill, self.confidence)
 
 
 @dataclass(frozen=True)
@@ -117,4 +133,4 @@ class Faulted:
         dispatcher.on_faulted(self.number, self.detail)
 
 
-Said = Tokenised | Planned | Text | Finished | Faulted
+Said = Tokenised | Rejected | Planned | Text | Finished | Faulted

@@ -7,6 +7,7 @@ from typing import Any
 from support.fake_backend import FakeBackend, Said, Tokenised
 from timebill_ros.core.bill import Bill
 from timebill_ros.core.budget_planner import BudgetPlanner
+from timebill_ros.core.constraint import Constraint
 from timebill_ros.core.deadline import Deadline
 from timebill_ros.core.outcome import Miss, OverrunPolicy
 from timebill_ros.core.query import Origin, Query, QueryKey
@@ -61,6 +62,7 @@ class Desk:
         policy: OverrunPolicy = OverrunPolicy.KILL,
         max_new_tokens: int = 10,
         prompt: str = '?',
+        constraint: Constraint | None = None,
     ) -> None:
         self.dispatcher.submit(
             Query(
@@ -71,6 +73,7 @@ class Desk:
                 overrun_policy=policy,
                 asked_at_s=self.now_s,
                 deadline=Deadline(self.now_s + budget_s, lambda: self.now_s),
+                constraint=constraint,
             )
         )
 

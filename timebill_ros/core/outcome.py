@@ -40,12 +40,47 @@ class MissReason(IntEnum):
 
 
 @dataclass(frozen=True)
+class Confidence:
+    """Which choice the model took, and how sure it was.
+
+    Arguments:
+        choice: index of the chosen one; -1: the query has no choices, or none was chosen.
+        choice_probabilities: of each choice, in their order.
+        mean_token_probability: the geometric mean of what the model chose; 0: not known.
+    """
+
+    choice: int = -1
+    choice_probabilities: tuple[float, ...] = ()
+    mean_token_probability: float = 0.0
+
+
+NOT_KNOWN = Confidence()
+
+
+@dataclass(frozen=True)
 class Answer:
-    """An answer: the whole text, why generation ended, whether it is in time."""
+    """An answer.
+
+    Arguments:
+        text: all of it.
+        finish_reason: why generation ended.
+        deadline_met: whether it is in time.
+        closing: the end of the text that the model did not write; '': it wrote everything.
+        filled: the values in the closing that the model had not begun, as JSON Pointers.
+        confidence: how sure the model was.
+    """
 
     text: str
     finish_reason: FinishReason
     deadline_met: bool = True
+    closing: str = ''
+    filled: tuple[str, ...] = ()
+    confidence: Confidence = NOT_KNOWN
+
+    @property
+    def model_text(self) -> str:
+        """The text that the model wrote."""
+        return self.text[: len(self.text) - len(self.closing)]
 
 
 @dataclass(frozen=True)

@@ -6,20 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from timebill_ros.core.budget_planner import BudgetPlanner
-from timebill_ros.core.outcome import (
-    Answer,
-    FinishReason,
-    Miss,
-    MissReason,
-    Outcome,
-    OverrunPolicy,
-)
+from timebill_ros.core.outcome import Answer, FinishReason, Miss, MissReason, Outcome
 from timebill_ros.core.plan import Plan
 from timebill_ros.dispatch.completion import Completion, Job
 from timebill_ros.dispatch.dispatch_settings import DispatchSettings
 from timebill_ros.dispatch.pending_query import PendingQuery
 from timebill_ros.dispatch.prompt_length import PromptLength
-from timebill_ros.dispatch.response_lengths import AnswerLength, ResponseLengths
+from timebill_ros.dispatch.response_lengths import AnswerLength, Habit, ResponseLengths
 from timebill_ros.dispatch.schedule import Schedule
 
 _WHOLE = (FinishReason.EOS, FinishReason.REPETITION)
@@ -58,10 +51,11 @@ class Admission:
     def ended(self, entry: PendingQuery, outcome: Outcome) -> None:
         """Learn how long an answer has become, or at least: it may have been cut off."""
         is_whole = isinstance(outcome, Answer) and outcome.finish_reason in _WHOLE
-        tokens = entry.bill.so_far.response_tokens
+        bill = entry.bill.so_far
         self._jobs.pop(entry.number, None)
-        if tokens > 0:
-            self.lengths.observe(entry.query.key.asker, AnswerLength(tokens, is_whole))
+        if bill.response_tokens > 0:
+            length = AnswerLength(bill.response_tokens, is_whole, bill.thinking_tokens)
+            self.lengths.observe(_habit(entry), length)
             self._jobs.clear()
 
     def refused(
@@ -154,7 +148,7 @@ class Admission:
         again = dataclasses.replace(
             job,
             prompt_tokens=max(job.prompt_tokens, self.prompts.tokens(entry.prompt_bytes)),
-            lengths=self.lengths.likely(query.key.asker, query.max_new_tokens),
+            lengths=self.lengths.likely(_habit(entry), query.max_new_tokens),
         )
         enough_s = schedule.enough_until_s(again, others)
         minimum_s = enough_s - query.asked_at_s + settings.publish_reserve_s
@@ -171,19 +165,24 @@ class Admission:
         return self._jobs[entry.number]
 
     def _job(self, entry: PendingQuery, settings: DispatchSettings) -> Job:
-        bill, is_partial = entry.bill, entry.query.overrun_policy is OverrunPolicy.PARTIAL
+        bill = entry.bill
         prompt_tokens = bill.so_far.prompt_tokens
         return Job(
             number=entry.number,
             prompt_tokens=prompt_tokens or self.prompts.tokens(entry.prompt_bytes),
-            lengths=self.lengths.likely(entry.query.key.asker, entry.max_new_tokens),
+            lengths=self.lengths.likely(_habit(entry), entry.max_new_tokens),
+            thinking_tokens=self.lengths.thinking(_habit(entry)),
             last_moment_s=entry.last_moment_s,
             may_be_late=entry.may_be_late,
-            needed_share=settings.min_partial_share if is_partial else 1.0,
+            needed_share=settings.min_partial_share if entry.may_be_partial else 1.0,
             started_at_s=bill.started_at_s,
             kept_tokens=bill.so_far.kept_tokens if bill.planned_at_s is not None else 0,
             response_tokens=bill.so_far.response_tokens,
         )
+
+
+def _habit(entry: PendingQuery) -> Habit:
+    return Habit(entry.query.key.asker, entry.query.constraint)
 
 
 def _infeasible(

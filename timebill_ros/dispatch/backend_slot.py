@@ -46,7 +46,7 @@ class BackendSlot:
         self.busy_with = entry.number
         self._backend.run(
             entry.number,
-            max_new_tokens=entry.query.max_new_tokens,
+            max_new_tokens=entry.max_new_tokens,
             last_moment_s=entry.last_moment_s,
             stop_at_s=entry.stop_at_s,
             planner=planner,

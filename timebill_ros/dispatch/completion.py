@@ -23,6 +23,7 @@ class Job:
         last_moment_s: when it must end [s].
         may_be_late: once it runs, it holds the backend beyond its last moment (SKIP_NEXT).
         needed_share: share of the answer that must be there by then; 1.0: all of it.
+        thinking_tokens: so many of its tokens come before the answer, of which no share counts.
         started_at_s: when it began to run [s]; None: it waits.
         kept_tokens, response_tokens: what it has come to; kept_tokens 0: it reads its prompt.
     """
@@ -33,6 +34,7 @@ class Job:
     last_moment_s: float
     may_be_late: bool = False
     needed_share: float = 1.0
+    thinking_tokens: int = 0
     started_at_s: float | None = None
     kept_tokens: int = 0
     response_tokens: int = 0
@@ -73,7 +75,7 @@ class Completion:
     """
 
     time_model: TimeModel | None
-    _known: dict[tuple[int, tuple[int, ...], float], Times] = field(
+    _known: dict[tuple[int, tuple[int, ...], float, int], Times] = field(
         default_factory=dict, init=False, repr=False, compare=False
     )
 
@@ -150,7 +152,7 @@ class Completion:
 
     def _times(self, job: Job, share: float = 1.0) -> Times:
         """Return the equally likely times that a job takes, for a share of its answer [s]."""
-        key = (job.prompt_tokens, job.lengths, share)
+        key = (job.prompt_tokens, job.lengths, share, job.thinking_tokens)
         found = self._known.get(key)
         if found is None:
             if len(self._known) >= _REMEMBERED:
@@ -163,9 +165,8 @@ class Completion:
             return (0.0,)
         tokens, model = job.prompt_tokens, self.time_model
         prefill_s = model.t_prefill(tokens)
-        return tuple(
-            prefill_s + model.t_decode(tokens, math.ceil(share * length)) for length in job.lengths
-        )
+        needed = [_needed_tokens(length, job.thinking_tokens, share) for length in job.lengths]
+        return tuple(prefill_s + model.t_decode(tokens, length) for length in needed)
 
     def _remaining(self, job: Job, started_at_s: float, now_s: float) -> Times:
         """Return the equally likely times that a running job still takes [s]."""
@@ -193,3 +194,9 @@ class Completion:
         if job.may_be_late or end.mean_s <= last_s:
             return end
         return Moment(last_s)  # it is cut off there
+
+
+def _needed_tokens(length: int, thinking_tokens: int, share: float) -> int:
+    """Return the length with which a share of an answer is there, behind all of its thinking."""
+    thinking = min(thinking_tokens, length)
+    return thinking + math.ceil(share * (length - thinking))

@@ -10,8 +10,9 @@ from contextlib import contextmanager
 
 from timebill_ros.core.bill import Bill
 from timebill_ros.core.budget_planner import BudgetPlanner
+from timebill_ros.core.constraint import Closing
 from timebill_ros.core.deadline import Clock
-from timebill_ros.core.outcome import FinishReason, Miss, MissReason, Outcome
+from timebill_ros.core.outcome import NOT_KNOWN, Confidence, FinishReason, Miss, MissReason
 from timebill_ros.core.query import Origin, Query
 from timebill_ros.dispatch import overrun
 from timebill_ros.dispatch.backend_slot import BackendSlot
@@ -22,7 +23,7 @@ from timebill_ros.dispatch.last_moments import LastMoments
 from timebill_ros.dispatch.pending_queries import PendingQueries
 from timebill_ros.dispatch.pending_query import PendingQuery
 from timebill_ros.dispatch.ports import Backend, Replies
-from timebill_ros.dispatch.refusals import duplicate, expired, queue_full, too_long
+from timebill_ros.dispatch.refusals import duplicate, expired, queue_full
 from timebill_ros.dispatch.reply_writer import ReplyWriter
 from timebill_ros.dispatch.turns import Turns
 
@@ -64,23 +65,23 @@ class Dispatcher:
             self._guard,
             self._lock,
             clock,
-            self._on_end,
+            lambda entry, outcome: self._turns.ended(entry, outcome),
         )
         self._turns = Turns(settings, self._pending, self._slot, self._endings, clock)
         self.is_active = False
-        self._context_length = 0
 
     def open(self, backend: Backend, context_length: int, planner: BudgetPlanner) -> None:
         """Take a backend that is ready, and idle."""
         with self._lock:
             self._slot.put(backend)
-            self._context_length, self._turns.planner = context_length, planner
+            self._turns.context_length, self._turns.planner = context_length, planner
 
-    def close(self, outcome: Miss) -> None:
-        """Lose the backend, and end all queries with an outcome."""
+    def close(self, outcome: Miss | None) -> None:
+        """Lose the backend, and end all queries with an outcome; None: it is told later."""
         with self._lock:
             self._slot.put(None)
-            self._endings.end_all(outcome)
+            if outcome is not None:
+                self._endings.end_all(outcome)
 
     def resume(self) -> None:
         """Serve queries, from when there is a backend."""
@@ -130,19 +131,11 @@ class Dispatcher:
 
     # What the backend says of a query. If the query has ended, only its place becomes free
 
-    def on_tokenised(self, number: int, prompt_tokens: int) -> None:
-        """Take a query's length: refuse the query, or let it wait for its turn."""
+    def on_tokenised(self, number: int, prompt_tokens: int, longest_answer: int = 0) -> None:
+        """Take a query's length, and the longest answer that is allowed, 0: not known [tokens]."""
         with self._heard_of(number) as entry:
-            if entry is None:
-                return
-            entry.is_tokenised = True
-            entry.bill.tokenised(prompt_tokens)
-            miss = too_long(prompt_tokens, self._context_length)
-            if miss is not None:
-                self._endings.end(entry, miss)
-                return
-            entry.max_new_tokens = min(entry.max_new_tokens, self._context_length - prompt_tokens)
-            self._turns.tokenised(entry)
+            if entry is not None:
+                self._turns.tokenised(entry, prompt_tokens, longest_answer)
 
     def on_rejected(self, number: int, detail: str) -> None:
         """Refuse a query that cannot be served as it was asked."""
@@ -157,21 +150,33 @@ class Dispatcher:
                 entry.bill.planned(bill, self._clock())
 
     def on_text(
-        self, number: int, text: str, response_tokens: int, thinking_tokens: int = 0
+        self,
+        number: int,
+        text: str,
+        response_tokens: int,
+        thinking_tokens: int = 0,
+        closing: Closing | None = None,
     ) -> None:
-        """Take more text, often '', the length so far, and how much of it is thinking [tokens]."""
+        """Take more text, often '', what closes it, and the tokens so far: all, and thinking."""
         with self._heard_of(number) as entry:
             if entry is not None:
                 entry.bill.written(response_tokens, self._clock(), thinking_tokens)
-                entry.text.add(text)
+                entry.text.add(text, closing)
                 self._writer.chunk(entry, self._settings.chunk_period_s)
 
-    def on_finished(self, number: int, finish_reason: FinishReason | None, bill: Bill) -> None:
+    def on_finished(
+        self,
+        number: int,
+        finish_reason: FinishReason | None,
+        bill: Bill,
+        confidence: Confidence = NOT_KNOWN,
+    ) -> None:
         """Take the end of a query that ran; finish_reason None: it was stopped."""
         with self._heard_of(number) as entry:
             self._slot.is_done_with(number)
             if entry is not None:
                 entry.bill.finished(bill)
+                entry.confidence = confidence
                 self._endings.end(entry, overrun.finished(entry, finish_reason, self._clock()))
 
     def on_faulted(self, number: int, detail: str) -> None:
@@ -233,9 +238,6 @@ class Dispatcher:
         if miss is not None:
             return miss
         return self._endings.skipped() or queue_full(query, self._pending, self._settings)
-
-    def _on_end(self, entry: PendingQuery, outcome: Outcome) -> None:
-        self._turns.ended(entry, outcome)
 
     def _on_last_moment(self) -> None:
         with self._serving():

@@ -1,6 +1,7 @@
 """What becomes of a query that has come to its last moment: the overrun policies.
 
-KILL: it ends as KILLED. PARTIAL: its whole words so far are the answer; without any, KILLED.
+KILL: it ends as KILLED. PARTIAL: its whole words so far are the answer, or, where it has a form,
+what a closing makes of it; without any, KILLED.
 SKIP_NEXT: if it runs, it runs on and will be late (see LateRun). One that still waits for its turn
 ends as KILLED under each of them.
 
@@ -9,22 +10,27 @@ ENGINE_FAULT at once, also under PARTIAL: its asker has the time that is left fo
 and no answer cut short by a fault passes for one that was cut by its deadline.
 """
 
+import dataclasses
+
 from timebill_ros.core.outcome import (
     Answer,
     FinishReason,
     Miss,
     MissReason,
     Outcome,
-    OverrunPolicy,
 )
 from timebill_ros.core.planner_settings import PlannerSettings
+from timebill_ros.dispatch.partial_answer import (
+    closed_answer,
+    partial_answer,
+    why_not_closed,
+)
 from timebill_ros.dispatch.pending_query import PendingQuery
 
 
 def planner_settings(entry: PendingQuery, settings: PlannerSettings) -> PlannerSettings:
     """Return how a query is planned, by what becomes of it if it is late."""
-    is_partial = entry.query.overrun_policy is OverrunPolicy.PARTIAL
-    return settings.for_partial_answers if is_partial else settings
+    return settings.for_partial_answers if entry.may_be_partial else settings
 
 
 def outcome_at_last_moment(entry: PendingQuery, now_s: float) -> Outcome | None:
@@ -39,13 +45,14 @@ def cut_off(entry: PendingQuery, now_s: float) -> Outcome:
 
     No partial answer is late: on a machine so busy that the deadline has passed, it is KILLED.
     """
-    gives_text = entry.query.overrun_policy is OverrunPolicy.PARTIAL and entry.text.whole_words
-    if gives_text and now_s < entry.query.deadline.at_s:
-        return Answer(entry.text.whole_words, FinishReason.DEADLINE)
-    budget_s = entry.query.time_budget_s
-    return Miss(
-        MissReason.KILLED, f'the time budget of {budget_s:.3f} s ran out while {entry.doing}'
-    )
+    detail = f'the time budget of {entry.query.time_budget_s:.3f} s ran out while {entry.doing}'
+    if entry.may_be_partial and now_s < entry.query.deadline.at_s:
+        answer = partial_answer(entry)
+        if answer is not None:
+            return answer
+        if entry.text.text and (why := why_not_closed(entry)):
+            detail += f': {why}'
+    return Miss(MissReason.KILLED, detail)
 
 
 def finished(entry: PendingQuery, finish_reason: FinishReason | None, now_s: float) -> Outcome:
@@ -60,4 +67,20 @@ def finished(entry: PendingQuery, finish_reason: FinishReason | None, now_s: flo
     is_late = now_s >= entry.last_moment_s
     if is_late and not entry.may_be_late:
         return cut_off(entry, now_s)
-    return Answer(entry.text.text, finish_reason, deadline_met=not is_late)
+    answer = _whole_answer(entry, finish_reason)
+    if answer is not None:
+        return dataclasses.replace(answer, deadline_met=not is_late)
+    why = why_not_closed(entry)
+    detail = f'the answer ended after {entry.max_new_tokens} tokens (max_new_tokens): {why}'
+    return Miss(MissReason.KILLED, detail)
+
+
+def _whole_answer(entry: PendingQuery, finish_reason: FinishReason) -> Answer | None:
+    """Return an answer that ended by itself; None: it has a form, and is not whole."""
+    constraint, confidence = entry.query.constraint, entry.confidence
+    if constraint is not None and confidence.choice >= 0:
+        text = constraint.choices[confidence.choice]
+        return Answer(text, finish_reason, confidence=confidence)
+    if constraint is None or finish_reason is FinishReason.EOS:
+        return Answer(entry.text.text, finish_reason, confidence=confidence)
+    return closed_answer(entry, finish_reason)

@@ -11,13 +11,13 @@ from timebill_ros.core.query import Origin, Query
 class Backend(Protocol):
     """What answers queries, one at a time. Its methods never wait.
 
-    It tells the dispatcher what becomes of a query, by on_tokenised, on_planned, on_text,
-    on_finished and on_faulted: from threads of its own, with the number that the query was
-    submitted by.
+    It tells the dispatcher what becomes of a query, by on_tokenised, on_rejected, on_planned,
+    on_text, on_finished and on_faulted: from threads of its own, with the number that the query
+    was submitted by.
     """
 
     def submit(self, number: int, query: Query) -> None:
-        """Tokenise a query and hold it."""
+        """Tokenise a query, compile its constraint, and hold it."""
 
     def run(
         self,

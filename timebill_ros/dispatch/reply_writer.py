@@ -10,7 +10,7 @@ from timebill_ros.dispatch.query_bill import QueryBill
 
 
 class ReplyWriter:
-    """Chunks end at whole words: all chunks of an answer joined are its text, also when cut off.
+    """Chunks end where an answer may be cut off: all of them joined are its text, in any case.
 
     Arguments:
         replies: takes what is to be published.
@@ -22,13 +22,13 @@ class ReplyWriter:
         self._clock = clock
 
     def chunk(self, entry: PendingQuery, period_s: float) -> None:
-        """Publish the words that have become whole, unless the last chunk was just before.
+        """Publish the text that has become settled, unless the last chunk was just before.
 
         Arguments:
             period_s: least time between chunks [s].
         """
         if self._clock() >= entry.chunk_at_s + period_s:
-            self._publish_chunk(entry, entry.text.whole_words)
+            self._publish_chunk(entry, entry.text.settled)
 
     def end(self, entry: PendingQuery, outcome: Outcome) -> None:
         """Publish the terminal reply; before it, what of an answer is in no chunk yet."""

@@ -5,12 +5,14 @@ from collections import OrderedDict, deque
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from timebill_ros.core.constraint import Constraint, ConstraintKind
+
 ANSWERS = 50
-"""Answers of an asker that are remembered."""
+"""Answers of a habit that are remembered."""
 FEW_ANSWERS = 5
-"""With fewer answers of its own, an asker is judged by everybody's."""
-ASKERS = 256
-"""Askers that are remembered; the one that was silent longest is forgotten first."""
+"""With fewer answers of its own, a habit is judged by everybody's of its kind."""
+HABITS = 256
+"""Habits that are remembered; the one that was silent longest is forgotten first."""
 POINTS = 16
 
 
@@ -22,10 +24,30 @@ class AnswerLength:
         tokens: as generated.
         is_whole: it ended by itself. Else it was cut off, by time or by max_new_tokens, and would
             have become longer (a censored observation).
+        thinking_tokens: so many of them are thinking.
     """
 
     tokens: int
     is_whole: bool
+    thinking_tokens: int = 0
+
+
+@dataclass(frozen=True)
+class Habit:
+    """What an asker asks again and again.
+
+    Arguments:
+        asker: its name.
+        constraint: the form of the answer; None: free text.
+    """
+
+    asker: str
+    constraint: Constraint | None = None
+
+    @property
+    def kind(self) -> ConstraintKind:
+        """The kind of the form."""
+        return self.constraint.kind if self.constraint else ConstraintKind.NONE
 
 
 def likely_lengths(answers: Iterable[AnswerLength], max_new_tokens: int) -> tuple[int, ...]:
@@ -56,40 +78,50 @@ def likely_lengths(answers: Iterable[AnswerLength], max_new_tokens: int) -> tupl
 
 
 class ResponseLengths:
-    """The lengths of the last answers, of each asker and of all. Used under the dispatcher's lock.
+    """The lengths of the last answers, of each habit and of all. Used under the dispatcher's lock.
 
-    An asker asks the same kind of question again and again: its own answers tell most.
+    An asker asks the same kind of question again and again: its own answers tell most. Those of
+    another form tell nothing: a choice is short, whoever makes it.
     """
 
     def __init__(self) -> None:
-        self._of_all: deque[AnswerLength] = deque(maxlen=ANSWERS)
-        self._of_asker: OrderedDict[str, deque[AnswerLength]] = OrderedDict()
-        self._known: dict[tuple[str, int], tuple[int, ...]] = {}
+        self._of_all: dict[ConstraintKind, deque[AnswerLength]] = {
+            kind: deque(maxlen=ANSWERS) for kind in ConstraintKind
+        }
+        self._of_habit: OrderedDict[Habit, deque[AnswerLength]] = OrderedDict()
+        self._known: dict[tuple[Habit, int], tuple[int, ...]] = {}
 
-    def observe(self, asker: str, answer: AnswerLength) -> None:
+    def observe(self, habit: Habit, answer: AnswerLength) -> None:
         """Learn from an answer that has ended, for whatever reason."""
         if answer.tokens < 1:
             return
         self._known.clear()
-        self._of_all.append(answer)
-        own = self._of_asker.pop(asker, deque(maxlen=ANSWERS))
+        self._of_all[habit.kind].append(answer)
+        own = self._of_habit.pop(habit, deque(maxlen=ANSWERS))
         own.append(answer)
-        self._of_asker[asker] = own
-        if len(self._of_asker) > ASKERS:
-            self._of_asker.popitem(last=False)
+        self._of_habit[habit] = own
+        if len(self._of_habit) > HABITS:
+            self._of_habit.popitem(last=False)
 
-    def likely(self, asker: str, max_new_tokens: int) -> tuple[int, ...]:
-        """Return equally likely lengths of an asker's next answer, in rising order [tokens].
+    def likely(self, habit: Habit, max_new_tokens: int) -> tuple[int, ...]:
+        """Return equally likely lengths of the next answer, in rising order [tokens].
 
         Arguments:
-            asker: who asks.
+            habit: of the asker.
             max_new_tokens: the longest answer that is allowed.
         """
-        key = (asker, max_new_tokens)
+        key = (habit, max_new_tokens)
         if key not in self._known:
-            if len(self._known) > ASKERS:
+            if len(self._known) > HABITS:
                 self._known.clear()
-            own = self._of_asker.get(asker, ())
-            answers = own if len(own) >= FEW_ANSWERS else self._of_all
-            self._known[key] = likely_lengths(answers, max_new_tokens)
+            self._known[key] = likely_lengths(self._seen(habit), max_new_tokens)
         return self._known[key]
+
+    def thinking(self, habit: Habit) -> int:
+        """Return how much of the next answer is expected to be thinking [tokens]."""
+        seen = self._seen(habit)
+        return round(sum(answer.thinking_tokens for answer in seen) / len(seen)) if seen else 0
+
+    def _seen(self, habit: Habit) -> deque[AnswerLength]:
+        own = self._of_habit.get(habit)
+        return own if own and len(own) >= FEW_ANSWERS else self._of_all[habit.kind]

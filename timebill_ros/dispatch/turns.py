@@ -11,6 +11,7 @@ from timebill_ros.dispatch.endings import Endings
 from timebill_ros.dispatch.keep_latest import KeepLatest
 from timebill_ros.dispatch.pending_queries import PendingQueries
 from timebill_ros.dispatch.pending_query import PendingQuery
+from timebill_ros.dispatch.refusals import too_long
 
 
 class Turns:
@@ -34,6 +35,7 @@ class Turns:
     ) -> None:
         self.settings = settings
         self.planner = BudgetPlanner()
+        self.context_length = 0
         self._pending = pending
         self._slot = slot
         self._endings = endings
@@ -47,8 +49,20 @@ class Turns:
         if entry.number in self._pending.queue:
             self._slot.submit(entry)
 
-    def tokenised(self, entry: PendingQuery) -> None:
-        """Take the length of a query that waits."""
+    def tokenised(self, entry: PendingQuery, prompt_tokens: int, longest_answer: int) -> None:
+        """Take the length of a query that waits: refuse it, or let it wait for its turn.
+
+        Arguments:
+            longest_answer: that its constraint allows [tokens]; 0: not known.
+        """
+        entry.is_tokenised = True
+        entry.bill.tokenised(prompt_tokens)
+        miss = too_long(prompt_tokens, self.context_length)
+        if miss is not None:
+            self._endings.end(entry, miss)
+            return
+        bounds = (entry.max_new_tokens, self.context_length - prompt_tokens, longest_answer)
+        entry.max_new_tokens = min(bound for bound in bounds if bound > 0)
         self._admission.tokenised(entry)
         self._give_up(newcomer=entry)
         if entry.number in self._pending.queue:

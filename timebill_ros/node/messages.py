@@ -8,9 +8,11 @@ from std_msgs.msg import Header
 
 import timebill_ros.msg as msg
 from timebill_ros.core.bill import Bill
+from timebill_ros.core.constraint import Constraint
 from timebill_ros.core.deadline import Clock, Deadline
 from timebill_ros.core.outcome import Answer, Miss, MissReason, Outcome, OverrunPolicy
 from timebill_ros.core.query import Origin, Query, QueryKey
+from timebill_ros.node.constraint_check import checked_constraint
 from timebill_ros.node.query_settings import QuerySettings
 from timebill_ros.node.settings import NodeSettings
 
@@ -53,6 +55,7 @@ def query_of(
     """
     _check_text(message, settings.queries)
     _check_unserved(message)
+    constraint = _constraint(message)
     overrun_policy = _overrun_policy(message, settings.queries)
     asked_ago_s, budget_s = _budget(message, settings, arrival)
     now_s = arrival.clock()
@@ -64,6 +67,7 @@ def query_of(
         overrun_policy=overrun_policy,
         asked_at_s=now_s - asked_ago_s,
         deadline=Deadline(now_s - asked_ago_s + budget_s, arrival.clock),
+        constraint=constraint,
     )
 
 
@@ -81,13 +85,21 @@ def _check_text(message: msg.Query, settings: QuerySettings) -> None:
 
 def _check_unserved(message: msg.Query) -> None:
     """Refuse what the message can say and this version does not do: never ignore it."""
-    for name in ('context', 'history', 'constraint', 'choices', 'fill_missing'):
+    for name in ('context', 'history'):
         if getattr(message, name):
             raise _invalid(f'{name} is not served by this version: leave it empty')
-    for name in ('constraint_kind', 'remote_policy'):
-        if getattr(message, name) != 0:
-            value = getattr(message, name)
-            raise _invalid(f'{name} is not served by this version: it must be 0, got {value}')
+    if message.remote_policy != 0:
+        value = message.remote_policy
+        raise _invalid(f'remote_policy is not served by this version: it must be 0, got {value}')
+
+
+def _constraint(message: msg.Query) -> Constraint | None:
+    try:
+        return checked_constraint(
+            message.constraint_kind, message.constraint, message.choices, message.fill_missing
+        )
+    except ValueError as error:
+        raise _invalid(str(error)) from None
 
 
 def _overrun_policy(message: msg.Query, settings: QuerySettings) -> OverrunPolicy:
@@ -154,6 +166,12 @@ def outcome_message(
             text=outcome.text,
             finish_reason=int(outcome.finish_reason),
             deadline_met=outcome.deadline_met,
+            model_text_length=len(outcome.model_text.encode('utf-8', 'surrogatepass')),
+            filled=list(outcome.filled),
+            choice=outcome.confidence.choice,
+            choice_probabilities=list(outcome.confidence.choice_probabilities),
+            mean_token_probability=outcome.confidence.mean_token_probability,
+            backend='local',
             **common,
         )
     assert isinstance(outcome, Miss)

@@ -1,5 +1,6 @@
 """The worker process as the dispatcher's backend: its calls as messages, and the messages back."""
 
+from timebill_ros.core.outcome import Confidence
 from timebill_ros.core.planner_settings import PlannerSettings
 from timebill_ros.core.query import Query
 from timebill_ros.dispatch.dispatcher import Dispatcher
@@ -57,15 +58,24 @@ class WorkerBackend:
         """Tell the dispatcher what the worker says of a query."""
         number, dispatcher = progress.number, self._dispatcher
         if isinstance(progress, Tokenised):
-            dispatcher.on_tokenised(number, progress.prompt_tokens)
+            dispatcher.on_tokenised(
+                number, progress.prompt_tokens, progress.max_response_tokens
+            )
         elif isinstance(progress, Planned):
             dispatcher.on_planned(number, progress.bill)
         elif isinstance(progress, Text):
             dispatcher.on_text(
-                number, progress.text, progress.response_tokens, progress.thinking_tokens
+                number,
+                progress.text,
+                progress.response_tokens,
+                progress.thinking_tokens,
+                progress.closing,
             )
         elif isinstance(progress, Finished):
-            dispatcher.on_finished(number, progress.finish_reason, progress.bill)
+            confidence = Confidence(
+                progress.choice, progress.choice_probabilities, progress.mean_token_probability
+            )
+            dispatcher.on_finished(number, progress.finish_reason, progress.bill, confidence)
         elif isinstance(progress, Rejected):
             dispatcher.on_rejected(number, progress.detail)
         else:
