@@ -77,6 +77,19 @@ def test_queries_are_served_while_the_worker_is_ready(watched: Watched) -> None:
     assert watched.answer_to('again') is None
 
 
+def test_from_the_end_of_its_connection_no_query_is_taken_and_its_own_end_with_the_reason(
+    watched: Watched,
+) -> None:
+    watched.supervisor.on_worker_ready(READY)
+    watched.desk.submit('held')
+    watched.supervisor.on_worker_leaving()
+    assert watched.answer_to('early') is MissReason.NOT_READY
+    assert 'held' not in watched.desk.replies.ended()
+    watched.supervisor.on_worker_lost('SIGKILL')
+    assert watched.desk.outcome('held').reason is MissReason.ENGINE_FAULT
+    assert 'SIGKILL' in watched.desk.outcome('held').detail
+
+
 def test_a_worker_that_dies_right_after_ready_leaves_nothing_open(watched: Watched) -> None:
     """Whatever the node does at the same time: it is told of READY only after the fact."""
     for _ in range(200):

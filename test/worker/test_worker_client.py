@@ -37,6 +37,7 @@ class FakeListener:
 
     def __init__(self) -> None:
         self.said: list[FromWorker] = []
+        self.left = self.lost_at_leaving = 0
         self.lost: list[str] = []
         self.failed: list[str] = []
         self.log: list[str] = []
@@ -50,6 +51,10 @@ class FakeListener:
 
     def on_worker_progress(self, progress: Progress) -> None:
         self.said.append(progress)
+
+    def on_worker_leaving(self) -> None:
+        self.left += 1
+        self.lost_at_leaving = len(self.lost)
 
     def on_worker_lost(self, detail: str) -> None:
         self.lost.append(detail)
@@ -160,6 +165,20 @@ def test_a_worker_that_is_killed_says_why_and_one_that_dies_its_last_line(
     watched.connection.close()
     watched.wait_for('its end', lambda: len(watched.listener.lost) == 2)
     assert watched.listener.lost[1] == 'killed by SIGKILL: a line'
+
+
+def test_the_end_of_a_connection_is_told_before_its_reason_is_known(watched: Watched) -> None:
+    watched.say(READY)
+    watched.wait_for('READY', lambda: watched.listener.said)
+    watched.connection.close()
+    watched.wait_for('the loss', lambda: watched.listener.lost)
+    assert (watched.listener.left, watched.listener.lost_at_leaving) == (1, 0)
+
+
+def test_a_process_that_never_served_does_not_leave(watched: Watched) -> None:
+    watched.connection.close()
+    watched.wait_for('the loss', lambda: watched.listener.lost)
+    assert watched.listener.left == 0
 
 
 def test_a_model_that_cannot_be_loaded_is_not_tried_again(watched: Watched) -> None:

@@ -158,6 +158,13 @@ class Supervisor:
                 self._is_recalibrating = False
                 self._open()
 
+    def on_worker_leaving(self) -> None:
+        """Take no more queries; those that it held end when the reason is known."""
+        with self._lock:
+            if not self._is_closed:
+                self.ready, self._is_recalibrating = None, False
+                self._dispatcher.close(None)
+
     def on_worker_lost(self, detail: str) -> None:
         """End its queries; it will be replaced."""
         with self._lock:

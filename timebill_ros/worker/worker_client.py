@@ -45,6 +45,9 @@ class WorkerListener(Protocol):
     def on_worker_progress(self, progress: Progress) -> None:
         """Be told what becomes of a query."""
 
+    def on_worker_leaving(self) -> None:
+        """Be told, of a process that was ready, that its connection ended; the reason follows."""
+
     def on_worker_lost(self, detail: str) -> None:
         """Be told that the process is gone, with all that it held; it will be replaced."""
 
@@ -190,6 +193,10 @@ class WorkerClient:
         ready_at_s, failed = self._listen(process)
         ended_at_s = time.monotonic()
         self._process = None
+        if ready_at_s is not None and not self._stop.is_set():
+            # The reason takes some tenths of a second to be known: no query is to come meanwhile.
+            self._enter(WorkerState.WAITING, 'the worker process has ended, and is replaced')
+            self._listener.on_worker_leaving()
         detail = process.close()
         ready_s = None if ready_at_s is None else ended_at_s - ready_at_s
         if failed is not None:
