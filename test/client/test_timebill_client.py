@@ -1,6 +1,7 @@
 """The asker's client, against a stand-in for the node."""
 
 import contextlib
+import dataclasses
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -25,6 +26,11 @@ from timebill_ros.client import Reply, ReplyFuture, TimeBillClient, pending_ques
 from timebill_ros.srv import CancelQuery
 
 LONG_S = 60.0  # a budget that no test waits for
+
+
+@dataclasses.dataclass
+class Going:
+    metres: float
 
 
 class AskerSide:
@@ -152,6 +158,31 @@ def test_a_question_is_sent_as_asked(asker: AskerSide, start_server: Start) -> N
     assert (query.deadline.sec, query.deadline.nanosec) == (0, 0)
 
 
+def test_a_constrained_question_is_sent_and_its_answer_read(
+    asker: AskerSide, start_server: Start
+) -> None:
+    def answer(server: FakeTimebillNode, query: msg.Query) -> None:
+        if query.constraint_kind == msg.Query.CHOICES:
+            server.publish(msg.Response, query, text=query.choices[1], choice=1)
+        elif query.constraint_kind == msg.Query.JSON_SCHEMA:
+            server.publish(msg.Response, query, text='{"metres": 2.5}')
+        else:
+            server.publish(msg.DeadlineMiss, query, reason=msg.DeadlineMiss.KILLED)
+
+    server = start_server(answer)
+    client = asker.spin().client()
+    chosen = resolved(client.ask('Which way?', LONG_S, choices=['LEFT', 'RIGHT']))
+    assert (chosen.text, chosen.choice, chosen.parsed) == ('RIGHT', 1, None)
+    going = resolved(client.ask('How far?', LONG_S, json_schema=Going, fill_missing=True))
+    assert (going.parsed, going.choice) == (Going(2.5), -1)
+    missed = resolved(client.ask('How far?', LONG_S, regex='[0-9]+'))
+    assert (missed.parsed, missed.choice, missed.answered) == (None, -1, False)
+    choices, schema, regex = server.queries
+    assert list(choices.choices) == ['LEFT', 'RIGHT']
+    assert (schema.fill_missing, '"metres"' in schema.constraint) == (True, True)
+    assert (regex.constraint_kind, regex.constraint) == (msg.Query.REGEX, '[0-9]+')
+
+
 def test_a_question_waits_for_the_node_while_its_budget_runs(
     asker: AskerSide, start_server: Start
 ) -> None:
@@ -270,6 +301,7 @@ INVALID = {
     'budget that is no number': ({'time_budget': float('nan')}, 'time_budget .* got nan'),
     'endless budget': ({'time_budget': float('inf')}, 'time_budget .* got inf'),
     'negative length': ({'max_new_tokens': -1}, r'max_new_tokens must be in \[0, .* got -1'),
+    'two forms': ({'choices': ['a'], 'regex': 'a'}, 'only one of json_schema, regex and choices'),
     'unknown policy': ({'overrun_policy': 9}, 'overrun_policy must be one of .* got 9'),
 }
 

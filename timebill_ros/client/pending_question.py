@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from rclpy.task import Future
 
+from timebill_ros.client.answer_form import FREE_TEXT, AnswerForm
 from timebill_ros.client.reply import ReplyFuture
 from timebill_ros.msg import Query
 
@@ -22,6 +23,7 @@ class PendingQuestion:
     future: ReplyFuture
     on_chunk: Callable[[str], None] | None
     deadline_s: float
+    form: AnswerForm = FREE_TEXT
     is_sent: bool = False
     withdrawal: Future | None = None
     """The last request to cancel the question."""

@@ -2,10 +2,12 @@
 
 import threading
 from dataclasses import dataclass
+from typing import Any
 
 from rclpy.executors import Executor
 from rclpy.task import Future
 
+from timebill_ros.client.answer_form import FREE_TEXT, AnswerForm
 from timebill_ros.client.constant_names import constant_name
 from timebill_ros.msg import DeadlineMiss, Response
 
@@ -17,20 +19,38 @@ class Reply:
     Arguments:
         message: the whole message, with the bill.
         is_local: the client made this miss itself, because no reply came from a node.
+        form: of the answer, as it was asked for.
     """
 
     message: Response | DeadlineMiss
     is_local: bool = False
+    form: AnswerForm = FREE_TEXT
 
     @property
     def answered(self) -> bool:
-        """Whether there is an answer; under the overrun policy PARTIAL it may be incomplete."""
+        """Whether there is an answer; free text may be incomplete (overrun policy PARTIAL)."""
         return isinstance(self.message, Response)
 
     @property
     def text(self) -> str:
         """The answer; '' for a miss."""
         return str(self.message.text) if self.answered else ''
+
+    @property
+    def parsed(self) -> Any:
+        """The answer to a question with `json_schema`: an object, or the dataclass's instance.
+
+        None for a miss, and for an answer to another question.
+
+        Raises:
+            ValueError: the answer does not have the form that was asked for.
+        """
+        return self.form.parsed(self.text) if self.answered else None
+
+    @property
+    def choice(self) -> int:
+        """Index of the answer in the question's `choices`; -1 for a miss, and without choices."""
+        return int(self.message.choice) if self.answered else -1
 
     @property
     def in_time(self) -> bool:

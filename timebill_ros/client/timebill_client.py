@@ -7,11 +7,14 @@ import threading
 import time
 import uuid
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import Any
 
 from rclpy.node import Node
 
+from timebill_ros.client.answer_form import answer_form
 from timebill_ros.client.connection import Connection
+from timebill_ros.client.local_miss import local_miss, why_cancelled_here
 from timebill_ros.client.pending_question import PendingQuestion
 from timebill_ros.client.question_check import check_question
 from timebill_ros.client.reply import Reply, ReplyFuture
@@ -53,6 +56,10 @@ class TimeBillClient:
         system_prompt: str = '',
         max_new_tokens: int = 0,
         overrun_policy: int = Query.DEFAULT,
+        json_schema: dict[str, Any] | type | None = None,
+        regex: str | None = None,
+        choices: Sequence[str] | None = None,
+        fill_missing: bool = False,
         on_chunk: Callable[[str], None] | None = None,
     ) -> ReplyFuture:
         """Send a query; return at once with the future of its Reply.
@@ -68,6 +75,12 @@ class TimeBillClient:
             system_prompt: the instruction before the prompt; '': the node's parameter.
             max_new_tokens: greatest length of the answer [tokens]; 0: the node's parameter.
             overrun_policy: a constant of the message Query.
+            json_schema: the answer is a JSON document of this schema, or the fields of this
+                dataclass; `reply.parsed` is the document, or an instance.
+            regex: the whole answer matches this regular expression.
+            choices: the answer is one of these; `reply.choice` is its index.
+            fill_missing: the node may invent required values of `json_schema` that the model has
+                not begun when the answer is cut off. Else such a query is KILLED.
             on_chunk: called in the executor with each piece of the answer while the model writes
                 it. You may miss the last pieces, because DDS may deliver the reply first. The
                 reply's text is whole.
@@ -77,6 +90,7 @@ class TimeBillClient:
             RuntimeError: the client is closed.
         """
         deadline_s = time.monotonic() + time_budget
+        form = answer_form(json_schema, regex, choices, fill_missing)
         check_question(prompt, system_prompt, time_budget, max_new_tokens, overrun_policy)
         query = Query(
             asker=self._asker,
@@ -86,11 +100,12 @@ class TimeBillClient:
             max_new_tokens=max_new_tokens,
             overrun_policy=overrun_policy,
         )
+        form.write(query)
         query.header.stamp = self._node.get_clock().now().to_msg()
         seconds, nanoseconds = divmod(max(1, round(time_budget * 1e9)), 10**9)
         query.time_budget.sec, query.time_budget.nanosec = seconds, nanoseconds
         future = ReplyFuture(query.id, self._node.executor)
-        pending = PendingQuestion(query, future, on_chunk, deadline_s)
+        pending = PendingQuestion(query, future, on_chunk, deadline_s, form)
         with self._changed:
             if self._is_closed:
                 raise RuntimeError('the client is closed')
@@ -118,7 +133,7 @@ class TimeBillClient:
             if is_given_up:
                 del self._pending[future.query_id]
         if is_given_up:
-            self._miss(pending, DeadlineMiss.CANCELLED, _why_cancelled_here(pending))
+            self._miss(pending, DeadlineMiss.CANCELLED, why_cancelled_here(pending))
 
     def close(self) -> None:
         """End open queries as CANCELLED, and remove the client from its node."""
@@ -141,7 +156,7 @@ class TimeBillClient:
         with self._changed:
             pending = self._pending.pop(message.query_id, None)
         if pending is not None:
-            self._resolve(pending, Reply(message))
+            self._resolve(pending, Reply(message, form=pending.form))
 
     def _on_chunk(self, chunk: ResponseChunk) -> None:
         with self._changed:
@@ -216,18 +231,8 @@ class TimeBillClient:
 
     def _miss(self, pending: PendingQuestion, reason: int, detail: str) -> None:
         """Resolve a question with a local miss."""
-        query = pending.query
-        message = DeadlineMiss(
-            asker=query.asker,
-            query_id=query.id,
-            query_stamp=query.header.stamp,
-            reason=reason,
-            detail=detail,
-        )
-        message.header.stamp = self._node.get_clock().now().to_msg()
-        message.bill.time_budget = query.time_budget.sec + query.time_budget.nanosec * 1e-9
-        message.bill.slack = pending.deadline_s - time.monotonic()
-        self._resolve(pending, Reply(message, is_local=True))
+        stamp = self._node.get_clock().now().to_msg()
+        self._resolve(pending, local_miss(pending, reason, detail, stamp))
 
     def _resolve(self, pending: PendingQuestion, reply: Reply) -> None:
         """Resolve a future. Call it without the lock: its callbacks may ask again."""
@@ -237,9 +242,3 @@ class TimeBillClient:
             executor = self._node.executor
             if executor is not None:  # a coroutine that awaits the future looks when it is woken
                 executor.wake()
-
-
-def _why_cancelled_here(pending: PendingQuestion) -> str:
-    if not pending.is_sent:
-        return 'cancelled before it was sent'
-    return 'cancelled; the node has no service to withdraw it, and may go on with it'
