@@ -18,11 +18,12 @@ from timebill_ros.node.diagnostics import (
     percentile,
     resident_memory_mb,
 )
-from timebill_ros.worker.protocol import Estimate, Ready
+from timebill_ros.worker.protocol import Estimate, PrefixesHeld, Ready
 from timebill_ros.worker.worker_client import WorkerState
 
 OK, WARN, ERROR = DiagnosticStatus.OK, DiagnosticStatus.WARN, DiagnosticStatus.ERROR
 READY = Ready('model', 'cpu', 'bfloat16', 8192, 20, 'int4', 'native avx2', 'none')
+HELD = PrefixesHeld(3, 1_500_000, 900)
 
 
 def values(status: DiagnosticStatus) -> dict[str, str]:
@@ -43,7 +44,7 @@ def values(status: DiagnosticStatus) -> dict[str, str]:
 def test_inference_is_ok_only_while_queries_are_served(
     state: WorkerState, sentence: str, level: bytes
 ) -> None:
-    status = inference_status('/robot/timebill', state, sentence, 'model', READY, 2, 321.09)
+    status = inference_status('/robot/timebill', state, sentence, 'model', READY, 2, 321.09, HELD)
     assert (status.name, status.hardware_id) == ('/robot/timebill: inference', 'cpu')
     assert (status.level, status.message) == (level, sentence or 'serving queries')
     assert values(status) == {
@@ -56,6 +57,8 @@ def test_inference_is_ok_only_while_queries_are_served(
         'length_predictor': 'none',
         'restarts': '2',
         'worker_memory_mb': '321.1',
+        'prefix_cache_prompts': '3',
+        'prefix_cache_mb': '1.5',
     }
 
 

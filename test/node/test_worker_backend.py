@@ -19,6 +19,7 @@ from timebill_ros.core.outcome import (
 from timebill_ros.core.planner_settings import PlannerSettings
 from timebill_ros.node.worker_backend import WorkerBackend
 from timebill_ros.worker.protocol import (
+    Cached,
     Drop,
     Faulted,
     Finished,
@@ -62,6 +63,12 @@ def test_a_query_is_submitted_run_and_answered(connected: Connected) -> None:
         Submit(0, '?', ''),
         Run(0, 10, 1009.98, 1009.98, PlannerSettings()),
     ]
+    connected.desk.submit('waits')
+    connected.tell(Tokenised(1, 12, cached_tokens=4), Cached(1, 8))
+    connected.desk.dispatcher.cancel('a', 'waits', 'asked')
+    ((_, _, bill, _),) = connected.desk.replies.outcomes
+    assert bill.cached_tokens == 8
+    connected.desk.replies.outcomes.clear()
     connected.tell(Planned(0, Bill(prompt_tokens=12, kept_tokens=12)), Text(0, 'Yes.', 2))
     connected.tell(Finished(0, FinishReason.EOS, Bill(response_tokens=2, total_time=1.5)))
     ((_, outcome, bill, _),) = connected.desk.replies.outcomes

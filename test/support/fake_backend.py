@@ -76,9 +76,21 @@ class Tokenised:
     number: int
     prompt_tokens: int
     max_response_tokens: int = 0
+    cached_tokens: int = 0
 
     def tell(self, dispatcher: Dispatcher) -> None:
-        dispatcher.on_tokenised(self.number, self.prompt_tokens, self.max_response_tokens)
+        dispatcher.on_tokenised(
+            self.number, self.prompt_tokens, self.max_response_tokens, self.cached_tokens
+        )
+
+
+@dataclass(frozen=True)
+class Cached:
+    number: int
+    cached_tokens: int
+
+    def tell(self, dispatcher: Dispatcher) -> None:
+        dispatcher.on_cached(self.number, self.cached_tokens)
 
 
 @dataclass(frozen=True)
@@ -133,4 +145,4 @@ class Faulted:
         dispatcher.on_faulted(self.number, self.detail)
 
 
-Said = Tokenised | Rejected | Planned | Text | Finished | Faulted
+Said = Tokenised | Cached | Rejected | Planned | Text | Finished | Faulted

@@ -10,6 +10,7 @@ from support.asker import wait_until
 from timebill_ros.core.planner_settings import PlannerSettings
 from timebill_ros.worker.intake import Intake
 from timebill_ros.worker.protocol import (
+    Cached,
     Drop,
     Faulted,
     FromWorker,
@@ -148,6 +149,54 @@ def test_work_is_done_in_the_order_of_the_messages(room: Room) -> None:
     room.intake.take(run(0))
     room.intake.take(Recalibrate())
     assert [room.intake.next_work() for _ in range(2)] == [run(0), Recalibrate()]
+
+
+class FakePins:
+    """Promises as many tokens of each prompt as the test says."""
+
+    def __init__(self) -> None:
+        self.cached = 0
+        self.pinned: dict[int, int] = {}
+
+    def pin(self, holder: int, token_ids: list[int]) -> int:
+        self.pinned[holder] = min(self.cached, len(token_ids))
+        return self.pinned[holder]
+
+    def unpin(self, holder: int) -> None:
+        self.pinned.pop(holder, None)
+
+
+def test_what_is_cached_is_promised_until_the_query_is_read_dropped_or_ended() -> None:
+    sent: list[FromWorker] = []
+    intake, pins = Intake(sent.append), FakePins()
+    intake.start_tokenising(lambda prompt, _: [0] * len(prompt), pins)
+    pins.cached = 3
+    for number in range(4):
+        intake.take(Submit(number, 'words', ''))
+    wait_until(lambda: len(sent) == 4, 5.0, 'all')
+    assert sent == [Tokenised(number, 5, cached_tokens=3) for number in range(4)]
+    assert intake.begin(0) is not None
+    intake.has_read(0)
+    intake.take(Drop(1))
+    intake.end(2)
+    assert pins.pinned == {3: 3}
+    intake.end(3)
+    assert pins.pinned == {}
+
+
+def test_a_waiting_query_is_told_of_when_more_or_less_of_it_is_cached() -> None:
+    sent: list[FromWorker] = []
+    intake, pins = Intake(sent.append), FakePins()
+    intake.start_tokenising(lambda prompt, _: [0] * len(prompt), pins)
+    for number in range(2):
+        intake.take(Submit(number, 'words', ''))
+    wait_until(lambda: len(sent) == 2, 5.0, 'both')
+    intake.begin(0)
+    sent.clear()
+    for cached in (4, 4, 0):
+        pins.cached = cached
+        intake.promise_again()
+    assert sent == [Cached(1, 4), Cached(1, 0)]
 
 
 def test_whatever_races_nothing_leaks_and_what_is_not_dropped_is_tokenised() -> None:

@@ -16,6 +16,7 @@ from timebill_ros.core.outcome import FinishReason
 from timebill_ros.core.planner_settings import PlannerSettings
 from timebill_ros.core.time_model import TimeModel
 from timebill_ros.worker.protocol import (
+    Cached,
     Drop,
     Estimate,
     Failed,
@@ -25,6 +26,7 @@ from timebill_ros.worker.protocol import (
     Load,
     Phase,
     Planned,
+    PrefixesHeld,
     Ready,
     Recalibrate,
     Rejected,
@@ -60,6 +62,9 @@ FROM_WORKER: list[FromWorker] = [
     Phase('loading'),
     Phase('measuring', 0.5),
     Tokenised(1, 12),
+    Tokenised(1, 12, cached_tokens=8),
+    Cached(1, 0),
+    PrefixesHeld(2, 10**9, 4096),
     Rejected(1, 'constraint: no such thing'),
     Planned(1, Bill(prompt_tokens=12, worst_case_time=math.inf)),
     Text(1, ' 🤖', 3, 2),

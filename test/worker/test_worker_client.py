@@ -19,6 +19,7 @@ from timebill_ros.worker.protocol import (
     FromWorker,
     Load,
     Phase,
+    PrefixesHeld,
     Progress,
     Ready,
     Tokenised,
@@ -61,6 +62,9 @@ class FakeListener:
 
     def on_worker_failed(self, detail: str) -> None:
         self.failed.append(detail)
+
+    def on_worker_prefixes(self, held: PrefixesHeld) -> None:
+        self.said.append(held)
 
     def on_worker_phase(self, phase: Phase) -> None:
         self.phases.append(phase)

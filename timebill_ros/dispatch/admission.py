@@ -35,10 +35,16 @@ class Admission:
     it is not predicted to be completed behind what runs and waits ahead. A free backend refuses
     only what is infeasible, if nothing else waits: an estimate that is too long cannot refuse
     everything for ever, and lengths are learned. Used under the dispatcher's lock.
+
+    Arguments:
+        lengths, prompts: what was learned of answers and of prompts.
+        longest_prefix: the most tokens of a prompt that may be in the backend's cache. So much is
+            assumed of a prompt that is not tokenised: it is known a moment later.
     """
 
     lengths: ResponseLengths = field(default_factory=ResponseLengths)
     prompts: PromptLength = field(default_factory=PromptLength)
+    longest_prefix: int = 0
     _completion: Completion = field(default_factory=lambda: Completion(None))
     _jobs: dict[int, Job] = field(default_factory=dict)
     _jobs_settings: DispatchSettings | None = None
@@ -46,6 +52,10 @@ class Admission:
     def tokenised(self, entry: PendingQuery) -> None:
         """Learn how long a prompt of so many bytes is."""
         self.prompts.observe(entry.prompt_bytes, entry.bill.so_far.prompt_tokens)
+        self._jobs.pop(entry.number, None)
+
+    def recached(self, entry: PendingQuery) -> None:
+        """Learn that more or less of a prompt is cached than was said."""
         self._jobs.pop(entry.number, None)
 
     def ended(self, entry: PendingQuery, outcome: Outcome) -> None:
@@ -135,12 +145,14 @@ class Admission:
         plan = planner.plan(
             job.prompt_tokens,
             entry.max_new_tokens,
+            cached_tokens=job.cached_tokens,
             predicted_response_tokens=length,
             remaining_s=left_s - wait_s,
         )
         detail = (
             f'its turn is predicted to come in {wait_s:.3f} s, behind what runs and waits ahead. '
-            f'Reading {job.prompt_tokens} prompt tokens and writing about {length} tokens is '
+            f'Reading {_what_is_read(job.prompt_tokens, job.cached_tokens)} and writing about '
+            f'{length} tokens is '
             f'estimated to take {schedule.completion.expected_s(job):.3f} s more, but '
             f'{left_s:.3f} s are left of the time budget of {query.time_budget_s:.3f} s'
         )
@@ -166,10 +178,14 @@ class Admission:
 
     def _job(self, entry: PendingQuery, settings: DispatchSettings) -> Job:
         bill = entry.bill
-        prompt_tokens = bill.so_far.prompt_tokens
+        prompt_tokens, cached_tokens = bill.so_far.prompt_tokens, bill.so_far.cached_tokens
+        if not prompt_tokens:
+            prompt_tokens = self.prompts.tokens(entry.prompt_bytes)
+            cached_tokens = min(prompt_tokens - 1, self.longest_prefix)
         return Job(
             number=entry.number,
-            prompt_tokens=prompt_tokens or self.prompts.tokens(entry.prompt_bytes),
+            prompt_tokens=prompt_tokens,
+            cached_tokens=cached_tokens,
             lengths=self.lengths.likely(_habit(entry), entry.max_new_tokens),
             thinking_tokens=self.lengths.thinking(_habit(entry)),
             last_moment_s=entry.last_moment_s,
@@ -188,14 +204,26 @@ def _habit(entry: PendingQuery) -> Habit:
 def _infeasible(
     entry: PendingQuery, settings: DispatchSettings, planner: BudgetPlanner, now_s: float
 ) -> Refused:
-    query, prompt_tokens = entry.query, entry.bill.so_far.prompt_tokens
+    query, bill = entry.query, entry.bill.so_far
+    prompt_tokens, cached_tokens = bill.prompt_tokens, bill.cached_tokens
     left_s = entry.last_moment_s - now_s
-    plan = planner.plan(prompt_tokens, entry.max_new_tokens, remaining_s=left_s)
+    plan = planner.plan(
+        prompt_tokens, entry.max_new_tokens, cached_tokens=cached_tokens, remaining_s=left_s
+    )
     detail = (
-        f'reading {prompt_tokens} prompt tokens is estimated to take '
+        f'reading {_what_is_read(prompt_tokens, cached_tokens)} is estimated to take '
         f'{plan.predicted_prefill_time_s:.3f} s, but {left_s:.3f} s are left of the time budget '
         f'of {query.time_budget_s:.3f} s'
     )
     spent_s = now_s - query.asked_at_s + settings.publish_reserve_s
-    minimum_s = planner.minimum_time_budget_s(prompt_tokens, overhead_s=spent_s)
+    minimum_s = planner.minimum_time_budget_s(
+        prompt_tokens, cached_tokens=cached_tokens, overhead_s=spent_s
+    )
     return Refused(entry, plan, Miss(MissReason.INFEASIBLE, detail, minimum_s))
+
+
+def _what_is_read(prompt_tokens: int, cached_tokens: int) -> str:
+    if not cached_tokens:
+        return f'{prompt_tokens} prompt tokens'
+    new_tokens = prompt_tokens - cached_tokens
+    return f'{new_tokens} of {prompt_tokens} prompt tokens (the others are in the cache)'

@@ -19,6 +19,7 @@ class Job:
     Arguments:
         number: the query's.
         prompt_tokens: N_x; an estimate while the prompt is not tokenised.
+        cached_tokens: so many of them need not be read.
         lengths: equally likely lengths of its answer [tokens].
         last_moment_s: when it must end [s].
         may_be_late: once it runs, it holds the backend beyond its last moment (SKIP_NEXT).
@@ -32,6 +33,7 @@ class Job:
     prompt_tokens: int
     lengths: tuple[int, ...]
     last_moment_s: float
+    cached_tokens: int = 0
     may_be_late: bool = False
     needed_share: float = 1.0
     thinking_tokens: int = 0
@@ -75,7 +77,7 @@ class Completion:
     """
 
     time_model: TimeModel | None
-    _known: dict[tuple[int, tuple[int, ...], float, int], Times] = field(
+    _known: dict[tuple[int, int, tuple[int, ...], float, int], Times] = field(
         default_factory=dict, init=False, repr=False, compare=False
     )
 
@@ -96,7 +98,8 @@ class Completion:
 
     def first_token_s(self, job: Job) -> float:
         """Return the mean time until a waiting job's first token [s]."""
-        return self.time_model.t_prefill(job.prompt_tokens) if self.time_model else 0.0
+        model = self.time_model
+        return model.t_prefill(job.prompt_tokens, job.cached_tokens) if model else 0.0
 
     def probability(self, job: Job, turn: Moment, last_moment_s: float | None = None) -> float:
         """Return how likely a waiting job has what it needs by its last moment, in [0, 1].
@@ -152,7 +155,7 @@ class Completion:
 
     def _times(self, job: Job, share: float = 1.0) -> Times:
         """Return the equally likely times that a job takes, for a share of its answer [s]."""
-        key = (job.prompt_tokens, job.lengths, share, job.thinking_tokens)
+        key = (job.prompt_tokens, job.cached_tokens, job.lengths, share, job.thinking_tokens)
         found = self._known.get(key)
         if found is None:
             if len(self._known) >= _REMEMBERED:
@@ -164,7 +167,7 @@ class Completion:
         if self.time_model is None:
             return (0.0,)
         tokens, model = job.prompt_tokens, self.time_model
-        prefill_s = model.t_prefill(tokens)
+        prefill_s = model.t_prefill(tokens, job.cached_tokens)
         needed = [_needed_tokens(length, job.thinking_tokens, share) for length in job.lengths]
         return tuple(prefill_s + model.t_decode(tokens, length) for length in needed)
 

@@ -131,11 +131,19 @@ class Dispatcher:
 
     # What the backend says of a query. If the query has ended, only its place becomes free
 
-    def on_tokenised(self, number: int, prompt_tokens: int, longest_answer: int = 0) -> None:
-        """Take a query's length, and the longest answer that is allowed, 0: not known [tokens]."""
+    def on_tokenised(
+        self, number: int, prompt_tokens: int, longest_answer: int = 0, cached_tokens: int = 0
+    ) -> None:
+        """Take a query's length, its longest answer (0: not known), what is cached [tokens]."""
         with self._heard_of(number) as entry:
             if entry is not None:
-                self._turns.tokenised(entry, prompt_tokens, longest_answer)
+                self._turns.tokenised(entry, prompt_tokens, longest_answer, cached_tokens)
+
+    def on_cached(self, number: int, cached_tokens: int) -> None:
+        """Take that more or less of a waiting query's prompt is cached: admit it anew."""
+        with self._heard_of(number) as entry:
+            if entry is not None and entry.is_waiting:
+                self._turns.recached(entry, cached_tokens)
 
     def on_rejected(self, number: int, detail: str) -> None:
         """Refuse a query that cannot be served as it was asked."""
@@ -213,10 +221,11 @@ class Dispatcher:
         with self._serving():
             self._settings = self._endings.settings = self._turns.settings = settings
 
-    def change_planner(self, planner: BudgetPlanner) -> None:
-        """Admit and plan by another estimate or other settings, from the next query on."""
+    def change_planner(self, planner: BudgetPlanner, longest_prefix: int = 0) -> None:
+        """Admit and plan by another estimate, other settings and the longest cached prefix."""
         with self._lock:
             self._turns.planner = planner
+            self._turns.longest_prefix(longest_prefix)
 
     @property
     def queue_length(self) -> int:

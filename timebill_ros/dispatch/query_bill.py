@@ -27,9 +27,11 @@ class QueryBill:
     planned_at_s: float | None = None
     written_at_s: float | None = None
 
-    def tokenised(self, prompt_tokens: int) -> None:
-        """Take the prompt's length."""
-        self.so_far = replace(self.so_far, prompt_tokens=prompt_tokens)
+    def tokenised(self, prompt_tokens: int, cached_tokens: int = 0) -> None:
+        """Take the prompt's length, and how much of it is cached [tokens]."""
+        self.so_far = replace(
+            self.so_far, prompt_tokens=prompt_tokens, cached_tokens=cached_tokens
+        )
 
     def expected(self, plan: Plan) -> None:
         """Take what a plan expects of a query that is not to run."""

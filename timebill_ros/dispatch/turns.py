@@ -49,14 +49,17 @@ class Turns:
         if entry.number in self._pending.queue:
             self._slot.submit(entry)
 
-    def tokenised(self, entry: PendingQuery, prompt_tokens: int, longest_answer: int) -> None:
+    def tokenised(
+        self, entry: PendingQuery, prompt_tokens: int, longest_answer: int, cached_tokens: int
+    ) -> None:
         """Take the length of a query that waits: refuse it, or let it wait for its turn.
 
         Arguments:
             longest_answer: that its constraint allows [tokens]; 0: not known.
+            cached_tokens: of the prompt; they need not be read.
         """
         entry.is_tokenised = True
-        entry.bill.tokenised(prompt_tokens)
+        entry.bill.tokenised(prompt_tokens, cached_tokens)
         miss = too_long(prompt_tokens, self.context_length)
         if miss is not None:
             self._endings.end(entry, miss)
@@ -67,6 +70,16 @@ class Turns:
         self._give_up(newcomer=entry)
         if entry.number in self._pending.queue:
             self._withdraw(entry, self._replaced(entry))
+
+    def recached(self, entry: PendingQuery, cached_tokens: int) -> None:
+        """Take how much of a waiting query's prompt is cached: it is admitted anew."""
+        entry.bill.tokenised(entry.bill.so_far.prompt_tokens, cached_tokens)
+        self._admission.recached(entry)
+        self._give_up(newcomer=entry)
+
+    def longest_prefix(self, tokens: int) -> None:
+        """Take the most tokens of a prompt that may be cached."""
+        self._admission.longest_prefix = tokens
 
     def ended(self, entry: PendingQuery, outcome: Outcome) -> None:
         """Learn from a query that has run or waited."""

@@ -15,7 +15,7 @@ from pathlib import Path
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 
 from timebill_ros.dispatch.query_statistics import QuerySummary
-from timebill_ros.worker.protocol import Estimate, Ready
+from timebill_ros.worker.protocol import Estimate, PrefixesHeld, Ready
 from timebill_ros.worker.worker_client import WorkerState
 
 LEVERAGE_TOKENS = (1024, 4096)
@@ -37,6 +37,7 @@ def inference_status(
     ready: Ready | None,
     restarts: int,
     worker_memory_mb: float,
+    prefixes: PrefixesHeld,
 ) -> DiagnosticStatus:
     """Return the status of the worker process.
 
@@ -48,6 +49,7 @@ def inference_status(
         ready: what the worker said when the model was loaded; None before.
         restarts: how often the worker has been replaced.
         worker_memory_mb: resident memory of the worker [MB]; 0: there is none.
+        prefixes: what it holds of prompts that were read.
     """
     if state in (WorkerState.FAILED, WorkerState.WAITING):
         level = DiagnosticStatus.ERROR
@@ -65,6 +67,8 @@ def inference_status(
         'length_predictor': ready.length_predictor if ready else '',
         'restarts': str(restarts),
         'worker_memory_mb': f'{worker_memory_mb:.1f}',
+        'prefix_cache_prompts': str(prefixes.prompts),
+        'prefix_cache_mb': f'{prefixes.nbytes / 1e6:.1f}',
     }
     return _status(level, f'{name}: inference', sentence or 'serving queries', values)
 

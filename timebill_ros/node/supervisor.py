@@ -12,8 +12,18 @@ from timebill_ros.node.settings import NodeSettings
 from timebill_ros.node.worker_backend import WorkerBackend
 from timebill_ros.node.worker_log import WorkerLog
 from timebill_ros.worker.log_line import LogLine
-from timebill_ros.worker.protocol import Estimate, Load, Phase, Progress, Ready, Recalibrate
+from timebill_ros.worker.protocol import (
+    Estimate,
+    Load,
+    Phase,
+    PrefixesHeld,
+    Progress,
+    Ready,
+    Recalibrate,
+)
 from timebill_ros.worker.worker_client import WorkerClient, WorkerState
+
+NOTHING_HELD = PrefixesHeld(0, 0, 0)
 
 
 class Supervisor:
@@ -51,6 +61,7 @@ class Supervisor:
         self._is_recalibrating = False
         self.ready: Ready | None = None
         self.estimate = Estimate(None)
+        self.prefixes = NOTHING_HELD
         self.model = settings.loading.model
         self._worker = WorkerClient(Load(settings.loading), self)
         self._backend = WorkerBackend(self._worker, dispatcher)
@@ -94,7 +105,7 @@ class Supervisor:
         with self._lock:
             self._settings = settings
             if not self._is_closed:
-                self._dispatcher.change_planner(self._planner())
+                self._plan_anew()
 
     def recalibrate(self) -> str:
         """Have the time model measured again; return '', or why not."""
@@ -113,6 +124,7 @@ class Supervisor:
         """End all queries with an outcome, then the worker; return when it is gone."""
         with self._lock:
             self._is_closed, self.ready = True, None
+            self._hold(NOTHING_HELD)
             self._dispatcher.close(outcome)
         self._worker.stop()
 
@@ -146,6 +158,12 @@ class Supervisor:
         """Pass on what it says of a query."""
         self._backend.tell(progress)
 
+    def on_worker_prefixes(self, held: PrefixesHeld) -> None:
+        """Take what its cache holds."""
+        with self._lock:
+            if not self._is_closed:
+                self._hold(held)
+
     def on_worker_estimate(self, estimate: Estimate) -> None:
         """Take its estimate; plan by it from the next query on."""
         self._on_estimate(estimate.error)
@@ -153,7 +171,7 @@ class Supervisor:
             if self._is_closed:
                 return
             self.estimate = estimate
-            self._dispatcher.change_planner(self._planner())
+            self._plan_anew()
             if self._is_recalibrating:
                 self._is_recalibrating = False
                 self._open()
@@ -171,6 +189,7 @@ class Supervisor:
             if self._is_closed:
                 return
             self.ready, self._is_recalibrating = None, False
+            self._hold(NOTHING_HELD)
             self._dispatcher.close(
                 Miss(MissReason.ENGINE_FAULT, f'the worker process ended: {detail}')
             )
@@ -185,9 +204,16 @@ class Supervisor:
         """Pass on a line of its log."""
         self._worker_log.add(line)
 
+    def _hold(self, held: PrefixesHeld) -> None:
+        self.prefixes = held
+        self._plan_anew()
+
     def _open(self) -> None:
         assert self.ready is not None
         self._dispatcher.open(self._backend, self.ready.context_length, self._planner())
+
+    def _plan_anew(self) -> None:
+        self._dispatcher.change_planner(self._planner(), self.prefixes.longest_tokens)
 
     def _planner(self) -> BudgetPlanner:
         min_kept_tokens = self.ready.min_kept_tokens if self.ready else 1

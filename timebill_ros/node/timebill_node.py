@@ -30,7 +30,7 @@ from timebill_ros.node.lenient_parameters import LenientParameters
 from timebill_ros.node.loading_lifecycle_node import LoadingLifecycleNode
 from timebill_ros.node.name_watch import NameWatch
 from timebill_ros.node.reply_publisher import ReplyPublisher
-from timebill_ros.node.supervisor import Supervisor
+from timebill_ros.node.supervisor import NOTHING_HELD, Supervisor
 from timebill_ros.worker.protocol import Estimate
 from timebill_ros.worker.worker_client import WorkerState
 
@@ -202,6 +202,7 @@ class TimebillNode(LenientParameters, LoadingLifecycleNode):
                     supervisor.ready if supervisor else None,
                     supervisor.restarts if supervisor else 0,
                     resident_memory_mb(supervisor.pid if supervisor else None),
+                    supervisor.prefixes if supervisor else NOTHING_HELD,
                 ),
                 deadlines_status(name, summary, self._dispatcher.queue_length),
                 estimate_status(

@@ -5,6 +5,7 @@ from timebill_ros.core.planner_settings import PlannerSettings
 from timebill_ros.core.query import Query
 from timebill_ros.dispatch.dispatcher import Dispatcher
 from timebill_ros.worker.protocol import (
+    Cached,
     Drop,
     Finished,
     Planned,
@@ -59,8 +60,13 @@ class WorkerBackend:
         number, dispatcher = progress.number, self._dispatcher
         if isinstance(progress, Tokenised):
             dispatcher.on_tokenised(
-                number, progress.prompt_tokens, progress.max_response_tokens
+                number,
+                progress.prompt_tokens,
+                progress.max_response_tokens,
+                progress.cached_tokens,
             )
+        elif isinstance(progress, Cached):
+            dispatcher.on_cached(number, progress.cached_tokens)
         elif isinstance(progress, Planned):
             dispatcher.on_planned(number, progress.bill)
         elif isinstance(progress, Text):

@@ -5,8 +5,10 @@ import queue
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from timebill_ros.worker.protocol import (
+    Cached,
     Drop,
     Faulted,
     FromWorker,
@@ -24,14 +26,26 @@ class HeldQuery:
 
     Arguments:
         token_ids: the prompt with the chat template applied; empty until it is tokenised.
+        cached_tokens: so many of them are promised to be in the cache.
         abort: set to end its generation.
     """
 
     prompt: str
     system_prompt: str
     token_ids: list[int] = field(default_factory=list)
+    cached_tokens: int = 0
     is_running: bool = False
     abort: threading.Event = field(default_factory=threading.Event)
+
+
+class Pins(Protocol):
+    """Promises what is cached of prompts; see PrefixCache."""
+
+    def pin(self, holder: int, token_ids: list[int]) -> int:
+        """Promise what is cached of a prompt; return how many tokens."""
+
+    def unpin(self, holder: int) -> None:
+        """Take the promise back."""
 
 
 class Intake:
@@ -49,6 +63,7 @@ class Intake:
         self._held: dict[int, HeldQuery] = {}
         self._to_tokenise: queue.SimpleQueue[int] = queue.SimpleQueue()
         self._work: queue.SimpleQueue[Run | Recalibrate] = queue.SimpleQueue()
+        self._pins: Pins | None = None
 
     # The thread that reads the connection
 
@@ -69,16 +84,20 @@ class Intake:
             if query is not None and query.is_running:
                 query.abort.set()
             else:
-                self._held.pop(number, None)
+                self._forget(number)
 
     # The thread that tokenises
 
-    def start_tokenising(self, token_ids: Callable[[str, str], list[int]]) -> None:
+    def start_tokenising(
+        self, token_ids: Callable[[str, str], list[int]], pins: Pins | None = None
+    ) -> None:
         """Tokenise what is submitted, from now on, on a thread of its own.
 
         Arguments:
             token_ids: makes token ids of a prompt and a system prompt.
+            pins: promises what is cached of them; None: nothing is.
         """
+        self._pins = pins
         threading.Thread(target=self._tokenise_all, args=(token_ids,), daemon=True).start()
 
     def _tokenise_all(self, token_ids: Callable[[str, str], list[int]]) -> None:
@@ -102,9 +121,10 @@ class Intake:
             return
         with self._lock:
             query.token_ids = ids
-            is_held = number in self._held
-        if is_held:
-            self._send(Tokenised(number, len(ids)))
+            if number in self._held:
+                query.cached_tokens = self._pinned(number, query)
+                # Under the lock: what Cached says of the same query comes later.
+                self._send(Tokenised(number, len(ids), cached_tokens=query.cached_tokens))
 
     # The thread that owns the model
 
@@ -120,7 +140,33 @@ class Intake:
                 query.is_running = True
             return query
 
+    def has_read(self, number: int) -> None:
+        """Take back what was promised to a query; it has been read."""
+        with self._lock:
+            if self._pins is not None:
+                self._pins.unpin(number)
+
+    def promise_again(self) -> None:
+        """Tell the node of waiting queries of which more or less is cached now."""
+        with self._lock:
+            for number, query in self._held.items():
+                if query.is_running or not query.token_ids:
+                    continue
+                before, query.cached_tokens = query.cached_tokens, self._pinned(number, query)
+                if query.cached_tokens != before:
+                    self._send(Cached(number, query.cached_tokens))
+
     def end(self, number: int) -> None:
         """Forget a query; nothing happens if it is not held."""
         with self._lock:
-            self._held.pop(number, None)
+            self._forget(number)
+
+    # With the lock held
+
+    def _pinned(self, number: int, query: HeldQuery) -> int:
+        return self._pins.pin(number, query.token_ids) if self._pins is not None else 0
+
+    def _forget(self, number: int) -> None:
+        self._held.pop(number, None)
+        if self._pins is not None:
+            self._pins.unpin(number)

@@ -127,11 +127,34 @@ class Tokenised(Struct, frozen=True, tag=True):
     Arguments:
         max_response_tokens: the longest answer that the constraint allows, with the stop token;
             0: no bound is known.
+        cached_tokens: prompt tokens that are in the cache. They stay there until the query has
+            been read, unless Cached says otherwise.
     """
 
     number: int
     prompt_tokens: int
     max_response_tokens: int = 0
+    cached_tokens: int = 0
+
+
+class Cached(Struct, frozen=True, tag=True):
+    """Worker to node: more or fewer tokens of a waiting query's prompt are in the cache now."""
+
+    number: int
+    cached_tokens: int
+
+
+class PrefixesHeld(Struct, frozen=True, tag=True):
+    """Worker to node: what the cache holds of prompts that were read.
+
+    Arguments:
+        prompts: how many beginnings of prompts.
+        longest_tokens: the length of the longest.
+    """
+
+    prompts: int
+    nbytes: int
+    longest_tokens: int
 
 
 class Rejected(Struct, frozen=True, tag=True):
@@ -193,6 +216,6 @@ class Faulted(Struct, frozen=True, tag=True):
 
 
 ToWorker = Load | Submit | Run | Drop | Recalibrate
-Progress = Tokenised | Rejected | Planned | Text | Finished | Faulted
+Progress = Tokenised | Cached | Rejected | Planned | Text | Finished | Faulted
 """What the worker says of a query."""
-FromWorker = Ready | Estimate | Phase | Failed | Progress
+FromWorker = Ready | Estimate | Phase | Failed | PrefixesHeld | Progress

@@ -31,6 +31,7 @@ from timebill_ros.worker.protocol import (
     Load,
     Phase,
     Planned,
+    PrefixesHeld,
     Ready,
     Recalibrate,
     Run,
@@ -67,11 +68,12 @@ class QueryServer:
         self._detokenizer = Tokenizer.from_str(target.tokenizer.backend_tokenizer.to_str())
         self._warm_up()
         self._drift = self._profile(anew=False)
-        self._engine.prefixes = self._prefix_cache()
+        self._prefixes = self._engine.prefixes = self._prefix_cache()
+        self._held = PrefixesHeld(0, 0, 0)
 
     def serve(self) -> None:
         """Say READY, then answer for ever."""
-        self._intake.start_tokenising(self._prompts.token_ids)
+        self._intake.start_tokenising(self._prompts.token_ids, self._prefixes)
         target = self._engine.target
         self._tell_estimate()
         self._send(
@@ -92,7 +94,7 @@ class QueryServer:
             if isinstance(work, Recalibrate):
                 self._engine.prefixes = PrefixCache()
                 self._drift = self._profile(anew=True)
-                self._engine.prefixes = self._prefix_cache()
+                self._engine.prefixes = self._prefixes
                 self._tell_estimate()
             else:
                 self._run(work)
@@ -110,10 +112,13 @@ class QueryServer:
             # Out of GPU memory, say: this query's end, not the worker's.
             logging.exception('generation failed')
             self._send(Faulted(run.number, f'{type(error).__name__}: {error}'))
+            if isinstance(error, MemoryError | torch.OutOfMemoryError):
+                self._prefixes.clear()  # the next query finds more memory
             if torch.cuda.is_available():
                 torch.cuda.empty_cache()
         finally:
             self._intake.end(run.number)
+            self._tell_prefixes()
 
     def _answer(self, run: Run, query: HeldQuery) -> Generation:
         return answer(
@@ -124,10 +129,24 @@ class QueryServer:
             Question(query.prompt, query.token_ids, run.max_new_tokens),
             Interrupt(Deadline(run.last_moment_s), query.abort, Deadline(run.stop_at_s)),
             Listener(
-                planned=lambda bill: self._send(Planned(run.number, bill)),
+                planned=lambda bill: self._planned(run.number, bill),
                 text=lambda *written: self._send(Text(run.number, *written)),
             ),
         )
+
+    def _planned(self, number: int, bill: Bill) -> None:
+        self._send(Planned(number, bill))
+        self._intake.has_read(number)
+        self._tell_prefixes()
+
+    def _tell_prefixes(self) -> None:
+        """Tell the node what is cached now, of waiting queries' prompts too."""
+        self._intake.promise_again()
+        prefixes = self._prefixes
+        held = PrefixesHeld(len(prefixes), prefixes.nbytes, prefixes.longest_tokens)
+        if held != self._held:
+            self._held = held
+            self._send(held)
 
     def _prefix_cache(self) -> PrefixCache:
         limit_bytes = self._settings.prefix_cache_mb * 1_000_000

@@ -7,7 +7,16 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from timebill_ros.worker.log_line import LogLine
-from timebill_ros.worker.protocol import Estimate, Failed, Load, Phase, Progress, Ready, ToWorker
+from timebill_ros.worker.protocol import (
+    Estimate,
+    Failed,
+    Load,
+    Phase,
+    PrefixesHeld,
+    Progress,
+    Ready,
+    ToWorker,
+)
 from timebill_ros.worker.wire import BadMessageError
 from timebill_ros.worker.worker_process import WorkerProcess
 
@@ -41,6 +50,9 @@ class WorkerListener(Protocol):
 
     def on_worker_estimate(self, estimate: Estimate) -> None:
         """Be told of the time model as it stands now."""
+
+    def on_worker_prefixes(self, held: PrefixesHeld) -> None:
+        """Be told what its cache holds of prompts that were read."""
 
     def on_worker_progress(self, progress: Progress) -> None:
         """Be told what becomes of a query."""
@@ -221,6 +233,8 @@ class WorkerClient:
                 elif isinstance(message, Phase):
                     self._phase = message
                     self._listener.on_worker_phase(message)
+                elif isinstance(message, PrefixesHeld):
+                    self._listener.on_worker_prefixes(message)
                 elif isinstance(message, Estimate):
                     self._listener.on_worker_estimate(message)
                 else:
