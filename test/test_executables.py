@@ -74,3 +74,15 @@ def catches(pid: int, number: int) -> bool:
     status = Path(f'/proc/{pid}/status').read_text()
     found = re.search(r'^SigCgt:\s*([0-9a-f]+)$', status, re.M)
     return found is not None and bool(int(found[1], 16) >> (number - 1) & 1)
+
+
+@pytest.mark.parametrize('value', ['{"a": false}', '[1, x'])
+def test_a_parameter_that_is_not_yaml_is_named_and_nothing_starts(value: str) -> None:
+    rule = f'chat_template_arguments:={value}'
+    process = start('timebill_node', '--ros-args', '-p', rule)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 1
+    (line,) = err.splitlines()
+    assert line.startswith('timebill: ') and f"'-p {rule}'" in line
+    assert line.endswith("quote a text twice, -p \"NAME:='TEXT'\"")
+    assert '/' not in line and line.count('The value must be YAML') == 1

@@ -14,6 +14,7 @@ from rclpy.signals import SignalHandlerOptions
 from rclpy.task import Future
 from rclpy.utilities import remove_ros_args
 
+from timebill_ros.node.argument_error import argument_error
 from timebill_ros.node.logger import Logger
 from timebill_ros.node.timebill_node import TimebillNode
 
@@ -32,13 +33,14 @@ def run_node(arguments: Sequence[str], stop: threading.Event) -> int:
         arguments: of the process, ROS's among them.
         stop: set by a signal.
     """
-    argparse.ArgumentParser(
+    parser = argparse.ArgumentParser(
         prog='timebill_node', description=_USAGE, usage='%(prog)s [-h] [--ros-args ...]'
-    ).parse_args(remove_ros_args(list(arguments))[1:])
+    )
     try:
+        parser.parse_args(remove_ros_args(list(arguments))[1:])
         rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
-    except RuntimeError as error:  # an unknown log level, a params file that is not YAML
-        print(f'timebill: {error}', file=sys.stderr)
+    except RuntimeError as error:  # a parameter, a file of them that is not YAML
+        print(f'timebill: {argument_error(error)}', file=sys.stderr)
         return 1
     try:
         node = TimebillNode()
