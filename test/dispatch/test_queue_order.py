@@ -8,6 +8,7 @@ from support.fake_backend import Drop, Finished, Planned, Run, Text, Tokenised
 from support.fake_desk import Desk
 from timebill_ros.core.bill import Bill
 from timebill_ros.core.budget_planner import BudgetPlanner
+from timebill_ros.core.constraint import Constraint, ConstraintKind
 from timebill_ros.core.outcome import FinishReason, Miss, MissReason, OverrunPolicy
 from timebill_ros.core.time_model import TimeModel
 
@@ -219,6 +220,31 @@ def test_what_waits_counts_by_the_settings_of_this_moment(desk: Desk) -> None:
     desk.change(min_partial_share=1.0)
     desk.ask('newcomer', 60.0)
     assert desk.outcome('partial').reason is MissReason.OVERLOADED
+
+
+@pytest.mark.parametrize(('thinking', 'is_accepted'), [(0, True), (60, False)])
+def test_half_of_an_answer_is_half_of_what_comes_after_the_thinking(
+    desk: Desk, thinking: int, is_accepted: bool
+) -> None:
+    desk.dispatcher.change_planner(READER)
+    bill = Bill(response_tokens=100, thinking_tokens=thinking)
+    for number in range(5):
+        desk.say(Finished(desk.ask(f'{number}', 60.0, 1, max_new_tokens=200), EOS, bill))
+    desk.ask('running', 60.0, 20, max_new_tokens=1)  # 2 s
+    desk.ask('partial', 2.8, 1, policy=OverrunPolicy.PARTIAL, max_new_tokens=200)
+    assert ('partial' not in desk.replies.ended()) == is_accepted
+
+
+def test_how_long_plans_are_is_not_learned_from_choices(desk: Desk) -> None:
+    desk.dispatcher.change_planner(READER)
+    choices = Constraint(ConstraintKind.CHOICES, choices=('GO', 'STOP'))
+    for number in range(5):
+        choice = desk.ask(f'{number}', 60.0, 1, constraint=choices)
+        desk.say(Finished(choice, EOS, Bill(response_tokens=2)))
+    desk.ask('running', 60.0, 20, max_new_tokens=1)  # 2 s
+    desk.ask('choice', 2.4, 1, constraint=choices, max_new_tokens=200)
+    desk.ask('free', 2.4, 1, max_new_tokens=200)
+    assert desk.replies.ended().keys() & {'choice', 'free'} == {'free'}
 
 
 def test_a_newcomer_is_tested_by_the_newest_estimate(desk: Desk) -> None:
