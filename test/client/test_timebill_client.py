@@ -146,11 +146,19 @@ def test_a_question_is_sent_as_asked(asker: AskerSide, start_server: Start) -> N
     before_s = time.time()
     client = asker.spin().client()
     future = client.ask(
-        'Where?', 12.25, system_prompt='Be brief.', max_new_tokens=7, overrun_policy=3
+        'Where?',
+        12.25,
+        system_prompt='Be brief.',
+        context='A map.',
+        history=[('user', 'Hi'), ('assistant', 'Ho')],
+        max_new_tokens=7,
+        overrun_policy=3,
     )
     resolved(future)
     (query,) = server.queries
     assert (query.prompt, query.system_prompt) == ('Where?', 'Be brief.')
+    assert query.context == 'A map.'
+    assert query.history == [msg.Turn(role=1, text='Hi'), msg.Turn(role=2, text='Ho')]
     assert (query.max_new_tokens, query.overrun_policy) == (7, msg.Query.PARTIAL)
     assert (query.time_budget.sec, query.time_budget.nanosec) == (12, 250_000_000)
     assert (query.asker, query.id) == ('/asker', future.query_id)
@@ -302,6 +310,11 @@ INVALID = {
     'endless budget': ({'time_budget': float('inf')}, 'time_budget .* got inf'),
     'negative length': ({'max_new_tokens': -1}, r'max_new_tokens must be in \[0, .* got -1'),
     'two forms': ({'choices': ['a'], 'regex': 'a'}, 'only one of json_schema, regex and choices'),
+    'unknown role': (
+        {'history': [('user', 'Hi'), ('robot', 'Ho')]},
+        r"history\[1\] must be \('user', text\) .* got \('robot', 'Ho'\)",
+    ),
+    'half a character in the context': ({'context': '\ud800'}, 'context must be Unicode text'),
     'unknown policy': ({'overrun_policy': 9}, 'overrun_policy must be one of .* got 9'),
 }
 

@@ -10,6 +10,7 @@ from timebill_ros.core.bill import Bill
 from timebill_ros.core.constraint import Constraint, ConstraintKind
 from timebill_ros.core.outcome import Answer, Confidence, FinishReason, Miss, MissReason
 from timebill_ros.core.query import Query
+from timebill_ros.core.turn import Role, Turn
 from timebill_ros.node import messages
 from timebill_ros.node.messages import Arrival, RefusedError
 from timebill_ros.node.settings import NodeSettings
@@ -42,6 +43,14 @@ def test_a_constraint_is_taken_over() -> None:
     )
 
 
+def test_context_and_history_are_taken_over() -> None:
+    turns = [msg.Turn(role=msg.Turn.USER, text='Hi'), msg.Turn(role=msg.Turn.ASSISTANT, text='Ho')]
+    query = query_of(context='A map.', history=turns)
+    assert query.context == 'A map.'
+    assert query.history == (Turn(Role.USER, 'Hi'), Turn(Role.ASSISTANT, 'Ho'))
+    assert query.texts == ('Left or right?', '', 'A map.', 'Hi', 'Ho')
+
+
 def test_the_kinds_are_those_of_the_message() -> None:
     for kind in ConstraintKind:
         assert getattr(msg.Query, kind.name) == kind
@@ -55,6 +64,19 @@ def test_the_kinds_are_those_of_the_message() -> None:
             'constraint must be empty for constraint_kind NONE (0), got 2 bytes',
         ),
         ({'constraint_kind': 3}, 'choices must be 1 to 256 strings, got 0'),
+        (
+            {'history': [msg.Turn(role=1, text='Hi'), msg.Turn(role=7, text='Ho')]},
+            'history[1].role must be one of USER (1), ASSISTANT (2), got 7',
+        ),
+        ({'history': [msg.Turn(role=2, text=' ')]}, 'history[0].text must not be empty'),
+        (
+            {'context': 'x' * 262145},
+            'context must be at most 262144 bytes (max_prompt_bytes), got 262145',
+        ),
+        (
+            {'history': [msg.Turn(role=1, text='x' * 131073)] * 2},
+            'history must be at most 262144 bytes (max_prompt_bytes), got 262146',
+        ),
         ({'remote_policy': 4}, 'remote_policy is not served by this version: it must be 0, got 4'),
     ],
 )

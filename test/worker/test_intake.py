@@ -8,6 +8,7 @@ import pytest
 
 from support.asker import wait_until
 from timebill_ros.core.planner_settings import PlannerSettings
+from timebill_ros.core.turn import HistoryError, Role, Turn
 from timebill_ros.worker.intake import Intake
 from timebill_ros.worker.protocol import (
     Cached,
@@ -15,6 +16,7 @@ from timebill_ros.worker.protocol import (
     Faulted,
     FromWorker,
     Recalibrate,
+    Rejected,
     Run,
     Submit,
     Tokenised,
@@ -28,9 +30,11 @@ class FakeSlowTokeniser:
         self.begun: list[str] = []
         self._may_end = threading.Semaphore(0)
 
-    def token_ids(self, prompt: str, system_prompt: str) -> list[int]:
+    def token_ids(self, prompt: str, *_: object) -> list[int]:
         self.begun.append(prompt)
         assert self._may_end.acquire(timeout=10.0)
+        if prompt == 'unheard':
+            raise HistoryError('history cannot be used')
         if prompt == 'bad':
             raise ValueError('no words')
         return list(range(len(prompt.split())))
@@ -145,6 +149,24 @@ def test_a_prompt_that_cannot_be_tokenised_is_its_querys_fault_only(room: Room) 
     assert list(room.intake._held) == [1]
 
 
+def test_a_history_that_cannot_be_used_is_rejected(room: Room) -> None:
+    room.submit(0, 'unheard')
+    room.tokeniser.finish()
+    room.wait_for(Rejected(0, 'history cannot be used'))
+    assert not room.intake._held
+
+
+def test_context_and_history_reach_the_tokeniser() -> None:
+    sent: list[FromWorker] = []
+    asked: list[object] = []
+    intake = Intake(sent.append)
+    intake.start_tokenising(lambda *texts: asked.append(texts) or [0])  # type: ignore[func-returns-value]
+    turns = (Turn(Role.USER, 'Hi'),)
+    intake.take(Submit(0, 'word', 'system', context='map', history=turns))
+    wait_until(lambda: sent, 5.0, 'tokenised')
+    assert asked == [('word', 'system', 'map', turns)]
+
+
 def test_work_is_done_in_the_order_of_the_messages(room: Room) -> None:
     room.intake.take(run(0))
     room.intake.take(Recalibrate())
@@ -169,7 +191,7 @@ class FakePins:
 def test_what_is_cached_is_promised_until_the_query_is_read_dropped_or_ended() -> None:
     sent: list[FromWorker] = []
     intake, pins = Intake(sent.append), FakePins()
-    intake.start_tokenising(lambda prompt, _: [0] * len(prompt), pins)
+    intake.start_tokenising(lambda prompt, *_: [0] * len(prompt), pins)
     pins.cached = 3
     for number in range(4):
         intake.take(Submit(number, 'words', ''))
@@ -187,7 +209,7 @@ def test_what_is_cached_is_promised_until_the_query_is_read_dropped_or_ended() -
 def test_a_waiting_query_is_told_of_when_more_or_less_of_it_is_cached() -> None:
     sent: list[FromWorker] = []
     intake, pins = Intake(sent.append), FakePins()
-    intake.start_tokenising(lambda prompt, _: [0] * len(prompt), pins)
+    intake.start_tokenising(lambda prompt, *_: [0] * len(prompt), pins)
     for number in range(2):
         intake.take(Submit(number, 'words', ''))
     wait_until(lambda: len(sent) == 2, 5.0, 'both')
@@ -202,7 +224,7 @@ def test_a_waiting_query_is_told_of_when_more_or_less_of_it_is_cached() -> None:
 def test_whatever_races_nothing_leaks_and_what_is_not_dropped_is_tokenised() -> None:
     sent: list[FromWorker] = []
     intake = Intake(sent.append)
-    intake.start_tokenising(lambda prompt, _: time.sleep(0.0002) or [0])
+    intake.start_tokenising(lambda prompt, *_: time.sleep(0.0002) or [0])
     total = 600
     for number in range(total):
         intake.take(Submit(number, 'word', ''))

@@ -15,6 +15,7 @@ from timebill_ros.core.model_settings import ModelSettings
 from timebill_ros.core.outcome import FinishReason
 from timebill_ros.core.planner_settings import PlannerSettings
 from timebill_ros.core.time_model import TimeModel
+from timebill_ros.core.turn import Role, Turn
 from timebill_ros.worker.protocol import (
     Cached,
     Drop,
@@ -49,6 +50,7 @@ TO_WORKER: list[ToWorker] = [
     Load(ModelSettings(model='model', threads=2)),
     Submit(0, 'Wo ist die Küche?\n\0', '寿司'),
     Submit(1, 'Left?', '', Constraint(ConstraintKind.CHOICES, choices=('yes', 'no'))),
+    Submit(2, 'And now?', '', None, 'A map.', (Turn(Role.USER, 'Hi'), Turn(Role.ASSISTANT, 'Ho'))),
     Run(1, 10, math.inf, math.inf, PlannerSettings(eviction_policy='expected')),
     Drop(2**40),
     Recalibrate(),

@@ -1,9 +1,12 @@
 """Checks a question before it is sent."""
 
-from timebill_ros.msg import Query
+from collections.abc import Sequence
+
+from timebill_ros.msg import Query, Turn
 
 _LONGEST_BUDGET_S = 2**31 - 1
 _POLICIES = (Query.DEFAULT, Query.KILL, Query.SKIP_NEXT, Query.PARTIAL)
+_ROLES = {'user': Turn.USER, 'assistant': Turn.ASSISTANT}
 
 
 def check_question(
@@ -24,6 +27,24 @@ def check_question(
         raise ValueError(f'max_new_tokens must be in [0, {2**32 - 1}], got {max_new_tokens}')
     if overrun_policy not in _POLICIES:
         raise ValueError(f'overrun_policy must be one of {_POLICIES}, got {overrun_policy}')
+
+
+def turns_of(history: Sequence[tuple[str, str]]) -> list[Turn]:
+    """Return a history as messages.
+
+    Raises:
+        ValueError: a turn is not ('user', text) or ('assistant', text); the sentence names it.
+    """
+    turns = []
+    for place, turn in enumerate(history):
+        role, text = turn if len(turn) == 2 else ('', '')
+        if role not in _ROLES:
+            raise ValueError(
+                f"history[{place}] must be ('user', text) or ('assistant', text), got {turn!r}"
+            )
+        check_unicode(f'history[{place}]', text)
+        turns.append(Turn(role=_ROLES[role], text=text))
+    return turns
 
 
 def check_unicode(name: str, text: str) -> None:

@@ -16,7 +16,7 @@ from timebill_ros.client.answer_form import answer_form
 from timebill_ros.client.connection import Connection
 from timebill_ros.client.local_miss import local_miss, why_cancelled_here
 from timebill_ros.client.pending_question import PendingQuestion
-from timebill_ros.client.question_check import check_question
+from timebill_ros.client.question_check import check_question, check_unicode, turns_of
 from timebill_ros.client.reply import Reply, ReplyFuture
 from timebill_ros.msg import DeadlineMiss, Query, Response, ResponseChunk
 
@@ -54,6 +54,8 @@ class TimeBillClient:
         time_budget: float,
         *,
         system_prompt: str = '',
+        context: str = '',
+        history: Sequence[tuple[str, str]] = (),
         max_new_tokens: int = 0,
         overrun_policy: int = Query.DEFAULT,
         json_schema: dict[str, Any] | type | None = None,
@@ -73,6 +75,9 @@ class TimeBillClient:
             prompt: the text to answer.
             time_budget: time from now to the deadline [s].
             system_prompt: the instruction before the prompt; '': the node's parameter.
+            context: text before the prompt, in the same turn. Queries about the same context read
+                it once; prepare() reads it before you ask.
+            history: the conversation so far, oldest first: ('user', text) or ('assistant', text).
             max_new_tokens: greatest length of the answer [tokens]; 0: the node's parameter.
             overrun_policy: a constant of the message Query.
             json_schema: the answer is a JSON document of this schema, or the fields of this
@@ -91,12 +96,16 @@ class TimeBillClient:
         """
         deadline_s = time.monotonic() + time_budget
         form = answer_form(json_schema, regex, choices, fill_missing)
+        turns = turns_of(history)
+        check_unicode('context', context)
         check_question(prompt, system_prompt, time_budget, max_new_tokens, overrun_policy)
         query = Query(
             asker=self._asker,
             id=f'{self._prefix}-{next(self._numbers)}',
             prompt=prompt,
             system_prompt=system_prompt,
+            context=context,
+            history=turns,
             max_new_tokens=max_new_tokens,
             overrun_policy=overrun_policy,
         )

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from timebill_ros.core.constraint import Constraint
 from timebill_ros.core.deadline import Deadline
 from timebill_ros.core.outcome import OverrunPolicy
+from timebill_ros.core.turn import Turn
 
 
 @dataclass(frozen=True, order=True)
@@ -37,6 +38,8 @@ class Query:
         asked_at_s: start of its time budget, on the deadline's clock [s].
         deadline: end of its time budget.
         constraint: the form of the answer; None: free text.
+        context: before the prompt, in the same turn; empty: none.
+        history: the conversation before it, oldest first.
     """
 
     origin: Origin
@@ -47,6 +50,14 @@ class Query:
     asked_at_s: float
     deadline: Deadline
     constraint: Constraint | None = None
+    context: str = ''
+    history: tuple[Turn, ...] = ()
+
+    @property
+    def texts(self) -> tuple[str, ...]:
+        """All that the model reads of it."""
+        turns = (turn.text for turn in self.history)
+        return (self.prompt, self.system_prompt, self.context, *turns)
 
     @property
     def key(self) -> QueryKey:

@@ -49,7 +49,6 @@ class PendingQuery:
         last_moment_s = stop_at_s = query.deadline.at_s - settings.publish_reserve_s
         if query.overrun_policy is OverrunPolicy.SKIP_NEXT:
             stop_at_s = max(last_moment_s, query.asked_at_s + settings.max_time_budget_s)
-        texts = (query.prompt, query.system_prompt)
         longest_answer = _longest_choice(query) or query.max_new_tokens
         return cls(
             query,
@@ -57,7 +56,7 @@ class PendingQuery:
             number,
             last_moment_s,
             stop_at_s,
-            prompt_bytes=sum(len(text.encode('utf-8', 'surrogatepass')) for text in texts),
+            prompt_bytes=sum(len(text.encode('utf-8', 'surrogatepass')) for text in query.texts),
             max_new_tokens=min(query.max_new_tokens, longest_answer),
             text=AnswerText(query.constraint is not None),
         )

@@ -20,13 +20,15 @@ def expired(query: Query, reserve_s: float) -> Miss | None:
     )
 
 
-def too_long(prompt_tokens: int, context_length: int) -> Miss | None:
+def too_long(query: Query, prompt_tokens: int, context_length: int) -> Miss | None:
     """Return the miss of a query whose prompt leaves no room for an answer; else None."""
     if prompt_tokens < context_length:
         return None
+    fields = [name for name in ('prompt', 'context', 'history') if getattr(query, name)]
+    what = f'{" and ".join(fields)} {"have" if len(fields) > 1 else "has"}'
     return Miss(
         MissReason.INVALID_QUERY,
-        f'prompt has {prompt_tokens} tokens with the chat template, but the model has a context '
+        f'{what} {prompt_tokens} tokens with the chat template, but the model has a context '
         f'of {context_length}, and the answer needs at least one',
     )
 

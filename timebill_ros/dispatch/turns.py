@@ -60,7 +60,7 @@ class Turns:
         """
         entry.is_tokenised = True
         entry.bill.tokenised(prompt_tokens, cached_tokens)
-        miss = too_long(prompt_tokens, self.context_length)
+        miss = too_long(entry.query, prompt_tokens, self.context_length)
         if miss is not None:
             self._endings.end(entry, miss)
             return

@@ -12,6 +12,7 @@ from timebill_ros.core.constraint import Constraint
 from timebill_ros.core.deadline import Clock, Deadline
 from timebill_ros.core.outcome import Answer, Miss, MissReason, Outcome, OverrunPolicy
 from timebill_ros.core.query import Origin, Query, QueryKey
+from timebill_ros.core.turn import Role, Turn
 from timebill_ros.node.constraint_check import checked_constraint
 from timebill_ros.node.query_settings import QuerySettings
 from timebill_ros.node.settings import NodeSettings
@@ -68,14 +69,18 @@ def query_of(
         asked_at_s=now_s - asked_ago_s,
         deadline=Deadline(now_s - asked_ago_s + budget_s, arrival.clock),
         constraint=constraint,
+        context=message.context,
+        history=_history(message),
     )
 
 
 def _check_text(message: msg.Query, settings: QuerySettings) -> None:
     if not message.prompt.strip():
         raise _invalid('prompt must not be empty')
-    for name, text in (('prompt', message.prompt), ('system_prompt', message.system_prompt)):
-        size = len(text.encode('utf-8', 'surrogatepass'))
+    for name in ('prompt', 'system_prompt', 'context', 'history'):
+        value = getattr(message, name)
+        texts = [value] if isinstance(value, str) else [turn.text for turn in value]
+        size = sum(len(text.encode('utf-8', 'surrogatepass')) for text in texts)
         if size > settings.max_prompt_bytes:
             raise _invalid(
                 f'{name} must be at most {settings.max_prompt_bytes} bytes (max_prompt_bytes), '
@@ -85,12 +90,21 @@ def _check_text(message: msg.Query, settings: QuerySettings) -> None:
 
 def _check_unserved(message: msg.Query) -> None:
     """Refuse what the message can say and this version does not do: never ignore it."""
-    for name in ('context', 'history'):
-        if getattr(message, name):
-            raise _invalid(f'{name} is not served by this version: leave it empty')
     if message.remote_policy != 0:
         value = message.remote_policy
         raise _invalid(f'remote_policy is not served by this version: it must be 0, got {value}')
+
+
+def _history(message: msg.Query) -> tuple[Turn, ...]:
+    turns = []
+    for place, turn in enumerate(message.history):
+        if turn.role not in tuple(Role):
+            known = ', '.join(f'{role.name} ({role.value})' for role in Role)
+            raise _invalid(f'history[{place}].role must be one of {known}, got {turn.role}')
+        if not turn.text.strip():
+            raise _invalid(f'history[{place}].text must not be empty')
+        turns.append(Turn(Role(turn.role), turn.text))
+    return tuple(turns)
 
 
 def _constraint(message: msg.Query) -> Constraint | None:

@@ -35,7 +35,7 @@ class QuerySettings(Settings):
     )
     max_prompt_bytes: int = parameter(
         262144,
-        'Largest prompt, and largest system prompt, in UTF-8.',
+        'Largest `prompt`, `system_prompt`, `context` and `history` (all turns), each in UTF-8.',
         unit='bytes',
         bounds=(1, 67108864),
     )

@@ -33,7 +33,16 @@ class WorkerBackend:
 
     def submit(self, number: int, query: Query) -> None:
         """Have a query tokenised and held."""
-        self._worker.send(Submit(number, query.prompt, query.system_prompt, query.constraint))
+        self._worker.send(
+            Submit(
+                number,
+                query.prompt,
+                query.system_prompt,
+                query.constraint,
+                query.context,
+                query.history,
+            )
+        )
 
     def run(
         self,

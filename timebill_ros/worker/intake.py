@@ -7,17 +7,22 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from timebill_ros.core.turn import HistoryError, Turn
 from timebill_ros.worker.protocol import (
     Cached,
     Drop,
     Faulted,
     FromWorker,
     Recalibrate,
+    Rejected,
     Run,
     Submit,
     Tokenised,
     ToWorker,
 )
+
+Tokeniser = Callable[[str, str, str, tuple[Turn, ...]], list[int]]
+"""Makes token ids of a prompt, a system prompt, a context and a history."""
 
 
 @dataclass
@@ -25,6 +30,7 @@ class HeldQuery:
     """A query from its submission to its end. Changed under the intake's lock only.
 
     Arguments:
+        context, history: what is read before the prompt.
         token_ids: the prompt with the chat template applied; empty until it is tokenised.
         cached_tokens: so many of them are promised to be in the cache.
         abort: set to end its generation.
@@ -32,6 +38,8 @@ class HeldQuery:
 
     prompt: str
     system_prompt: str
+    context: str = ''
+    history: tuple[Turn, ...] = ()
     token_ids: list[int] = field(default_factory=list)
     cached_tokens: int = 0
     is_running: bool = False
@@ -71,7 +79,9 @@ class Intake:
         """Take a message of the node; never waits."""
         if isinstance(message, Submit):
             with self._lock:
-                self._held[message.number] = HeldQuery(message.prompt, message.system_prompt)
+                self._held[message.number] = HeldQuery(
+                    message.prompt, message.system_prompt, message.context, message.history
+                )
             self._to_tokenise.put(message.number)
         elif isinstance(message, Drop):
             self._drop(message.number)
@@ -88,19 +98,17 @@ class Intake:
 
     # The thread that tokenises
 
-    def start_tokenising(
-        self, token_ids: Callable[[str, str], list[int]], pins: Pins | None = None
-    ) -> None:
+    def start_tokenising(self, token_ids: Tokeniser, pins: Pins | None = None) -> None:
         """Tokenise what is submitted, from now on, on a thread of its own.
 
         Arguments:
-            token_ids: makes token ids of a prompt and a system prompt.
+            token_ids: makes the token ids of queries.
             pins: promises what is cached of them; None: nothing is.
         """
         self._pins = pins
         threading.Thread(target=self._tokenise_all, args=(token_ids,), daemon=True).start()
 
-    def _tokenise_all(self, token_ids: Callable[[str, str], list[int]]) -> None:
+    def _tokenise_all(self, token_ids: Tokeniser) -> None:
         while True:
             number = self._to_tokenise.get()
             with self._lock:
@@ -108,11 +116,13 @@ class Intake:
             if query is not None:  # else it has been dropped
                 self._tokenise(number, query, token_ids)
 
-    def _tokenise(
-        self, number: int, query: HeldQuery, token_ids: Callable[[str, str], list[int]]
-    ) -> None:
+    def _tokenise(self, number: int, query: HeldQuery, token_ids: Tokeniser) -> None:
         try:
-            ids = token_ids(query.prompt, query.system_prompt)
+            ids = token_ids(query.prompt, query.system_prompt, query.context, query.history)
+        except HistoryError as error:
+            self.end(number)
+            self._send(Rejected(number, str(error)))
+            return
         except Exception as error:
             # Whatever it is belongs to this query; the next ones are served.
             logging.exception('tokenising failed')

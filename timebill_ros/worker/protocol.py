@@ -14,6 +14,7 @@ from timebill_ros.core.model_settings import ModelSettings
 from timebill_ros.core.outcome import FinishReason
 from timebill_ros.core.planner_settings import PlannerSettings
 from timebill_ros.core.time_model import TimeModel
+from timebill_ros.core.turn import Turn
 
 
 class Load(Struct, frozen=True, tag=True):
@@ -27,12 +28,16 @@ class Submit(Struct, frozen=True, tag=True):
 
     Arguments:
         constraint: the form of the answer; None: free text.
+        context: before the prompt, in the same turn.
+        history: the turns before it, oldest first.
     """
 
     number: int
     prompt: str
     system_prompt: str
     constraint: Constraint | None = None
+    context: str = ''
+    history: tuple[Turn, ...] = ()
 
 
 class Run(Struct, frozen=True, tag=True):

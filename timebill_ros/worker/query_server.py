@@ -13,6 +13,7 @@ from timebill_ros.core.budget_planner import BudgetPlanner
 from timebill_ros.core.deadline import Deadline
 from timebill_ros.core.drift import Drift
 from timebill_ros.core.model_settings import ModelSettings
+from timebill_ros.core.turn import user_turn
 from timebill_ros.inference.interrupt import Interrupt
 from timebill_ros.inference.length.predictor_loader import load_predictor
 from timebill_ros.inference.loaded_engine import loaded_engine
@@ -121,12 +122,13 @@ class QueryServer:
             self._tell_prefixes()
 
     def _answer(self, run: Run, query: HeldQuery) -> Generation:
+        prompt = user_turn(query.prompt, query.context)
         return answer(
             self._engine,
             BudgetPlanner(run.planner, self._drift.model if self._drift else None),
             self._predictor,
             answer_stream(self._detokenizer, self._thinking),
-            Question(query.prompt, query.token_ids, run.max_new_tokens),
+            Question(prompt, query.token_ids, run.max_new_tokens),
             Interrupt(Deadline(run.last_moment_s), query.abort, Deadline(run.stop_at_s)),
             Listener(
                 planned=lambda bill: self._planned(run.number, bill),
