@@ -199,6 +199,34 @@ def test_what_max_new_tokens_cuts_off_and_nothing_closes_is_killed(desk: Desk) -
     )
 
 
+@pytest.mark.parametrize(
+    ('constraint', 'text', 'why'),
+    [
+        (SCHEMA, 'Go left.', 'the answer is no JSON document: Expecting value'),
+        (SCHEMA, '{"x": NaN}', 'the answer is no JSON document: NaN is no JSON'),
+        (SCHEMA, '[' * 100_000, 'the answer is no JSON document: '),
+        (CHOICES, 'Go left.', 'the answer is none of the choices'),
+    ],
+)
+def test_what_has_not_its_form_is_a_fault_and_never_an_answer(
+    desk: Desk, constraint: Constraint, text: str, why: str
+) -> None:
+    run(desk, constraint, KILL)
+    write(desk, text)
+    desk.say(Finished(0, FinishReason.EOS, Bill()))
+    miss = desk.outcome('q')
+    assert miss.reason is MissReason.ENGINE_FAULT
+    assert miss.detail.startswith(why)
+    assert desk.replies.chunks == []
+
+
+def test_a_closing_that_makes_no_document_is_a_fault(desk: Desk) -> None:
+    run(desk, SCHEMA)
+    write(desk, '{"x": ', 6, '}')
+    desk.pass_time(5.0)
+    assert desk.replies.ended() == {'q': MissReason.ENGINE_FAULT}
+
+
 # Chunks
 
 

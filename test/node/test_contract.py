@@ -31,7 +31,7 @@ from timebill_ros.core.outcome import (
 from timebill_ros.core.time_model import TimeModel
 
 PLANNER = BudgetPlanner(time_model=TimeModel(a=0.0, b=0.02, c=0.0, p=0.0, q=0.01, delta=0.1))
-SCHEMA = Constraint(ConstraintKind.JSON_SCHEMA, '{}')
+REGEX = Constraint(ConstraintKind.REGEX, '.*}')
 CHOICES = Constraint(ConstraintKind.CHOICES, choices=('GO', 'STOP'))
 ENDS = (FinishReason.EOS, FinishReason.EOS, FinishReason.LENGTH)
 POLICIES = (OverrunPolicy.KILL, OverrunPolicy.SKIP_NEXT, OverrunPolicy.PARTIAL)
@@ -70,7 +70,7 @@ class Fate:
             budget_s,
             asker=self.chance.choice('abc'),
             policy=policy,
-            constraint=self.chance.choice((None, None, SCHEMA, CHOICES)),
+            constraint=self.chance.choice((None, None, REGEX, CHOICES)),
         )
 
     def work(self) -> None:
@@ -105,7 +105,7 @@ class Fate:
         piece = self.chance.choice((' ', 'word', ' word', 'a b', '人', ''))
         self.texts[number] += piece
         closing = None
-        if self.constraints[number] is SCHEMA and self.chance.random() < 0.7:
+        if self.constraints[number] is REGEX and self.chance.random() < 0.7:
             invented = self.chance.choice(((), (), ('/x',)))
             safe_length = self.chance.randint(0, len(self.texts[number]))
             closing = Closing(safe_length, '}', invented, invented)

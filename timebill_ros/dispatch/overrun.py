@@ -20,6 +20,7 @@ from timebill_ros.core.outcome import (
     Outcome,
 )
 from timebill_ros.core.planner_settings import PlannerSettings
+from timebill_ros.dispatch.form_check import why_not_of_form
 from timebill_ros.dispatch.partial_answer import (
     closed_answer,
     partial_answer,
@@ -49,7 +50,7 @@ def cut_off(entry: PendingQuery, now_s: float) -> Outcome:
     if entry.may_be_partial and now_s < entry.query.deadline.at_s:
         answer = partial_answer(entry)
         if answer is not None:
-            return answer
+            return _of_its_form(answer, entry)
         if entry.text.text and (why := why_not_closed(entry)):
             detail += f': {why}'
     return Miss(MissReason.KILLED, detail)
@@ -69,10 +70,15 @@ def finished(entry: PendingQuery, finish_reason: FinishReason | None, now_s: flo
         return cut_off(entry, now_s)
     answer = _whole_answer(entry, finish_reason)
     if answer is not None:
-        return dataclasses.replace(answer, deadline_met=not is_late)
+        return _of_its_form(dataclasses.replace(answer, deadline_met=not is_late), entry)
     why = why_not_closed(entry)
     detail = f'the answer ended after {entry.max_new_tokens} tokens (max_new_tokens): {why}'
     return Miss(MissReason.KILLED, detail)
+
+
+def _of_its_form(answer: Answer, entry: PendingQuery) -> Outcome:
+    why = why_not_of_form(answer, entry.query.constraint)
+    return Miss(MissReason.ENGINE_FAULT, why) if why else answer
 
 
 def _whole_answer(entry: PendingQuery, finish_reason: FinishReason) -> Answer | None:
