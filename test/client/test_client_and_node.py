@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from support.asker import Asker, NodeProcess, node_and_asker
+from support.asker import Asker, NodeProcess, node_and_asker, wait_until
 from timebill_ros.client import TimeBillClient
 
 
@@ -14,6 +14,30 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[NodeProc
     with node_and_asker(log) as (node, asker):
         asker.wait_until_serving()
         yield node, asker
+
+
+def test_a_context_is_prepared_and_not_read_again(running: tuple[NodeProcess, Asker]) -> None:
+    _, asker = running
+    client = TimeBillClient(asker.node, asker='preparer')
+    context = 'The red box is in the hall. ' * 60
+    wait_until(lambda: client._connection._preparer.service_is_ready(), 20.0, 'the service')
+    futures = [client.prepare(context=text) for text in ('x ' * 9000, context)]
+    wait_until(lambda: all(future.done() for future in futures), 90.0, 'both')
+    refused, held = (future.result() for future in futures)
+    assert not refused.success
+    assert 'have a context' in refused.message or 'taken its place' in refused.message
+    assert (held.success, held.message) == (True, '')
+    assert held.tokens > 400 and held.bytes > 1e6
+    replies = [client.ask('Where is the red box?', 90.0, context=context, max_new_tokens=8).wait()]
+    history = [('user', 'Where is the red box?'), ('assistant', replies[0].text)]
+    replies.append(client.ask('And now?', 90.0, history=history, max_new_tokens=8).wait())
+    assert [reply.in_time for reply in replies] == [True, True]
+    bill = replies[0].message.bill
+    assert bill.prompt_tokens - 40 < bill.cached_tokens < bill.prompt_tokens
+    dropped = client.prepare()
+    wait_until(dropped.done, 20.0, 'the reply')
+    assert dropped.result().success and dropped.result().tokens == 0
+    client.close()
 
 
 def test_an_answer_a_miss_and_the_nodes_end(running: tuple[NodeProcess, Asker]) -> None:

@@ -22,7 +22,7 @@ from timebill_ros.node import supervisor as room
 from timebill_ros.node.settings import NodeSettings
 from timebill_ros.node.supervisor import Supervisor
 from timebill_ros.node.timebill_node import TimebillNode
-from timebill_ros.worker.protocol import Estimate, Phase, Ready, Recalibrate
+from timebill_ros.worker.protocol import Estimate, Phase, Prepare, Prepared, Ready, Recalibrate
 from timebill_ros.worker.worker_client import WorkerState
 
 READY = Ready('model', 'cpu', 'float32', 100, 16, 'none', 'transformers', 'none')
@@ -64,6 +64,61 @@ def watched() -> Iterator[Watched]:
     watched = Watched()
     yield watched
     watched.desk.dispatcher.shut_down()
+
+
+def test_a_context_is_prepared_and_again_by_the_worker_that_replaces_another() -> None:
+    watched = Watched()
+    supervisor, worker = watched.supervisor, watched.worker
+    told: list[Prepared] = []
+    assert 'loaded' in supervisor.prepare('a', '', 'A map.', told.append)
+    supervisor.on_worker_ready(READY)
+    assert supervisor.prepare('a', '', 'A map.', told.append) == ''
+    assert supervisor.prepare('b', '', 'A log.', told.append) == ''
+    assert worker.sent == [
+        Prepare(0, 'asker a', '', 'A map.'),
+        Prepare(1, 'asker b', '', 'A log.'),
+    ]
+    supervisor.on_worker_prepared(Prepared(0, '', 4))
+    assert told == [Prepared(0, '', 4)]
+    worker.sent.clear()
+    supervisor.on_worker_lost('killed')
+    assert told[1:] == [Prepared(1, 'the worker process ended: killed')]
+    supervisor.on_worker_ready(READY)
+    assert worker.sent == [Prepare(2, 'asker a', '', 'A map.')]
+    # What is dropped, or cannot be held, is not prepared again.
+    supervisor.on_worker_prepared(Prepared(2, ''))
+    supervisor.prepare('a', '', '', told.append)
+    supervisor.on_worker_prepared(Prepared(3, ''))
+    worker.sent.clear()
+    supervisor.on_worker_lost('killed')
+    supervisor.on_worker_ready(READY)
+    assert worker.sent == []
+
+
+def test_the_system_prompt_is_prepared_at_the_start_and_when_it_changes() -> None:
+    watched = Watched()
+    supervisor, worker = watched.supervisor, watched.worker
+    settings = NodeSettings()
+    brief = settings.with_values({'system_prompt': 'Be brief.'})
+    supervisor.change_settings(brief)
+    assert worker.sent == []
+    supervisor.on_worker_ready(READY)
+    supervisor.on_worker_prepared(Prepared(0, ''))
+    supervisor.change_settings(brief.with_values({'max_new_tokens': 7}))
+    supervisor.change_settings(settings)
+    assert worker.sent == [
+        Prepare(0, 'parameter system_prompt', 'Be brief.', ''),
+        Prepare(1, 'parameter system_prompt', '', ''),
+    ]
+
+
+def test_no_more_than_64_askers_prepare() -> None:
+    supervisor = Watched().supervisor
+    supervisor.on_worker_ready(READY)
+    refusals = [supervisor.prepare(str(n), '', 'A map.', lambda _: None) for n in range(65)]
+    assert refusals[:64] == [''] * 64
+    assert refusals[64] == '64 other askers have prepared a context, which is the most'
+    assert supervisor.prepare('3', '', 'A log.', lambda _: None) == ''
 
 
 def test_queries_are_served_while_the_worker_is_ready(watched: Watched) -> None:

@@ -28,6 +28,8 @@ from timebill_ros.worker.protocol import (
     Phase,
     Planned,
     PrefixesHeld,
+    Prepare,
+    Prepared,
     Ready,
     Recalibrate,
     Rejected,
@@ -53,6 +55,7 @@ TO_WORKER: list[ToWorker] = [
     Submit(2, 'And now?', '', None, 'A map.', (Turn(Role.USER, 'Hi'), Turn(Role.ASSISTANT, 'Ho'))),
     Run(1, 10, math.inf, math.inf, PlannerSettings(eviction_policy='expected')),
     Drop(2**40),
+    Prepare(3, 'asker a', 'Be brief.', 'A map.'),
     Recalibrate(),
 ]
 FROM_WORKER: list[FromWorker] = [
@@ -66,6 +69,7 @@ FROM_WORKER: list[FromWorker] = [
     Tokenised(1, 12),
     Tokenised(1, 12, cached_tokens=8),
     Cached(1, 0),
+    Prepared(3, '', 2048, 2.5, 10**10),
     PrefixesHeld(2, 10**9, 4096),
     Rejected(1, 'constraint: no such thing'),
     Planned(1, Bill(prompt_tokens=12, worst_case_time=math.inf)),

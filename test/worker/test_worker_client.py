@@ -20,6 +20,7 @@ from timebill_ros.worker.protocol import (
     Load,
     Phase,
     PrefixesHeld,
+    Prepared,
     Progress,
     Ready,
     Tokenised,
@@ -65,6 +66,9 @@ class FakeListener:
 
     def on_worker_prefixes(self, held: PrefixesHeld) -> None:
         self.said.append(held)
+
+    def on_worker_prepared(self, prepared: Prepared) -> None:
+        self.said.append(prepared)
 
     def on_worker_phase(self, phase: Phase) -> None:
         self.phases.append(phase)

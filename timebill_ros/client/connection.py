@@ -10,7 +10,7 @@ from rclpy.qos import QoSProfile
 from rclpy.task import Future
 
 from timebill_ros.msg import DeadlineMiss, Query, Response, ResponseChunk
-from timebill_ros.srv import CancelQuery
+from timebill_ros.srv import CancelQuery, PrepareContext
 
 SETTLE_S = 0.5
 """Time for the server's publishers to find our subscriptions, which we cannot see from here.
@@ -23,7 +23,7 @@ class Connection:
     """Publishes queries and receives replies. Only the callbacks are thread-safe.
 
     Arguments:
-        node: the asker's node; gets a publisher, subscriptions and a service client.
+        node: the asker's node; gets a publisher, subscriptions and service clients.
         server: name of the node that answers; its topics can be remapped.
         on_reply: called with each Response and DeadlineMiss of the server, for any asker.
         on_chunk: called with each ResponseChunk, in order.
@@ -57,6 +57,9 @@ class Connection:
         self._canceller = node.create_client(
             CancelQuery, f'{server}/cancel', callback_group=MutuallyExclusiveCallbackGroup()
         )
+        self._preparer = node.create_client(
+            PrepareContext, f'{server}/prepare', callback_group=MutuallyExclusiveCallbackGroup()
+        )
         self._reply_topics = [subscription.topic_name for subscription in self._subscriptions]
         self._matched_at_s: float | None = None
         self.query_topic: str = self._publisher.topic_name
@@ -84,9 +87,19 @@ class Connection:
         except RuntimeError:  # rclpy's, when the asker's node or the context is gone
             return None
 
+    def prepare(self, request: PrepareContext.Request) -> Future | None:
+        """Request to prepare a context; None: the service is not there."""
+        try:
+            if not self._preparer.service_is_ready():
+                return None
+            return self._preparer.call_async(request)
+        except RuntimeError:  # rclpy's, when the asker's node or the context is gone
+            return None
+
     def close(self) -> None:
-        """Remove the publisher, the subscriptions and the service client from the node."""
+        """Remove the publisher, the subscriptions and the service clients from the node."""
         self._node.destroy_client(self._canceller)
+        self._node.destroy_client(self._preparer)
         for subscription in self._subscriptions:
             self._node.destroy_subscription(subscription)
         self._node.destroy_publisher(self._publisher)

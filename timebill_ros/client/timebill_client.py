@@ -14,6 +14,7 @@ from rclpy.node import Node
 
 from timebill_ros.client.answer_form import answer_form
 from timebill_ros.client.connection import Connection
+from timebill_ros.client.context_preparer import ContextPreparer
 from timebill_ros.client.local_miss import local_miss, why_cancelled_here
 from timebill_ros.client.pending_question import PendingQuestion
 from timebill_ros.client.question_check import check_question, check_unicode, turns_of
@@ -23,7 +24,7 @@ from timebill_ros.msg import DeadlineMiss, Query, Response, ResponseChunk
 _PERIOD_S = 0.05
 
 
-class TimeBillClient:
+class TimeBillClient(ContextPreparer):
     """Asks the node `timebill`. You may call its methods from any thread and any callback.
 
     Spin the asker's node, with any executor, to receive replies. A local miss (no node is there,

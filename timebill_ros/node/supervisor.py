@@ -8,6 +8,7 @@ from timebill_ros.core.budget_planner import BudgetPlanner
 from timebill_ros.core.outcome import Miss, MissReason
 from timebill_ros.dispatch.dispatcher import Dispatcher
 from timebill_ros.node.logger import Logger
+from timebill_ros.node.preparations import Preparations
 from timebill_ros.node.settings import NodeSettings
 from timebill_ros.node.worker_backend import WorkerBackend
 from timebill_ros.node.worker_log import WorkerLog
@@ -17,6 +18,7 @@ from timebill_ros.worker.protocol import (
     Load,
     Phase,
     PrefixesHeld,
+    Prepared,
     Progress,
     Ready,
     Recalibrate,
@@ -65,6 +67,7 @@ class Supervisor:
         self.model = settings.loading.model
         self._worker = WorkerClient(Load(settings.loading), self)
         self._backend = WorkerBackend(self._worker, dispatcher)
+        self._preparations = Preparations(self._worker.send)
         self._worker.start()
 
     @property
@@ -103,7 +106,10 @@ class Supervisor:
     def change_settings(self, settings: NodeSettings) -> None:
         """Plan by other parameters, from the next query on."""
         with self._lock:
+            before = self._settings.queries.system_prompt
             self._settings = settings
+            if settings.queries.system_prompt != before and self.ready is not None:
+                self._preparations.set_system_prompt(settings.queries.system_prompt)
             if not self._is_closed:
                 self._plan_anew()
 
@@ -120,11 +126,26 @@ class Supervisor:
             self._worker.send(Recalibrate())
             return ''
 
+    def prepare(
+        self, asker: str, system_prompt: str, context: str, done: Callable[[Prepared], None]
+    ) -> str:
+        """Have a context read and held for an asker; return '', or why not.
+
+        Arguments:
+            done: called with what has become of it, from any thread.
+        """
+        with self._lock:
+            refusal = self.why_not_ready()
+            if refusal or self._is_closed:
+                return refusal or 'the node is being cleaned up'
+            return self._preparations.prepare(asker, system_prompt, context, done)
+
     def close(self, outcome: Miss) -> None:
         """End all queries with an outcome, then the worker; return when it is gone."""
         with self._lock:
             self._is_closed, self.ready = True, None
             self._hold(NOTHING_HELD)
+            self._preparations.lost(outcome.detail)
             self._dispatcher.close(outcome)
         self._worker.stop()
 
@@ -137,6 +158,8 @@ class Supervisor:
                 return
             self.ready = ready
             self._open()
+            self._preparations.again()
+            self._preparations.set_system_prompt(self._settings.queries.system_prompt)
         self._logger.info(
             f'ready: {ready.model!r} on {ready.device} in {ready.dtype}, threads {ready.threads}, '
             f'quantization '
@@ -164,6 +187,13 @@ class Supervisor:
             if not self._is_closed:
                 self._hold(held)
 
+    def on_worker_prepared(self, prepared: Prepared) -> None:
+        """Take what has become of a context to prepare."""
+        if prepared.detail:
+            self._logger.warning(f'a context is not prepared: {prepared.detail}')
+        with self._lock:
+            self._preparations.told(prepared)
+
     def on_worker_estimate(self, estimate: Estimate) -> None:
         """Take its estimate; plan by it from the next query on."""
         self._on_estimate(estimate.error)
@@ -190,6 +220,7 @@ class Supervisor:
                 return
             self.ready, self._is_recalibrating = None, False
             self._hold(NOTHING_HELD)
+            self._preparations.lost(f'the worker process ended: {detail}')
             self._dispatcher.close(
                 Miss(MissReason.ENGINE_FAULT, f'the worker process ended: {detail}')
             )

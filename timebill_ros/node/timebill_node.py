@@ -29,6 +29,7 @@ from timebill_ros.node.diagnostics import (
 from timebill_ros.node.lenient_parameters import LenientParameters
 from timebill_ros.node.loading_lifecycle_node import LoadingLifecycleNode
 from timebill_ros.node.name_watch import NameWatch
+from timebill_ros.node.prepare_service import PrepareService
 from timebill_ros.node.reply_publisher import ReplyPublisher
 from timebill_ros.node.supervisor import NOTHING_HELD, Supervisor
 from timebill_ros.worker.protocol import Estimate
@@ -74,6 +75,9 @@ class TimebillNode(LenientParameters, LoadingLifecycleNode):
         self.create_subscription(msg.Query, '~/query', self._on_query, QUERY_QOS)
         self.create_service(srv.CancelQuery, '~/cancel', self._on_cancel)
         self.create_service(Trigger, '~/recalibrate', self._on_recalibrate)
+        PrepareService(
+            self, lambda: self._supervisor, lambda: self._settings, self._why_not_serving
+        )
         self.create_timer(1.0, self._publish_diagnostics, clock=steady)
         self.create_timer(_PROGRESS_PERIOD_S, self._log_progress, clock=steady)
         self._name_watch = NameWatch(self, steady)

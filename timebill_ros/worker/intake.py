@@ -3,6 +3,7 @@
 import logging
 import queue
 import threading
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -13,6 +14,8 @@ from timebill_ros.worker.protocol import (
     Drop,
     Faulted,
     FromWorker,
+    Prepare,
+    Prepared,
     Recalibrate,
     Rejected,
     Run,
@@ -46,6 +49,20 @@ class HeldQuery:
     abort: threading.Event = field(default_factory=threading.Event)
 
 
+@dataclass(eq=False)
+class Preparation:
+    """A context that is to be read in idle time.
+
+    Arguments:
+        abort: set when something else is to be done.
+        spent_s: time that was spent on it so far [s].
+    """
+
+    message: Prepare
+    abort: threading.Event = field(default_factory=threading.Event)
+    spent_s: float = 0.0
+
+
 class Pins(Protocol):
     """Promises what is cached of prompts; see PrefixCache."""
 
@@ -68,9 +85,11 @@ class Intake:
     def __init__(self, send: Callable[[FromWorker], None]) -> None:
         self._send = send
         self._lock = threading.Lock()
+        self._changed = threading.Condition(self._lock)
         self._held: dict[int, HeldQuery] = {}
         self._to_tokenise: queue.SimpleQueue[int] = queue.SimpleQueue()
-        self._work: queue.SimpleQueue[Run | Recalibrate] = queue.SimpleQueue()
+        self._work: deque[Run | Recalibrate] = deque()
+        self._preparations: dict[str, Preparation] = {}
         self._pins: Pins | None = None
 
     # The thread that reads the connection
@@ -79,14 +98,29 @@ class Intake:
         """Take a message of the node; never waits."""
         if isinstance(message, Submit):
             with self._lock:
+                self._interrupt_preparations()
                 self._held[message.number] = HeldQuery(
                     message.prompt, message.system_prompt, message.context, message.history
                 )
             self._to_tokenise.put(message.number)
         elif isinstance(message, Drop):
             self._drop(message.number)
+        elif isinstance(message, Prepare):
+            self._take_preparation(message)
         elif isinstance(message, Run | Recalibrate):
-            self._work.put(message)
+            with self._lock:
+                self._interrupt_preparations()
+                self._work.append(message)
+                self._changed.notify()
+
+    def _take_preparation(self, message: Prepare) -> None:
+        with self._lock:
+            older = self._preparations.pop(message.holder, None)
+            self._preparations[message.holder] = Preparation(message)
+            self._changed.notify()
+        if older is not None:
+            older.abort.set()
+            self._send(Prepared(older.message.number, 'another one has taken its place'))
 
     def _drop(self, number: int) -> None:
         with self._lock:
@@ -138,9 +172,26 @@ class Intake:
 
     # The thread that owns the model
 
-    def next_work(self) -> Run | Recalibrate:
-        """Wait for what is to be done next."""
-        return self._work.get()
+    def next_work(self) -> Run | Recalibrate | Preparation:
+        """Wait for what is to be done next; contexts are prepared while no query is held."""
+        with self._lock:
+            while True:
+                if self._work:
+                    return self._work.popleft()
+                if self._preparations and not self._held:
+                    preparation = next(iter(self._preparations.values()))
+                    preparation.abort.clear()
+                    return preparation
+                self._changed.wait()
+
+    def is_prepared(self, preparation: Preparation) -> bool:
+        """Forget a preparation that has ended; return whether it was still wanted."""
+        with self._lock:
+            holder = preparation.message.holder
+            if self._preparations.get(holder) is not preparation:
+                return False
+            del self._preparations[holder]
+            return True
 
     def begin(self, number: int) -> HeldQuery | None:
         """Return a query that runs from now on; None: it has been dropped."""
@@ -176,7 +227,12 @@ class Intake:
     def _pinned(self, number: int, query: HeldQuery) -> int:
         return self._pins.pin(number, query.token_ids) if self._pins is not None else 0
 
+    def _interrupt_preparations(self) -> None:
+        for preparation in self._preparations.values():
+            preparation.abort.set()
+
     def _forget(self, number: int) -> None:
         self._held.pop(number, None)
+        self._changed.notify()
         if self._pins is not None:
             self._pins.unpin(number)

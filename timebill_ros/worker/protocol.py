@@ -61,6 +61,21 @@ class Drop(Struct, frozen=True, tag=True):
     number: int
 
 
+class Prepare(Struct, frozen=True, tag=True):
+    """Node to worker: read a context while nothing else is to do, and hold it; then Prepared.
+
+    Arguments:
+        number: of the preparation.
+        holder: holds one context: the next takes its place.
+        system_prompt, context: if both are empty, what the holder held is let go.
+    """
+
+    number: int
+    holder: str
+    system_prompt: str
+    context: str
+
+
 class Recalibrate(Struct, frozen=True, tag=True):
     """Node to worker, while no query is served: measure the time model again; then Estimate."""
 
@@ -149,6 +164,23 @@ class Cached(Struct, frozen=True, tag=True):
     cached_tokens: int
 
 
+class Prepared(Struct, frozen=True, tag=True):
+    """Worker to node: a context is held, or cannot be.
+
+    Arguments:
+        detail: a sentence why it is not held; '': it is, or was let go.
+        tokens: so many are held.
+        seconds: that reading took.
+        nbytes: of their keys and values.
+    """
+
+    number: int
+    detail: str
+    tokens: int = 0
+    seconds: float = 0.0
+    nbytes: int = 0
+
+
 class PrefixesHeld(Struct, frozen=True, tag=True):
     """Worker to node: what the cache holds of prompts that were read.
 
@@ -220,7 +252,7 @@ class Faulted(Struct, frozen=True, tag=True):
     detail: str
 
 
-ToWorker = Load | Submit | Run | Drop | Recalibrate
+ToWorker = Load | Submit | Run | Drop | Prepare | Recalibrate
 Progress = Tokenised | Cached | Rejected | Planned | Text | Finished | Faulted
 """What the worker says of a query."""
-FromWorker = Ready | Estimate | Phase | Failed | PrefixesHeld | Progress
+FromWorker = Ready | Estimate | Phase | Failed | PrefixesHeld | Prepared | Progress

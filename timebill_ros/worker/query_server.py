@@ -1,6 +1,7 @@
 """Inside the worker: answers one query at a time, on the thread that owns the model."""
 
 import logging
+import threading
 import time
 from collections.abc import Callable
 from typing import Any
@@ -23,7 +24,8 @@ from timebill_ros.inference.pipeline import Generation, Listener, Question, answ
 from timebill_ros.inference.prefix.prefix_cache import PrefixCache
 from timebill_ros.inference.prefix.reusable import why_not_reused
 from timebill_ros.inference.thinking_stream import answer_stream
-from timebill_ros.worker.intake import HeldQuery, Intake
+from timebill_ros.worker.intake import HeldQuery, Intake, Preparation
+from timebill_ros.worker.preparing import Preparing
 from timebill_ros.worker.protocol import (
     Estimate,
     Faulted,
@@ -33,6 +35,7 @@ from timebill_ros.worker.protocol import (
     Phase,
     Planned,
     PrefixesHeld,
+    Prepared,
     Ready,
     Recalibrate,
     Run,
@@ -71,10 +74,12 @@ class QueryServer:
         self._drift = self._profile(anew=False)
         self._prefixes = self._engine.prefixes = self._prefix_cache()
         self._held = PrefixesHeld(0, 0, 0)
+        self._preparing = Preparing(self._engine, self._predictor, self._beginning_ids)
+        self._tokenising = threading.Lock()
 
     def serve(self) -> None:
         """Say READY, then answer for ever."""
-        self._intake.start_tokenising(self._prompts.token_ids, self._prefixes)
+        self._intake.start_tokenising(self._token_ids, self._prefixes)
         target = self._engine.target
         self._tell_estimate()
         self._send(
@@ -97,8 +102,29 @@ class QueryServer:
                 self._drift = self._profile(anew=True)
                 self._engine.prefixes = self._prefixes
                 self._tell_estimate()
+            elif isinstance(work, Preparation):
+                self._prepare(work)
             else:
                 self._run(work)
+
+    def _token_ids(self, *texts: Any) -> list[int]:
+        with self._tokenising:
+            return self._prompts.token_ids(*texts)
+
+    def _beginning_ids(self, system_prompt: str, context: str) -> list[int]:
+        with self._tokenising:
+            return self._prompts.beginning_ids(system_prompt, context)
+
+    def _prepare(self, preparation: Preparation) -> None:
+        try:
+            prepared = self._preparing.prepare(preparation)
+        except Exception as error:  # out of memory, say
+            logging.exception('a context could not be prepared')
+            detail = f'it could not be read: {type(error).__name__}: {error}'
+            prepared = Prepared(preparation.message.number, detail)
+        if prepared is not None and self._intake.is_prepared(preparation):
+            self._send(prepared)
+        self._tell_prefixes()
 
     def _run(self, run: Run) -> None:
         query = self._intake.begin(run.number)

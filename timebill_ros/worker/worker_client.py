@@ -13,6 +13,7 @@ from timebill_ros.worker.protocol import (
     Load,
     Phase,
     PrefixesHeld,
+    Prepared,
     Progress,
     Ready,
     ToWorker,
@@ -53,6 +54,9 @@ class WorkerListener(Protocol):
 
     def on_worker_prefixes(self, held: PrefixesHeld) -> None:
         """Be told what its cache holds of prompts that were read."""
+
+    def on_worker_prepared(self, prepared: Prepared) -> None:
+        """Be told what has become of a context to prepare."""
 
     def on_worker_progress(self, progress: Progress) -> None:
         """Be told what becomes of a query."""
@@ -235,6 +239,8 @@ class WorkerClient:
                     self._listener.on_worker_phase(message)
                 elif isinstance(message, PrefixesHeld):
                     self._listener.on_worker_prefixes(message)
+                elif isinstance(message, Prepared):
+                    self._listener.on_worker_prepared(message)
                 elif isinstance(message, Estimate):
                     self._listener.on_worker_estimate(message)
                 else:
