@@ -81,15 +81,12 @@ class TimeBillClient(ContextPreparer):
             history: the conversation so far, oldest first: ('user', text) or ('assistant', text).
             max_new_tokens: greatest length of the answer [tokens]; 0: the node's parameter.
             overrun_policy: a constant of the message Query.
-            json_schema: the answer is a JSON document of this schema, or the fields of this
-                dataclass; `reply.parsed` is the document, or an instance.
+            json_schema: a JSON schema or a dataclass; `reply.parsed` is the object or instance.
             regex: the whole answer matches this regular expression.
             choices: the answer is one of these; `reply.choice` is its index.
-            fill_missing: the node may invent required values of `json_schema` that the model has
-                not begun when the answer is cut off. Else such a query is KILLED.
-            on_chunk: called in the executor with each piece of the answer while the model writes
-                it. You may miss the last pieces, because DDS may deliver the reply first. The
-                reply's text is whole.
+            fill_missing: if the answer is cut off, missing required values may be invented.
+            on_chunk: called in the executor with each piece of the answer. DDS may deliver the
+                reply before the last pieces; its text is whole.
 
         Raises:
             ValueError: an argument is outside its bounds.

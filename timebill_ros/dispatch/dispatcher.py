@@ -117,12 +117,7 @@ class Dispatcher:
             self._writer.refuse_invalid(origin, miss)
 
     def cancel(self, asker: str, query_id: str, detail: str) -> int:
-        """End a query as CANCELLED, whether it waits or runs; return how many were ended.
-
-        Arguments:
-            query_id: empty: all queries of the asker.
-            detail: the sentence of their misses.
-        """
+        """End a query, or with the id '' all of an asker, as CANCELLED; return how many ended."""
         with self._serving():
             entries = self._pending.of(asker, query_id)
             for entry in entries:
