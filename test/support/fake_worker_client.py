@@ -16,6 +16,7 @@ class FakeWorkerClient:
         self.listener = listener
         self.state = WorkerState.LOADING
         self.restarts = 0
+        self.pid = None
         self.sent: list[Any] = []
         self.killed: list[str] = []
         self.is_stopped = False
