@@ -11,6 +11,7 @@ QUESTIONS = {
     'estimator': 'benchmark.estimator.estimator',
     'eviction': 'benchmark.eviction.eviction',
     'eviction_defaults': 'benchmark.eviction.eviction_defaults',
+    'standing': 'benchmark.standing.standing',
     'predictor': 'benchmark.predictor.predictor',
     'planned_lengths': 'benchmark.predictor.planned_lengths',
     'budgets': 'benchmark.budgets.budgets',

@@ -1,0 +1,1 @@
+"""The benchmark of questions about a standing context."""
