@@ -51,10 +51,20 @@ def test_prefills_from_the_cache_teach_no_wrong_speed():
         cached_tokens=1960,
         prefill_time=FITTED.t_prefill(2000, 1960),
     )
+    for slowness in (1.0, 3.0):
+        slow = replace(cached, prefill_time=slowness * cached.prefill_time)
+        drift = Drift.of(FITTED)
+        for _ in range(WINDOW):
+            drift = drift.observed(slow)
+        assert drift.factor == pytest.approx(1.0)
+    # The worst case holds for them too, and a slower machine shows in the time after it.
+    late = replace(cached, prefill_time=9.0, response_tokens=2, decode_time=0.0)
+    assert Drift.of(FITTED).observed(late).delta > FITTED.delta
+    assert Drift.of(FITTED).ratio(late) is None
     drift = Drift.of(FITTED)
     for _ in range(WINDOW):
-        drift = drift.observed(cached)
-    assert drift.factor == pytest.approx(1.0)
+        drift = drift.observed(replace(cached, decode_time=1.3 * cached.decode_time))
+    assert drift.factor == pytest.approx(1.3)
 
 
 def test_it_follows_within_eight_bills_and_back():

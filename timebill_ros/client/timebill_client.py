@@ -94,7 +94,6 @@ class TimeBillClient(ContextPreparer):
         """
         deadline_s = time.monotonic() + time_budget
         form = answer_form(json_schema, regex, choices, fill_missing)
-        turns = turns_of(history)
         check_unicode('context', context)
         check_question(prompt, system_prompt, time_budget, max_new_tokens, overrun_policy)
         query = Query(
@@ -103,7 +102,7 @@ class TimeBillClient(ContextPreparer):
             prompt=prompt,
             system_prompt=system_prompt,
             context=context,
-            history=turns,
+            history=turns_of(history),
             max_new_tokens=max_new_tokens,
             overrun_policy=overrun_policy,
         )

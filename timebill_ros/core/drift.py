@@ -76,7 +76,15 @@ class Drift:
 
         The prediction is for the actual length of the answer. The bill's own prediction is for
         N_hat, so its error is the length predictor's. None: the bill has no complete prefill.
+
+        Of a prompt that was partly cached, only the time after the prefill tells the machine's
+        speed: short reads are mostly fixed costs. None: its answer is too short for that.
         """
+        if bill.cached_tokens:
+            return self.ratio_after_prefill(bill) or None
+        return self._whole_ratio(bill)
+
+    def _whole_ratio(self, bill: Bill) -> float | None:
         if bill.kept_tokens < 1 or bill.response_tokens < 1:
             return None
         measured_s = bill.prefill_time + bill.eviction_time + bill.decode_time
@@ -98,10 +106,10 @@ class Drift:
 
     def observed(self, bill: Bill) -> 'Drift':
         """Return the correction after one more bill; unchanged if the bill has no information."""
-        ratio = self.ratio(bill)
-        if ratio is None:
+        whole, ratio = self._whole_ratio(bill), self.ratio(bill)
+        if whole is None:
             return self
-        residual = max(ratio, self.ratio_after_prefill(bill)) - 1.0
+        residual = max(whole, self.ratio_after_prefill(bill)) - 1.0
         missed = residual > self.delta
         delta = self.delta + DELTA_STEP * (float(missed) - MISS_SHARE)
         residuals = (*self.residuals, residual)[-RESIDUALS:]
@@ -109,5 +117,7 @@ class Drift:
         if len(residuals) >= FEW_RESIDUALS:
             bounds.append(upper_quantile(residuals, BOUNDING_SHARE))
         delta = max(min(delta, *bounds), 0.0)
-        log_ratio = math.log(ratio * self.factor)
-        return Drift(self.fitted, delta, (*self.log_ratios[1:], log_ratio), residuals)
+        log_ratios = self.log_ratios
+        if ratio is not None:
+            log_ratios = (*log_ratios[1:], math.log(ratio * self.factor))
+        return Drift(self.fitted, delta, log_ratios, residuals)

@@ -129,11 +129,7 @@ class Supervisor:
     def prepare(
         self, asker: str, system_prompt: str, context: str, done: Callable[[Prepared], None]
     ) -> str:
-        """Have a context read and held for an asker; return '', or why not.
-
-        Arguments:
-            done: called with what has become of it, from any thread.
-        """
+        """Have a context held for an asker; return '', or why not. Any thread may call done."""
         with self._lock:
             refusal = self.why_not_ready()
             if refusal or self._is_closed:
