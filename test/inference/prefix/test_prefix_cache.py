@@ -64,6 +64,15 @@ def test_what_is_promised_is_there_whatever_is_read_meanwhile() -> None:
     assert cache.cached_tokens(waiting) == 0
 
 
+def test_memory_of_which_more_is_promised_than_is_shared_is_copied() -> None:
+    cache = PrefixCache(2 * ENTRY)
+    read(cache, prompt(0))
+    assert cache.pin(7, prompt(0)[:58] + prompt(500, 20)) == 58
+    beginning = cache.begin(prompt(0)[:56] + prompt(600, 4), 60, CAPACITY)
+    assert (beginning.cached_tokens, beginning.entry) == (56, None)
+    assert cache.cached_tokens(prompt(0)[:58] + prompt(500, 20)) == 58
+
+
 def test_pins_go_over_to_a_longer_prompt() -> None:
     cache = PrefixCache(3 * ENTRY)
     read(cache, prompt(0))
