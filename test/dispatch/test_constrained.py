@@ -273,10 +273,23 @@ def test_half_a_choice_is_killed_under_partial(desk: Desk) -> None:
 # The plan
 
 
-def test_the_longest_answer_that_is_allowed_bounds_what_is_planned(desk: Desk) -> None:
-    run(desk, CHOICES, max_response_tokens=4)
+@pytest.mark.parametrize(
+    ('constraint', 'longest', 'planned'),
+    [(SCHEMA, 0, 50), (SCHEMA, 4, 4), (SCHEMA, 70, 50), (CHOICES, 4, 4), (CHOICES, 70, 70)],
+)
+def test_what_is_allowed_bounds_what_is_planned_and_choices_take_their_steps(
+    desk: Desk, constraint: Constraint, longest: int, planned: int
+) -> None:
+    run(desk, constraint, max_response_tokens=longest)
     (sent,) = [told for told in desk.backend.told if isinstance(told, Run)]
-    assert sent.max_new_tokens == 4
+    assert sent.max_new_tokens == planned
+
+
+def test_what_is_missing_before_the_first_token_is_told(desk: Desk) -> None:
+    run(desk, SCHEMA)
+    write(desk, '', 0, '{"x": 0}', ('/x',), ('/x',))
+    desk.pass_time(5.0)
+    assert desk.outcome('q').detail.endswith("without a default are missing: '/x'")
 
 
 WRITER = TimeModel(a=0.0, b=0.0, c=0.0, p=0.0, q=0.1, delta=0.1)

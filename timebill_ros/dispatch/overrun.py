@@ -51,7 +51,7 @@ def cut_off(entry: PendingQuery, now_s: float) -> Outcome:
         answer = partial_answer(entry)
         if answer is not None:
             return _of_its_form(answer, entry)
-        if entry.text.text and (why := why_not_closed(entry)):
+        if (entry.text.text or entry.text.closing) and (why := why_not_closed(entry)):
             detail += f': {why}'
     return Miss(MissReason.KILLED, detail)
 

@@ -1,5 +1,6 @@
 """A query that has not been replied to: what is known of it so far."""
 
+import math
 from dataclasses import dataclass, field
 
 from timebill_ros.core.constraint import ConstraintKind
@@ -8,6 +9,8 @@ from timebill_ros.core.query import Query
 from timebill_ros.dispatch.answer_text import AnswerText
 from timebill_ros.dispatch.dispatch_settings import DispatchSettings
 from timebill_ros.dispatch.query_bill import QueryBill
+
+_BYTES_PER_TOKEN = 4
 
 
 @dataclass
@@ -21,7 +24,7 @@ class PendingQuery:
         stop_at_s: when the backend ends it by itself; later, where it may be late [s].
         prompt_bytes: the size of what is to be read, in UTF-8.
         max_new_tokens: as asked; once its prompt is tokenised, no more than fits the context
-            and than the constraint allows.
+            and than the constraint allows. Of choices: the steps that it takes to score them all.
         is_tokenised: the backend has counted the prompt's tokens.
         text: the answer so far.
         confidence: how sure the model is of it.
@@ -49,7 +52,6 @@ class PendingQuery:
         last_moment_s = stop_at_s = query.deadline.at_s - settings.publish_reserve_s
         if query.overrun_policy is OverrunPolicy.SKIP_NEXT:
             stop_at_s = max(last_moment_s, query.asked_at_s + settings.max_time_budget_s)
-        longest_answer = _longest_choice(query) or query.max_new_tokens
         return cls(
             query,
             QueryBill(query),
@@ -57,7 +59,7 @@ class PendingQuery:
             last_moment_s,
             stop_at_s,
             prompt_bytes=sum(len(text.encode('utf-8', 'surrogatepass')) for text in query.texts),
-            max_new_tokens=min(query.max_new_tokens, longest_answer),
+            max_new_tokens=_choice_steps(query) or query.max_new_tokens,
             text=AnswerText(query.constraint is not None),
         )
 
@@ -74,9 +76,13 @@ class PendingQuery:
     @property
     def may_be_partial(self) -> bool:
         """Whether a part of its answer is an answer too. Half a choice is none."""
+        return self.query.overrun_policy is OverrunPolicy.PARTIAL and not self.is_choice
+
+    @property
+    def is_choice(self) -> bool:
+        """Whether the model does not write, but scores choices."""
         constraint = self.query.constraint
-        is_choice = constraint is not None and constraint.kind is ConstraintKind.CHOICES
-        return self.query.overrun_policy is OverrunPolicy.PARTIAL and not is_choice
+        return constraint is not None and constraint.kind is ConstraintKind.CHOICES
 
     @property
     def doing(self) -> str:
@@ -91,8 +97,8 @@ class PendingQuery:
         return f'writing the answer ({tokens} tokens so far)'
 
 
-def _longest_choice(query: Query) -> int:
-    """Return an upper bound of the longest choice [tokens]; 0: the query has no choices."""
+def _choice_steps(query: Query) -> int:
+    """Return about how many steps it takes to score all choices; 0: the query has none."""
     choices = query.constraint.choices if query.constraint is not None else ()
-    # No token is shorter than a byte; the end is one more.
-    return max((1 + len(choice.encode('utf-8', 'surrogatepass')) for choice in choices), default=0)
+    sizes = (len(choice.encode('utf-8', 'surrogatepass')) for choice in choices)
+    return sum(1 + math.ceil(size / _BYTES_PER_TOKEN) for size in sizes)

@@ -55,7 +55,7 @@ class Turns:
         """Take the length of a query that waits: refuse it, or let it wait for its turn.
 
         Arguments:
-            longest_answer: that its constraint allows [tokens]; 0: not known.
+            longest_answer: that its constraint allows, or steps to score choices; 0: not known.
             cached_tokens: of the prompt; they need not be read.
         """
         entry.is_tokenised = True
@@ -64,7 +64,9 @@ class Turns:
         if miss is not None:
             self._endings.end(entry, miss)
             return
-        bounds = (entry.max_new_tokens, self.context_length - prompt_tokens, longest_answer)
+        bounds = [entry.max_new_tokens, self.context_length - prompt_tokens, longest_answer]
+        if entry.is_choice and longest_answer > 0:
+            bounds = [longest_answer]  # steps: neither max_new_tokens nor the context bounds them
         entry.max_new_tokens = min(bound for bound in bounds if bound > 0)
         self._admission.tokenised(entry)
         self._give_up(newcomer=entry)
