@@ -14,6 +14,7 @@ from timebill_ros.core.bill import Bill
 from timebill_ros.core.budget_planner import BudgetPlanner
 from timebill_ros.core.outcome import FinishReason, Miss, MissReason, OverrunPolicy
 from timebill_ros.core.time_model import TimeModel
+from timebill_ros.dispatch.preemption import MOST_BEGUN
 
 MODEL = TimeModel(a=0.0, b=0.01, c=0.0, p=0.0, q=0.01, delta=0.3)
 CONTEXT = 100
@@ -38,6 +39,7 @@ STEP = st.one_of(
     st.tuples(st.just('pass'), st.floats(0.0, 2.0)),
     st.tuples(st.just('order'), st.sampled_from(['fifo', 'edf'])),
     st.tuples(st.just('keep_latest'), st.booleans()),
+    st.tuples(st.just('preemption'), st.booleans()),
     st.tuples(st.just('share'), SHARES),
     st.tuples(st.just('reserve'), st.sampled_from([0.0, 0.02, 0.5])),
     st.tuples(st.just('probability'), st.sampled_from([0.01, 0.4, 0.99])),
@@ -53,7 +55,7 @@ class Traffic:
         self.model = model
         self.asked = 0
         self.untokenised: list[int] = []
-        self.running: int | None = None
+        self.begun: list[int] = []
         self._heard = 0
         self._was_idle = False
         desk.dispatcher.open(desk.backend, CONTEXT, BudgetPlanner(time_model=model))
@@ -83,6 +85,10 @@ class Traffic:
         pending.add = add  # type: ignore[method-assign]
         desk.replies.publish_outcome = publish  # type: ignore[method-assign]
 
+    @property
+    def running(self) -> int | None:
+        return self.begun[-1] if self.begun else None
+
     def play(self, step: tuple[Any, ...]) -> None:
         dispatcher, desk = self.desk.dispatcher, self.desk
         self._was_idle = False
@@ -109,6 +115,7 @@ class Traffic:
             'order': 'queue_order',
             'share': 'min_partial_share',
             'keep_latest': 'keep_latest',
+            'preemption': 'preemption',
         }
         names |= {'reserve': 'publish_reserve_s', 'probability': 'admission_probability'}
         if kind in names:
@@ -144,8 +151,10 @@ class Traffic:
             if isinstance(told_now, Submit):
                 self.untokenised.append(told_now.number)
             elif isinstance(told_now, Run):
-                assert self.running is None
-                self.running = told_now.number
+                settings = self.desk.settings
+                may_preempt = settings.preemption and settings.queue_order == 'edf'
+                assert len(self.begun) < (MOST_BEGUN if may_preempt else 1)
+                self.begun.append(told_now.number)
             elif told_now.number in self.untokenised:
                 self.untokenised.remove(told_now.number)
         self._heard = len(told)
@@ -156,7 +165,7 @@ class Traffic:
         assert sorted(ids) == sorted(str(number) for number in range(self.asked))
 
     def _done(self, said: Finished | Faulted) -> None:
-        self.running = None
+        self.begun.pop()
         self.desk.say(said)
 
 

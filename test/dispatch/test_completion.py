@@ -16,6 +16,10 @@ def job(last_moment_s: float = 99.0, lengths: tuple[int, ...] = (101,), **values
     return Job(0, 10, lengths, last_moment_s, **values)  # type: ignore[arg-type]
 
 
+def free_at(completion: Completion, running: Job) -> Moment:
+    return completion.free_at([completion.begun(running, 11.5)], 11.5)
+
+
 def test_a_job_takes_reading_and_the_mean_of_its_likely_lengths() -> None:
     assert EXACT.expected_s(job()) == pytest.approx(2.0)
     assert EXACT.expected_s(job(lengths=(1, 201))) == pytest.approx(2.0)
@@ -84,23 +88,23 @@ def test_a_running_job_leaves_when_the_rest_of_it_is_done(
     progress: dict[str, int], free_at_s: float
 ) -> None:
     running = job(started_at_s=10.0, **progress)
-    assert EXACT.free_at(running, 11.5).mean_s == pytest.approx(free_at_s)
+    assert free_at(EXACT, running).mean_s == pytest.approx(free_at_s)
 
 
 def test_a_running_answer_is_none_of_those_that_would_have_ended_by_now() -> None:
     running = job(lengths=(21, 41, 101), started_at_s=10.0, kept_tokens=10, response_tokens=51)
-    assert EXACT.free_at(running, 11.5) == Moment(pytest.approx(12.0), pytest.approx(0.0))
+    assert free_at(EXACT, running) == Moment(pytest.approx(12.0), pytest.approx(0.0))
 
 
 def test_a_running_job_leaves_at_its_last_moment_unless_it_may_be_late() -> None:
-    assert EXACT.free_at(job(11.7, started_at_s=10.0), 11.5) == Moment(11.7)
+    assert free_at(EXACT, job(11.7, started_at_s=10.0)) == Moment(11.7)
     late = job(11.7, started_at_s=10.0, may_be_late=True)
-    assert EXACT.free_at(late, 11.5).mean_s == pytest.approx(12.0)
+    assert free_at(EXACT, late).mean_s == pytest.approx(12.0)
 
 
 def test_without_a_time_model_nothing_takes_any_time() -> None:
     blind = Completion(None)
-    assert blind.free_at(job(started_at_s=10.0), 11.5) == Moment(11.5)
+    assert free_at(blind, job(started_at_s=10.0)) == Moment(11.5)
     assert blind.after(job(), Moment(5.0)) == Moment(5.0)
     assert blind.probability(job(5.1), Moment(5.0)) == 1.0
     assert blind.probability(job(4.9), Moment(5.0)) == 0.0

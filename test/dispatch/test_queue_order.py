@@ -19,7 +19,7 @@ EOS = FinishReason.EOS
 
 @pytest.fixture
 def desk() -> Iterator[Desk]:
-    desk = Desk(max_queue_length=10)
+    desk = Desk(preemption=False, max_queue_length=10)
     yield desk
     desk.dispatcher.shut_down()
 

@@ -5,6 +5,7 @@ import pytest
 from timebill_ros.core.bill import Bill
 from timebill_ros.core.plan import Plan
 from timebill_ros.inference.bill_recorder import BillRecorder
+from timebill_ros.inference.give_way import GiveWay
 
 
 class FakeClock:
@@ -21,7 +22,7 @@ def clock() -> FakeClock:
 
 def planned(clock: FakeClock, kept_tokens: int) -> BillRecorder:
     """Return the recorder of a question of 10 tokens: 2 s of prefill, 0.5 s of waiting."""
-    record = BillRecorder(10, clock)
+    record = BillRecorder(10, clock=clock)
     clock.now_s += 2.0
     assert record.prefilled() == 2.0
     clock.now_s += 0.5
@@ -60,6 +61,30 @@ def test_what_is_cut_off_after_the_plan_is_eviction_if_there_was_to_be_one(
 
 
 def test_a_prefill_that_is_cut_off_is_billed_as_prefill(clock: FakeClock) -> None:
-    record = BillRecorder(10, clock)
+    record = BillRecorder(10, clock=clock)
     clock.now_s += 2.0
     assert record.ended() == Bill(prompt_tokens=10, prefill_time=2.0, total_time=2.0)
+
+
+def test_the_time_of_more_urgent_queries_counts_for_no_item(clock: FakeClock) -> None:
+    waits_s = iter([8.0, 0.0, 16.0])
+
+    def answer_urgent() -> int:
+        wait_s = next(waits_s)
+        clock.now_s += wait_s
+        return int(wait_s > 0)
+
+    give_way = GiveWay(answer_urgent, clock)
+    record = BillRecorder(10, give_way, clock)
+    clock.now_s += 1.0
+    give_way()
+    assert record.prefilled() == 1.0
+    record.predicted()
+    record.planned(Plan(10, 8, 0.0))
+    clock.now_s += 0.5
+    give_way()
+    clock.now_s += 0.25
+    give_way()
+    bill = record.ended()
+    assert (bill.prefill_time, bill.decode_time, bill.total_time) == (1.0, 0.75, 1.75)
+    assert (bill.preemptions, bill.preempted_time) == (2, 24.0)

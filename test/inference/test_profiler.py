@@ -103,10 +103,10 @@ def test_a_profile_holds_for_one_scorer_and_its_settings(engine: Engine) -> None
 def short_of_memory(monkeypatch: pytest.MonkeyPatch, engine: Engine, most_tokens: int) -> None:
     prefill = engine.prefill
 
-    def refusing(token_ids: list[int], *more: Any) -> Prefilled:
+    def refusing(token_ids: list[int], *more: Any, **named: Any) -> Prefilled:
         if len(token_ids) > most_tokens:
             raise torch.OutOfMemoryError('CUDA out of memory.')
-        return prefill(token_ids, *more)
+        return prefill(token_ids, *more, **named)
 
     monkeypatch.setattr(engine, 'prefill', refusing)
 

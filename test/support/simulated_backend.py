@@ -5,7 +5,7 @@ import heapq
 import itertools
 import random
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from support.fake_desk import SETTINGS
@@ -68,6 +68,47 @@ def slowness(draw: random.Random, spread: float = SPREAD) -> float:
     return max(0.5, draw.gauss(1.0, spread))
 
 
+@dataclass
+class _Run:
+    """A query that has begun: what is to happen, at times of its own running [s].
+
+    Arguments:
+        stop_at_s: when it stops by itself [s].
+        ran_s: how long it ran before it was last paused [s].
+        since_s: since when it runs.
+        token: changes whenever its clock stops or starts.
+    """
+
+    number: int
+    stop_at_s: float
+    events: list[tuple[float, Callable[[], None]]] = field(default_factory=list)
+    ran_s: float = 0.0
+    since_s: float = 0.0
+    token: int = 0
+    is_paused: bool = True
+
+    def at(self, ran_s: float, call: Callable[[], None]) -> None:
+        """Have something happen when it has run so long."""
+        self.events.append((ran_s, call))
+
+    def pause(self, now_s: float) -> None:
+        """Stop its clock."""
+        if not self.is_paused:
+            self.ran_s += now_s - self.since_s
+            self.is_paused, self.token = True, self.token + 1
+
+    def go_on(self, now_s: float) -> int:
+        """Let its clock run; return its token."""
+        self.pause(now_s)
+        self.since_s, self.is_paused, self.token = now_s, False, self.token + 1
+        return self.token
+
+    def next_event(self) -> tuple[float, Callable[[], None]]:
+        """Return when its next event comes if it is not paused, and the event."""
+        ran_s, call = self.events[0]
+        return self.since_s + max(0.0, ran_s - self.ran_s), call
+
+
 class Simulation:
     """Asks a dispatcher, and answers as its backend does, on a clock of its own.
 
@@ -92,7 +133,8 @@ class Simulation:
         self._order = itertools.count()
         self._asks: list[Ask] = []
         self._numbers: dict[int, int] = {}
-        self._running: int | None = None
+        self._begun: list[_Run] = []
+        self.preemptions = 0
         settings = {'max_queue_length': 16, 'abort_grace_s': 1.0, **settings}
         self.dispatcher = Dispatcher(
             dataclasses.replace(SETTINGS, **settings), self, lambda: self.now_s, lambda: ''
@@ -141,29 +183,55 @@ class Simulation:
         stop_at_s: float,
         planner: PlannerSettings,
     ) -> None:
-        assert self._running is None
-        self._running = number
         ask = self._asks[self._numbers[number]]
         bill = Bill(prompt_tokens=ask.prompt_tokens, kept_tokens=ask.prompt_tokens)
-        self._while_it_runs(
-            number, ask.prefill_s, lambda: self.dispatcher.on_planned(number, bill)
-        )
+        run = _Run(number, stop_at_s)
+        run.at(ask.prefill_s, lambda: self.dispatcher.on_planned(number, bill))
         for tokens in range(1, ask.response_tokens, _TEXT_EVERY):
-            self._while_it_runs(
-                number,
+            run.at(
                 ask.written_at_s(tokens),
                 lambda tokens=tokens: self.dispatcher.on_text(number, 'word ', tokens),  # type: ignore[misc]
             )
         is_whole = ask.response_tokens < max_new_tokens
         reason = FinishReason.EOS if is_whole else FinishReason.LENGTH
-        self._while_it_runs(
-            number, ask.duration_s, lambda: self._finish(number, reason, ask.response_tokens)
-        )
-        self._while_it_runs(number, stop_at_s - self.now_s, lambda: self.drop(number))
+        run.at(ask.duration_s, lambda: self._finish(number, reason, ask.response_tokens))
+        if self._begun:
+            self.preemptions += 1
+            self._begun[-1].pause(self.now_s)
+        self._begun.append(run)
+        self._go_on()
 
     def drop(self, number: int) -> None:
-        if self._running == number:
-            self._while_it_runs(number, self._stop_s, lambda: self._finish(number, None, 0))
+        for run in self._begun:
+            if run.number == number:
+                run.stop_at_s = min(run.stop_at_s, self.now_s)
+                if run is self._begun[-1]:
+                    self._go_on()
+
+    def _go_on(self) -> None:
+        """Let what runs come to its next event, or stop."""
+        if not self._begun:
+            return
+        run = self._begun[-1]
+        token = run.go_on(self.now_s)
+        time_s, call = run.next_event()
+        if run.stop_at_s < time_s:
+            time_s = max(self.now_s, run.stop_at_s) + self._stop_s
+            self._at(time_s, lambda: self._step(run, token, lambda: self._stopped(run)))
+        else:
+            self._at(time_s, lambda: self._step(run, token, call))
+
+    def _step(self, run: '_Run', token: int, call: Callable[[], None]) -> None:
+        if run.token != token or run not in self._begun:
+            return
+        run.pause(self.now_s)
+        run.events.pop(0)
+        call()
+        if self._begun and self._begun[-1] is run and run.token == token + 1:
+            self._go_on()
+
+    def _stopped(self, run: '_Run') -> None:
+        self._finish(run.number, None, 0)
 
     def kill(self, detail: str) -> None:
         raise AssertionError(detail)
@@ -196,7 +264,8 @@ class Simulation:
         )
 
     def _finish(self, number: int, reason: FinishReason | None, tokens: int) -> None:
-        self._running = None
+        self._begun.pop()
+        self._go_on()
         tokens = tokens or self.response_tokens.get(self._numbers[number], 0)
         self.dispatcher.on_finished(number, reason, Bill(response_tokens=tokens, total_time=1.0))
 
@@ -205,6 +274,3 @@ class Simulation:
 
     def _later(self, delay_s: float, call: Callable[[], None]) -> None:
         self._at(self.now_s + delay_s, call)
-
-    def _while_it_runs(self, number: int, delay_s: float, call: Callable[[], None]) -> None:
-        self._later(delay_s, lambda: call() if self._running == number else None)

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from support.asker import wait_until
+from timebill_ros.core.bill import Bill
 from timebill_ros.core.planner_settings import PlannerSettings
 from timebill_ros.core.turn import HistoryError, Role, Turn
 from timebill_ros.worker.intake import Intake
@@ -14,6 +15,7 @@ from timebill_ros.worker.protocol import (
     Cached,
     Drop,
     Faulted,
+    Finished,
     FromWorker,
     Recalibrate,
     Rejected,
@@ -126,9 +128,19 @@ def test_what_is_dropped_before_its_turn_does_not_begin(room: Room) -> None:
     room.wait_for(Tokenised(0, 1))
     room.intake.take(run(0))
     room.intake.take(Drop(0))
+    room.wait_for(Tokenised(0, 1), Finished(0, None, Bill()))  # at once, whatever runs
     assert room.intake.next_work() == run(0)
     assert room.intake.begin(0) is None
     assert not room.intake._held
+
+
+def test_what_is_sent_while_a_query_runs_is_urgent(room: Room) -> None:
+    assert room.intake.urgent_work() is None
+    room.intake.take(run(1))
+    assert room.intake.urgent_work() == run(1)
+    room.intake.take(Recalibrate())
+    assert room.intake.urgent_work() is None
+    assert room.intake.next_work() == Recalibrate()
 
 
 def test_a_drop_after_the_end_has_no_effect(room: Room) -> None:

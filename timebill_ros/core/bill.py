@@ -29,6 +29,8 @@ class Bill:
     predictor_time: float = 0.0
     slack: float = 0.0
     thinking_tokens: int = 0
+    preemptions: int = 0
+    preempted_time: float = 0.0
     cached_tokens: int = 0
 
     def with_plan(self, plan: Plan) -> 'Bill':

@@ -11,6 +11,7 @@ from timebill_ros.core.plan import Plan
 from timebill_ros.dispatch.completion import Completion, Job
 from timebill_ros.dispatch.dispatch_settings import DispatchSettings
 from timebill_ros.dispatch.pending_query import PendingQuery
+from timebill_ros.dispatch.preemption import Preemption, may_preempt
 from timebill_ros.dispatch.prompt_length import PromptLength
 from timebill_ros.dispatch.response_lengths import AnswerLength, Habit, ResponseLengths
 from timebill_ros.dispatch.schedule import Schedule
@@ -71,7 +72,7 @@ class Admission:
     def refused(
         self,
         waiting: Sequence[PendingQuery],
-        running: PendingQuery | None,
+        running: Sequence[PendingQuery],
         newcomer: PendingQuery | None,
         settings: DispatchSettings,
         planner: BudgetPlanner,
@@ -82,15 +83,14 @@ class Admission:
 
         Arguments:
             waiting: in the order of their turns, the newcomer among them.
-            running: what has the backend, and keeps it; None: there is none.
+            running: what has the backend and keeps it, then what it has preempted.
             newcomer: what has just come, or been tokenised; None: the backend has become free.
             settings: the rule of admission, the queue's order, the reserve.
             planner: with the estimate as it stands.
             now_s: on the deadlines' clock [s].
             is_free: no query has the backend, not even one that the newcomer would replace.
         """
-        if self._completion.time_model != planner.time_model:
-            self._completion = Completion(planner.time_model)
+        self._take_estimate(planner)
         completion = self._completion
         jobs = {entry.number: self._waiting_job(entry, settings) for entry in waiting}
         feasible = [
@@ -109,11 +109,12 @@ class Admission:
             ]
         if settings.admission == 'alone' or (is_free and len(feasible) <= 1):
             return refused
+        begun = self._begun(running, settings, now_s)
         schedule = Schedule(
             completion,
             settings.admission_probability,
             settings.queue_order == 'edf',
-            completion.free_at(self._job(running, settings) if running else None, now_s),
+            completion.free_at(begun, now_s),
             is_free,
         )
         line = [jobs[entry.number] for entry in feasible]
@@ -122,6 +123,14 @@ class Admission:
         }
         if not lost:
             return refused
+        if (
+            newcomer is not None
+            and line[0].number == newcomer.number
+            and may_preempt(running, settings)
+        ):
+            preemption = Preemption(completion, settings.admission_probability, now_s)
+            if preemption.is_right(line[0], begun, line):
+                lost = {job.number for job in preemption.lost(begun, line)}
         stay = [job for job in line if job.number not in lost]
         return refused + [
             self._overloaded(entry, jobs[entry.number], stay, schedule, settings, planner, now_s)
@@ -167,16 +176,53 @@ class Admission:
         minimum_s = math.floor(minimum_s * 1000.0 + 1.0) / 1000.0
         return Refused(entry, plan, Miss(MissReason.OVERLOADED, detail, minimum_s))
 
+    def preempts(
+        self,
+        waiting: Sequence[PendingQuery],
+        running: Sequence[PendingQuery],
+        settings: DispatchSettings,
+        planner: BudgetPlanner,
+        now_s: float,
+    ) -> bool:
+        """Return whether the first of what waits is to run before what runs.
+
+        Arguments:
+            waiting: in the order of their turns.
+            running: what runs, then what it has preempted.
+            settings, planner, now_s: as for refused().
+        """
+        if not may_preempt(running, settings):
+            return False
+        if running[0].may_be_late and now_s >= running[0].last_moment_s:
+            # It has been preempted and is late: it yields to those that are in time.
+            return running[0].bill.preemptions > 0
+        self._take_estimate(planner)
+        line = [self._waiting_job(entry, settings) for entry in waiting]
+        return Preemption(self._completion, settings.admission_probability, now_s).is_right(
+            line[0], self._begun(running, settings, now_s), line
+        )
+
+    def _take_estimate(self, planner: BudgetPlanner) -> None:
+        if self._completion.time_model != planner.time_model:
+            self._completion = Completion(planner.time_model)
+
+    def _begun(
+        self, running: Sequence[PendingQuery], settings: DispatchSettings, now_s: float
+    ) -> list[Job]:
+        return [
+            self._completion.begun(self._job(entry, settings, now_s), now_s) for entry in running
+        ]
+
     def _waiting_job(self, entry: PendingQuery, settings: DispatchSettings) -> Job:
         """Return the job of a waiting query. It is made once: a queue may be long."""
         if self._jobs_settings is not settings:
             self._jobs_settings = settings
             self._jobs.clear()
         if entry.number not in self._jobs:
-            self._jobs[entry.number] = self._job(entry, settings)
+            self._jobs[entry.number] = self._job(entry, settings, now_s=0.0)
         return self._jobs[entry.number]
 
-    def _job(self, entry: PendingQuery, settings: DispatchSettings) -> Job:
+    def _job(self, entry: PendingQuery, settings: DispatchSettings, now_s: float) -> Job:
         bill = entry.bill
         prompt_tokens, cached_tokens = bill.so_far.prompt_tokens, bill.so_far.cached_tokens
         if not prompt_tokens:
@@ -191,7 +237,7 @@ class Admission:
             last_moment_s=entry.last_moment_s,
             may_be_late=entry.may_be_late,
             needed_share=settings.min_partial_share if entry.may_be_partial else 1.0,
-            started_at_s=bill.started_at_s,
+            started_at_s=None if entry.is_waiting else bill.ran_from_s(now_s),
             kept_tokens=bill.so_far.kept_tokens if bill.planned_at_s is not None else 0,
             response_tokens=bill.so_far.response_tokens,
         )

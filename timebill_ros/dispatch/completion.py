@@ -1,7 +1,8 @@
 """When will a query be completed, and how surely by its last moment? Pure: no clock, no model."""
 
 import math
-from dataclasses import dataclass, field
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
 
 from timebill_ros.core.time_model import TimeModel
 
@@ -25,8 +26,10 @@ class Job:
         may_be_late: once it runs, it holds the backend beyond its last moment (SKIP_NEXT).
         needed_share: share of the answer that must be there by then; 1.0: all of it.
         thinking_tokens: so many of its tokens come before the answer, of which no share counts.
-        started_at_s: when it began to run [s]; None: it waits.
+        started_at_s: when it would have begun to run, had it never been preempted [s]; None: it
+            waits.
         kept_tokens, response_tokens: what it has come to; kept_tokens 0: it reads its prompt.
+        left_s: equally likely times that it still takes, if it has begun [s]; empty: it has not.
     """
 
     number: int
@@ -40,6 +43,7 @@ class Job:
     started_at_s: float | None = None
     kept_tokens: int = 0
     response_tokens: int = 0
+    left_s: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -81,19 +85,25 @@ class Completion:
         default_factory=dict, init=False, repr=False, compare=False
     )
 
-    def free_at(self, running: Job | None, now_s: float) -> Moment:
-        """Return when the backend is done with what it runs."""
-        if running is None or self.time_model is None or running.started_at_s is None:
-            return Moment(now_s)
-        times = self._remaining(running, running.started_at_s, now_s)
-        return self._left_at(running, Moment(now_s), times)
+    def begun(self, job: Job, now_s: float) -> Job:
+        """Return a job that has begun, with the times that it still takes."""
+        if self.time_model is None or job.started_at_s is None:
+            return replace(job, left_s=(0.0,))
+        return replace(job, left_s=self._left_s(job, job.started_at_s, now_s))
+
+    def free_at(self, begun: Iterable[Job], now_s: float) -> Moment:
+        """Return when the backend is done with jobs that have begun, one after the other."""
+        moment = Moment(now_s)
+        for job in begun:
+            moment = self.after(job, moment)
+        return moment
 
     def after(self, job: Job, turn: Moment) -> Moment:
-        """Return when a waiting job leaves the backend, which it gets at a turn."""
+        """Return when a job leaves the backend, which it gets at a turn."""
         return self._left_at(job, turn, self._times(job))
 
     def expected_s(self, job: Job) -> float:
-        """Return the mean time that a waiting job takes [s]."""
+        """Return the mean time that a job takes, or still takes [s]."""
         return self._times(job).mean_s
 
     def first_token_s(self, job: Job) -> float:
@@ -154,7 +164,12 @@ class Completion:
         return 0.5 * math.erfc((time_s - left_s) / deviation_s / math.sqrt(2.0))
 
     def _times(self, job: Job, share: float = 1.0) -> Times:
-        """Return the equally likely times that a job takes, for a share of its answer [s]."""
+        """Return the equally likely times that a job takes, for a share of its answer [s].
+
+        One that has begun counts whole.
+        """
+        if job.left_s:
+            return Times.of(job.left_s)
         key = (job.prompt_tokens, job.cached_tokens, job.lengths, share, job.thinking_tokens)
         found = self._known.get(key)
         if found is None:
@@ -171,21 +186,19 @@ class Completion:
         needed = [_needed_tokens(length, job.thinking_tokens, share) for length in job.lengths]
         return tuple(prefill_s + model.t_decode(tokens, length) for length in needed)
 
-    def _remaining(self, job: Job, started_at_s: float, now_s: float) -> Times:
-        """Return the equally likely times that a running job still takes [s]."""
+    def _left_s(self, job: Job, started_at_s: float, now_s: float) -> tuple[float, ...]:
+        """Return the equally likely times that a job that has begun still takes [s]."""
         model = self.time_model
         assert model is not None
         if job.kept_tokens == 0:
             each_s = self._times(job).each_s
-            return Times.of(tuple(max(0.0, started_at_s + time_s - now_s) for time_s in each_s))
+            return tuple(max(0.0, started_at_s + time_s - now_s) for time_s in each_s)
         spent_s = model.t_decode(job.kept_tokens, job.response_tokens)
         # Lengths that it has passed are out; beyond all that are known, it may end at any moment.
         longer = [length for length in job.lengths if length > job.response_tokens]
-        return Times.of(
-            tuple(
-                model.t_decode(job.kept_tokens, length) - spent_s
-                for length in longer or [job.response_tokens]
-            )
+        return tuple(
+            model.t_decode(job.kept_tokens, length) - spent_s
+            for length in longer or [job.response_tokens]
         )
 
     def _left_at(self, job: Job, turn: Moment, times: Times) -> Moment:

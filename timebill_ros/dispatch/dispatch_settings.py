@@ -21,6 +21,12 @@ class DispatchSettings(Settings):
         "Which query is next. 'fifo': first in, first out. 'edf': earliest deadline first.",
         choices=get_args(QueueOrder),
     )
+    preemption: bool = parameter(
+        True,
+        'A query may interrupt one with a later deadline, which goes on afterwards. It does so if '
+        'it would be late otherwise, and if no more queries miss their deadlines for it. With '
+        '`queue_order: edf` only.',
+    )
     admission: AdmissionRule = parameter(
         'backlog',
         "Which queries the node refuses although a place is free. 'backlog': those with less time "

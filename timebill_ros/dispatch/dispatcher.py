@@ -176,7 +176,7 @@ class Dispatcher:
     ) -> None:
         """Take the end of a query that ran; finish_reason None: it was stopped."""
         with self._heard_of(number) as entry:
-            self._slot.is_done_with(number)
+            self._turns.done(number)
             if entry is not None:
                 entry.bill.finished(bill)
                 entry.confidence = confidence
@@ -185,7 +185,7 @@ class Dispatcher:
     def on_faulted(self, number: int, detail: str) -> None:
         """Take the end of a query in an error that the backend survived."""
         with self._heard_of(number) as entry:
-            self._slot.is_done_with(number)
+            self._turns.done(number)
             if entry is not None:
                 self._endings.end(entry, Miss(MissReason.ENGINE_FAULT, detail))
 

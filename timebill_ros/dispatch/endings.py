@@ -75,10 +75,16 @@ class Endings:
         """
         for entry in self._pending.due():
             outcome = overrun.outcome_at_last_moment(entry, self._clock())
-            if outcome is None:
-                self._run_on(entry)
-            else:
+            if outcome is not None:
                 self.end(entry, outcome)
+            elif entry.number == self._slot.busy_with:
+                self._run_on(entry)
+            # Else it is preempted: what has preempted it is in time, and goes first.
+
+    def resumed(self, entry: PendingQuery) -> None:
+        """Let a query run on that was preempted, and is late by now; nothing happens to others."""
+        if entry.may_be_late and self._late is None and self._clock() >= entry.last_moment_s:
+            self._run_on(entry)
 
     def skipped(self) -> Miss | None:
         """Return how other queries end while one runs late; None: none does."""

@@ -89,6 +89,8 @@ class PendingQuery:
         """What is being done for it."""
         if self.is_waiting:
             return 'waiting for its turn'
+        if self.bill.preempted_at_s is not None:
+            return 'waiting for a more urgent query to end'
         if self.bill.planned_at_s is None:
             return 'reading the prompt'
         tokens = self.bill.so_far.response_tokens

@@ -19,6 +19,9 @@ class QueryBill:
         started_at_s: when it was sent to run; None: it waits.
         planned_at_s: when its prefill had ended; None: it has not.
         written_at_s: when its first text came; None: there is none.
+        preempted_at_s: since when it is preempted; None: it is not [s].
+        preempted_before_s: for how long it was preempted before that [s].
+        preempted_in_prefill_s: how much of that was before its prefill had ended [s].
     """
 
     query: Query
@@ -26,6 +29,10 @@ class QueryBill:
     started_at_s: float | None = None
     planned_at_s: float | None = None
     written_at_s: float | None = None
+    preempted_at_s: float | None = None
+    preempted_before_s: float = 0.0
+    preempted_in_prefill_s: float = 0.0
+    preemptions: int = 0
 
     def tokenised(self, prompt_tokens: int, cached_tokens: int = 0) -> None:
         """Take the prompt's length, and how much of it is cached [tokens]."""
@@ -42,9 +49,30 @@ class QueryBill:
         self.started_at_s = now_s
         self.so_far = replace(self.so_far, queue_time=now_s - self.query.asked_at_s)
 
+    def preempted(self, now_s: float) -> None:
+        """Take the beginning of a wait for a more urgent query."""
+        self.preempted_at_s = now_s
+        self.preemptions += 1
+
+    def resumed(self, now_s: float) -> None:
+        """Take its end; nothing happens if it was not preempted."""
+        self.preempted_before_s = self.preempted_s(now_s)
+        self.preempted_at_s = None
+
+    def preempted_s(self, now_s: float) -> float:
+        """Return for how long it was preempted, until now [s]."""
+        since_s = now_s if self.preempted_at_s is None else self.preempted_at_s
+        return self.preempted_before_s + now_s - since_s
+
+    def ran_from_s(self, now_s: float) -> float:
+        """Return when it would have started had it never been preempted [s]."""
+        assert self.started_at_s is not None
+        return self.started_at_s + self.preempted_s(now_s)
+
     def planned(self, bill: Bill, now_s: float) -> None:
         """Take the backend's bill after the prefill."""
         self.planned_at_s = now_s
+        self.preempted_in_prefill_s = self.preempted_s(now_s)
         self._take_over(bill)
 
     def written(self, response_tokens: int, now_s: float, thinking_tokens: int = 0) -> None:
@@ -72,17 +100,24 @@ class QueryBill:
             return replace(self.so_far, queue_time=now_s - self.query.asked_at_s)
         if self.so_far.total_time > 0:  # the backend's own, complete
             return self.so_far
-        bill = replace(self.so_far, total_time=now_s - self.started_at_s)
+        preempted_s = self.preempted_s(now_s)
+        bill = replace(
+            self.so_far,
+            total_time=now_s - self.started_at_s - preempted_s,
+            preemptions=self.preemptions,
+            preempted_time=preempted_s,
+        )
         if self.planned_at_s is None:
             return replace(bill, prefill_time=bill.total_time)
         if bill.eviction_ratio == 0.0:
-            return replace(bill, decode_time=now_s - self.planned_at_s)
+            waited_s = preempted_s - self.preempted_in_prefill_s
+            return replace(bill, decode_time=now_s - self.planned_at_s - waited_s)
         # The first text comes right after the eviction.
         evicted_at_s = now_s if self.written_at_s is None else self.written_at_s
         return replace(
             bill,
             eviction_time=evicted_at_s - self.planned_at_s,
-            decode_time=now_s - evicted_at_s,
+            decode_time=now_s - evicted_at_s - (preempted_s - self.preempted_in_prefill_s),
         )
 
     def _closed(self, bill: Bill, now_s: float) -> Bill:

@@ -41,6 +41,7 @@ class Turns:
         self._endings = endings
         self._clock = clock
         self._admission = Admission()
+        self._may_preempt = False
         self._keep_latest = KeepLatest()
 
     def came(self, entry: PendingQuery) -> None:
@@ -72,6 +73,7 @@ class Turns:
         self._give_up(newcomer=entry)
         if entry.number in self._pending.queue:
             self._withdraw(entry, self._replaced(entry))
+            self._may_preempt = True
 
     def recached(self, entry: PendingQuery, cached_tokens: int) -> None:
         """Take how much of a waiting query's prompt is cached: it is admitted anew."""
@@ -90,12 +92,43 @@ class Turns:
         if not self._pending.of(asker, ''):
             self._keep_latest.none_left(asker)
 
+    def done(self, number: int) -> None:
+        """Learn that the backend has ended a query; what that had preempted goes on."""
+        self._slot.is_done_with(number)
+        resumed = self._pending.get(self._slot.busy_with)
+        if resumed is not None and resumed.bill.preempted_at_s is not None:
+            resumed.heard_at_s = self._clock()
+            resumed.bill.resumed(resumed.heard_at_s)
+            self._may_preempt = True
+
     def start_next(self) -> None:
-        """Give the backend to the next query, if it is free and one can run."""
-        if not self._slot.is_open or self._slot.busy_with is not None:
+        """Give the backend to the next query, if it is free or that is urgent enough."""
+        if not self._slot.is_open:
             return
-        self._give_up()
-        waiting = self._waiting()
+        if self._slot.busy_with is None:
+            self._give_up()
+            self._run_first(self._waiting())
+        elif self._may_preempt:
+            self._may_preempt = False
+            self._preempt()
+
+    def _preempt(self) -> None:
+        running, waiting = self._running(), self._waiting()
+        if len(running) < len(self._slot.begun):
+            return  # one of them has ended, and is being stopped
+        if (
+            waiting
+            and waiting[0].is_tokenised
+            and self._admission.preempts(
+                waiting, running, self.settings, self.planner, self._clock()
+            )
+        ):
+            running[0].bill.preempted(self._clock())
+            self._run_first(waiting)
+        else:
+            self._endings.resumed(running[0])
+
+    def _run_first(self, waiting: list[PendingQuery]) -> None:
         if waiting and waiting[0].is_tokenised:
             entry = waiting[0]
             self._pending.queue.remove(entry.number)
@@ -106,15 +139,15 @@ class Turns:
     def _give_up(self, newcomer: PendingQuery | None = None) -> None:
         """End what waits and is not predicted to be completed."""
         replaced = {entry.number for entry in self._replaced(newcomer)}
-        running = self._pending.get(self._slot.busy_with)
+        running = self._running()
         for refused in self._admission.refused(
             [entry for entry in self._waiting() if entry.number not in replaced],
-            None if running is not None and running.number in replaced else running,
+            [entry for entry in running if entry.number not in replaced],
             newcomer,
             self.settings,
             self.planner,
             self._clock(),
-            is_free=running is None,
+            is_free=not running,
         ):
             refused.entry.bill.expected(refused.plan)
             self._endings.end(refused.entry, refused.miss)
@@ -130,6 +163,11 @@ class Turns:
         detail = f'the same asker has asked a newer query, {newcomer.query.key.id!r} (keep_latest)'
         for entry in replaced:
             self._endings.end(entry, Miss(MissReason.CANCELLED, detail))
+
+    def _running(self) -> list[PendingQuery]:
+        """Return what runs, then what it has preempted, without what has ended."""
+        entries = [self._pending.get(number) for number in self._slot.begun]
+        return [entry for entry in entries if entry is not None]
 
     def _waiting(self) -> list[PendingQuery]:
         return self._pending.queue.in_order(self.settings.queue_order)

@@ -7,6 +7,7 @@ from typing import Literal
 from timebill_ros.core.bill import Bill
 from timebill_ros.core.deadline import Clock
 from timebill_ros.core.plan import Plan
+from timebill_ros.inference.give_way import GiveWay
 
 _Item = Literal['prefill_time', 'predictor_time', 'eviction_time', 'decode_time']
 
@@ -19,14 +20,21 @@ class BillRecorder:
 
     Arguments:
         prompt_tokens: N_x.
+        give_way: knows for how long the generation was left for others. That counts for no item.
         clock: monotonic seconds.
     """
 
-    def __init__(self, prompt_tokens: int, clock: Clock = time.monotonic) -> None:
-        self._clock = clock
+    def __init__(
+        self,
+        prompt_tokens: int,
+        give_way: GiveWay | None = None,
+        clock: Clock = time.monotonic,
+    ) -> None:
+        self._give_way = give_way or GiveWay()
+        self._monotonic_s = clock
         self._bill = Bill(prompt_tokens=prompt_tokens)
         self._item: _Item = 'prefill_time'
-        self._start_s = self._item_start_s = clock()
+        self._start_s = self._item_start_s = self._clock()
         self.response_tokens = 0
 
     def begun(self, cached_tokens: int) -> int:
@@ -76,7 +84,13 @@ class BillRecorder:
             response_tokens=self.response_tokens,
             thinking_tokens=thinking_tokens,
             total_time=self._clock() - self._start_s,
+            preemptions=self._give_way.preemptions,
+            preempted_time=self._give_way.preempted_s,
         )
+
+    def _clock(self) -> float:
+        """Return the time, as if the generation had never been left [s]."""
+        return self._monotonic_s() - self._give_way.preempted_s
 
     def _next(self, item: _Item) -> None:
         """Bill the time of the item that ends now, and begin another item."""

@@ -113,7 +113,7 @@ class Engine:
         Arguments:
             token_ids: the prompt, at least one token.
             max_new_tokens: room in the cache for the answer [tokens].
-            interrupt: checked once in each layer.
+            interrupt: checked once in each layer; more urgent queries run between chunks.
             chunks: where each chunk begins and ends; None: as prefill_chunks() says.
             beginning: of begin(). The tokens that it has are not read, and what is read is kept.
                 None: the whole prompt is read, and nothing is kept.
@@ -135,11 +135,14 @@ class Engine:
             read = beginning.cached_tokens
             cache.take(beginning.memory, read)
         observed = ObservationWindow(self.scorer.window)
+        first = read
         try:
-            with observed.recording():
-                for start, end in chunks or prefill_chunks(len(token_ids), read):
+            for start, end in chunks or prefill_chunks(len(token_ids), read):
+                if start > first:
+                    interrupt.give_way()
+                with observed.recording():
                     logits = forward(self.target.model, prompt_ids[start:end], start, cache)
-                    read = end
+                read = end
         finally:  # also of a prefill that was cut off, up to its last whole chunk
             if beginning is not None and cache.memory is not None:
                 self.prefixes.keep(beginning, cache.memory, read)
@@ -193,6 +196,7 @@ class Engine:
                 if reason is not None:
                     return
                 penalty.see(token_id, token)
+                interrupt.give_way()  # not later: steps share the memory of their logits
                 logits = step.logits(token)
 
     def _capacity(self, needed: int) -> int:

@@ -1,9 +1,10 @@
-"""Interrupts generation: at the deadline, or when the node aborts it."""
+"""Interrupts generation: at the deadline, when the node aborts it, or for an urgent query."""
 
 import threading
 from dataclasses import dataclass, field
 
 from timebill_ros.core.deadline import Deadline
+from timebill_ros.inference.give_way import GiveWay
 
 
 class InterruptedGenerationError(Exception):
@@ -18,11 +19,13 @@ class Interrupt:
         deadline: the plan must end before it.
         abort: another thread sets it to end generation at any time.
         stop: when generation ends by itself; None: at the deadline.
+        give_way: called where a more urgent query may run first.
     """
 
     deadline: Deadline
     abort: threading.Event = field(default_factory=threading.Event)
     stop: Deadline | None = None
+    give_way: GiveWay = field(default_factory=GiveWay)
 
     def check(self) -> None:
         """Raise InterruptedGenerationError if generation must end."""

@@ -72,9 +72,9 @@ def answer(
     prompt_tokens = len(question.token_ids)
     max_new_tokens = min(question.max_new_tokens, engine.target.context_length - prompt_tokens)
     reason: FinishReason | None = None
-    record = BillRecorder(prompt_tokens)
+    record = BillRecorder(prompt_tokens, interrupt.give_way)
+    beginning = engine.begin(question.token_ids, max_new_tokens)
     try:
-        beginning = engine.begin(question.token_ids, max_new_tokens)
         cached_tokens = record.begun(beginning.cached_tokens)
         expected_s = planner.prefill_time_s(prompt_tokens, cached_tokens)
         with predictor.beside_prefill(
@@ -106,4 +106,6 @@ def answer(
         listener.text(stream.end(), record.response_tokens, stream.thinking_tokens)
     except InterruptedGenerationError:
         reason = None
+    finally:
+        engine.prefixes.done(beginning)
     return Generation(reason, record.ended(stream.thinking_tokens))

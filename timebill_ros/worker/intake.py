@@ -8,11 +8,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from timebill_ros.core.bill import Bill
 from timebill_ros.core.turn import HistoryError, Turn
 from timebill_ros.worker.protocol import (
     Cached,
     Drop,
     Faulted,
+    Finished,
     FromWorker,
     Prepare,
     Prepared,
@@ -36,6 +38,7 @@ class HeldQuery:
         context, history: what is read before the prompt.
         token_ids: the prompt with the chat template applied; empty until it is tokenised.
         cached_tokens: so many of them are promised to be in the cache.
+        is_next: the node has sent it to run.
         abort: set to end its generation.
     """
 
@@ -45,6 +48,7 @@ class HeldQuery:
     history: tuple[Turn, ...] = ()
     token_ids: list[int] = field(default_factory=list)
     cached_tokens: int = 0
+    is_next: bool = False
     is_running: bool = False
     abort: threading.Event = field(default_factory=threading.Event)
 
@@ -109,6 +113,8 @@ class Intake:
             self._take_preparation(message)
         elif isinstance(message, Run | Recalibrate):
             with self._lock:
+                if isinstance(message, Run) and message.number in self._held:
+                    self._held[message.number].is_next = True
                 self._interrupt_preparations()
                 self._work.append(message)
                 self._changed.notify()
@@ -127,8 +133,11 @@ class Intake:
             query = self._held.get(number)
             if query is not None and query.is_running:
                 query.abort.set()
-            else:
-                self._forget(number)
+                return
+            self._forget(number)
+        if query is not None and query.is_next:
+            # Its turn has not come yet: what it is to preempt may be within a long chunk.
+            self._send(Finished(number, None, Bill()))
 
     # The thread that tokenises
 
@@ -192,6 +201,15 @@ class Intake:
                 return False
             del self._preparations[holder]
             return True
+
+    def urgent_work(self) -> Run | None:
+        """Return what is to be done before the query that runs; None: nothing."""
+        with self._lock:
+            if self._work and isinstance(self._work[0], Run):
+                work = self._work.popleft()
+                assert isinstance(work, Run)
+                return work
+            return None
 
     def begin(self, number: int) -> HeldQuery | None:
         """Return a query that runs from now on; None: it has been dropped."""

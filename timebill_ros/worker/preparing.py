@@ -65,6 +65,8 @@ class Preparing:
                 self.engine.prefill(ids, room, interrupt, chunks, beginning)
         except InterruptedGenerationError:
             return False
+        finally:
+            self.engine.prefixes.done(beginning)
         return True
 
     def _why_not(self, holder: str, ids: list[int]) -> str:

@@ -1,5 +1,6 @@
 """Inside the worker: answers one query at a time, on the thread that owns the model."""
 
+import contextvars
 import logging
 import threading
 import time
@@ -15,6 +16,7 @@ from timebill_ros.core.deadline import Deadline
 from timebill_ros.core.drift import Drift
 from timebill_ros.core.model_settings import ModelSettings
 from timebill_ros.core.turn import user_turn
+from timebill_ros.inference.give_way import GiveWay
 from timebill_ros.inference.interrupt import Interrupt
 from timebill_ros.inference.length.predictor_loader import load_predictor
 from timebill_ros.inference.loaded_engine import loaded_engine
@@ -70,6 +72,7 @@ class QueryServer:
         self._thinking = self._prompts.thinking_tags()
         # The tokenising thread's tokenizer must not be touched from the thread that decodes.
         self._detokenizer = Tokenizer.from_str(target.tokenizer.backend_tokenizer.to_str())
+        self._threads = torch.get_num_threads()
         self._warm_up()
         self._drift = self._profile(anew=False)
         self._prefixes = self._engine.prefixes = self._prefix_cache()
@@ -92,7 +95,7 @@ class QueryServer:
                 target.quantization,
                 self._engine.step.name,
                 self._predictor.name,
-                torch.get_num_threads(),
+                self._threads,
             )
         )
         while True:
@@ -128,8 +131,7 @@ class QueryServer:
 
     def _run(self, run: Run) -> None:
         query = self._intake.begin(run.number)
-        if query is None:  # dropped before its turn came
-            self._send(Finished(run.number, None, Bill()))
+        if query is None:  # dropped before its turn came, and said so
             return
         try:
             generation = self._answer(run, query)
@@ -155,7 +157,12 @@ class QueryServer:
             self._predictor,
             answer_stream(self._detokenizer, self._thinking),
             Question(prompt, query.token_ids, run.max_new_tokens),
-            Interrupt(Deadline(run.last_moment_s), query.abort, Deadline(run.stop_at_s)),
+            Interrupt(
+                Deadline(run.last_moment_s),
+                query.abort,
+                Deadline(run.stop_at_s),
+                GiveWay(self._answer_urgent),
+            ),
             Listener(
                 planned=lambda bill: self._planned(run.number, bill),
                 text=lambda *written: self._send(Text(run.number, *written)),
@@ -182,6 +189,20 @@ class QueryServer:
             logging.warning('every prompt is read whole: %s', reason)
             limit_bytes = 0
         return PrefixCache(limit_bytes, self._engine.scorer.window, self._predictor.needs_sums)
+
+    def _answer_urgent(self) -> int:
+        """Answer what the node has sent while another query runs; return how many there were."""
+        answered = 0
+        while (run := self._intake.urgent_work()) is not None:
+            threads = torch.get_num_threads()
+            torch.set_num_threads(self._threads)
+            try:
+                # An empty context: what is recorded of the prompt that waits is its own.
+                contextvars.Context().run(self._run, run)
+            finally:
+                torch.set_num_threads(threads)
+            answered += 1
+        return answered
 
     def _warm_up(self) -> None:
         """Touch every kernel once, so that the first query is not the slow one."""

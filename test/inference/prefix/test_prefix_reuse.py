@@ -115,14 +115,20 @@ def test_an_answer_that_was_evicted_leaves_the_whole_prompt(engine: Engine) -> N
 def test_memory_is_handed_over_without_a_copy_where_little_is_lost() -> None:
     engine = engine_of('llama')
     first = random_prompt(TOKENS)
-    memory = engine.prefill(first, NEW, NEVER, beginning=engine.begin(first, NEW)).cache.memory
+    beginning = engine.begin(first, NEW)
+    memory = engine.prefill(first, NEW, NEVER, beginning=beginning).cache.memory
     assert memory is not None
+    still_used = engine.begin(beginning_with(first, 140, 1), NEW)
+    assert still_used.memory is not None
+    assert still_used.memory[0][0] is not memory[0][0]
+    engine.prefixes.done(beginning)
     for shared, is_copied in ((140, False), (70, True)):
         prompt = beginning_with(first, shared, 1)
         beginning = engine.begin(prompt, NEW)
         assert beginning.memory is not None
         assert (beginning.memory[0][0] is not memory[0][0]) == is_copied
         engine.prefill(prompt, NEW, NEVER, beginning=beginning)
+        engine.prefixes.done(beginning)
     assert len(engine.prefixes) == 2  # the copied one, and the one it was copied from
 
 

@@ -2,11 +2,14 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any
 
 import torch
 
 from timebill_ros.inference.prefix.state_sums import StateSums
+
+_reading: ContextVar['PrefillStates | None'] = ContextVar('reading', default=None)
 
 
 class PrefillStates:
@@ -45,14 +48,18 @@ class PrefillStates:
             module.register_forward_hook(self._hook(layer))
             for layer, module in zip(self._layers, self._modules, strict=True)
         ]
+        token = _reading.set(self)
         try:
             yield
         finally:
+            _reading.reset(token)
             for hook in hooks:
                 hook.remove()
 
     def _hook(self, layer: int) -> Any:
         def read(_module: Any, _arguments: Any, output: Any) -> None:
+            if _reading.get() is not self:
+                return  # a more urgent prompt is read meanwhile
             states = output[0] if isinstance(output, tuple) else output
             states = states.reshape(-1, self._size)
             self._sums.add(layer, states)

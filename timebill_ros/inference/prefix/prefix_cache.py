@@ -116,8 +116,9 @@ class PrefixCache:
     def begin(self, token_ids: Sequence[int], needed: int, capacity: int) -> Beginning:
         """Return how the prefill of a prompt begins.
 
-        The memory of an entry is handed over if it has enough room and its end is of little use to
-        others. Else what is shared is copied.
+        The memory of an entry is handed over if it has enough room, its end is of little use to
+        others, and no query writes to it: one that was preempted goes on. Else what is shared is
+        copied. Call done() when the query has ended.
 
         Arguments:
             needed: tokens of the prompt and its answer.
@@ -132,8 +133,9 @@ class PrefixCache:
             sums = StateSums(entry.sums, tokens)
             tail = len(entry.token_ids) - tokens
             may_lose_end = entry.pinned_tokens <= tokens and tail * _SMALL_TAIL <= tokens
-            if may_lose_end and entry.capacity >= needed:
+            if may_lose_end and entry.capacity >= needed and not entry.is_in_use:
                 entry.truncate(tokens)
+                entry.is_in_use = True
                 return Beginning(ids, tokens, entry.memory, sums, entry)
             memory = entry.memory  # dropping the entry meanwhile does not free it
         copied = [(_copied(k, tokens, capacity), _copied(v, tokens, capacity)) for k, v in memory]
@@ -152,10 +154,17 @@ class PrefixCache:
             if entry is not None:
                 entry.token_ids, entry.sums = ids, beginning.sums
             elif self.limit_bytes and tokens > beginning.cached_tokens:
-                entry = PrefixEntry(ids, memory, beginning.sums)
+                entry = PrefixEntry(ids, memory, beginning.sums, is_in_use=True)
+                beginning.entry = entry
                 self._add(entry)
             if entry is not None:
                 self._touch(entry)
+
+    def done(self, beginning: Beginning) -> None:
+        """Learn that a query has ended: its memory may be handed over."""
+        with self._lock:
+            if beginning.entry is not None:
+                beginning.entry.is_in_use = False
 
     def clear(self) -> None:
         """Drop everything, also what is pinned."""

@@ -25,6 +25,7 @@ class PrefixEntry:
         sums: of its hidden states; empty if nobody wants them.
         pins: for how many first tokens each holder relies on it.
         used: rises with each use.
+        is_in_use: a query that has not ended writes to its memory.
     """
 
     token_ids: NDArray[np.int64]
@@ -32,6 +33,7 @@ class PrefixEntry:
     sums: StateSums
     pins: dict[Holder, int] = field(default_factory=dict)
     used: int = 0
+    is_in_use: bool = False
 
     @property
     def capacity(self) -> int:
@@ -69,7 +71,7 @@ class Beginning:
         cached_tokens: so many of its first tokens are in the memory; the rest is to be read.
         memory: room for the prompt and its answer; None: nothing is cached, and there is none.
         sums: of the cached tokens' hidden states. The prefill goes on with them.
-        entry: whose memory this is; None: the memory is new.
+        entry: whose memory this is, or becomes; None: none's.
     """
 
     token_ids: NDArray[np.int64]

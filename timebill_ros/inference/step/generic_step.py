@@ -46,23 +46,30 @@ class GenericStep:
 
     def __init__(self, model: Any) -> None:
         self._model = model
+        self._cache: KVCache | None = None
+        self._position = 0
 
     @contextmanager
     def answering(
         self, cache: KVCache, position: int, max_new_tokens: int
     ) -> Iterator['GenericStep']:
-        """Begin an answer.
+        """Begin an answer. Within, another one may begin; when it ends, the first goes on.
 
         Arguments:
             cache: the prompt's, with room for the new tokens.
             position: as for forward().
             max_new_tokens: greatest number of steps.
         """
+        left = self._cache, self._position
         self._cache, self._position = cache, position
-        yield self
+        try:
+            yield self
+        finally:
+            self._cache, self._position = left
 
     def logits(self, token: torch.Tensor) -> torch.Tensor:
         """Append a token (a tensor of no dimensions); return the next one's logits in fp32."""
+        assert self._cache is not None, 'an answer has begun'
         logits = forward(self._model, token[None], self._position, self._cache)
         self._position += 1
         return logits

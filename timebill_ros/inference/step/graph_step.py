@@ -6,6 +6,7 @@ from Python takes longer than running them.
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -31,6 +32,15 @@ def why_not(model: Any) -> str:
     ):
         return 'some of its layers attend to a window'
     return ''
+
+
+@dataclass(frozen=True)
+class _Left:
+    """An answer that is left for another one: its cached tokens, and the next position."""
+
+    length: int
+    position: int
+    states: list[tuple[torch.Tensor, torch.Tensor]]
 
 
 class GraphStep:
@@ -67,6 +77,7 @@ class GraphStep:
         self._position = torch.zeros(1, 1, dtype=torch.long, device=model.device)
         self._places = torch.arange(capacity, device=model.device)
         self._logits = torch.zeros(config.vocab_size, device=model.device)
+        self._length = 0  # no answer has begun
         self._graphs: dict[int, Any] = {}
         if model.device.type == 'cuda':
             self._record_all()
@@ -76,15 +87,35 @@ class GraphStep:
         self, cache: KVCache, position: int, max_new_tokens: int
     ) -> Iterator['GraphStep | GenericStep']:
         """Begin an answer; see GenericStep."""
-        self._length = cache.layers[0].length
-        if self._length + max_new_tokens > self._cache.capacity:
+        length = cache.layers[0].length
+        if length + max_new_tokens > self._cache.capacity:
             with self._generic.answering(cache, position, max_new_tokens) as step:
                 yield step
             return
+        left = self._leave()
+        self._length = length
         with torch.inference_mode():
             self._cache.take(cache)
             self._position.fill_(position)
-        yield self
+        try:
+            yield self
+        finally:
+            self._return_to(left)
+
+    def _leave(self) -> _Left | None:
+        """Return a copy of what is kept of an answer that has begun; None: none has."""
+        if self._length == 0:
+            return None
+        with torch.inference_mode():
+            return _Left(self._length, int(self._position), self._cache.copied(self._length))
+
+    def _return_to(self, left: _Left | None) -> None:
+        self._length = 0
+        if left is not None:
+            self._length = left.length
+            with torch.inference_mode():
+                self._cache.put_back(left.states)
+                self._position.fill_(left.position)
 
     def logits(self, token: torch.Tensor) -> torch.Tensor:
         """Append a token, a tensor of no dimensions; return the next one's logits in fp32.

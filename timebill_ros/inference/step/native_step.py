@@ -4,6 +4,7 @@ import ctypes
 import weakref
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -48,6 +49,21 @@ def why_not(model: Any) -> str:
     return ''
 
 
+@dataclass
+class _Answer:
+    """What the library works on.
+
+    Arguments:
+        cosine, sine: (max_new_tokens, head_dim), of the rotary embedding.
+        count: of the steps that were taken.
+    """
+
+    cache: KVCache
+    cosine: torch.Tensor
+    sine: torch.Tensor
+    count: int = 0
+
+
 class NativeStep:
     """Runs one token through the model.
 
@@ -72,6 +88,7 @@ class NativeStep:
         self._model = model
         self._alive: list[Any] = []  # what the library has pointers to
         self._quantized = quantized
+        self._answer: _Answer | None = None
         self._read_bytes = 0
         config = model.config
         self._layers = (Layer * config.num_hidden_layers)()
@@ -115,23 +132,18 @@ class NativeStep:
         self, cache: KVCache, position: int, max_new_tokens: int
     ) -> Iterator['NativeStep']:
         """Begin an answer; see GenericStep."""
-        self._cache = cache
-        for layer, cached in zip(self._layers, cache.layers, strict=True):
-            layer.keys, layer.values = cached.keys.data_ptr(), cached.values.data_ptr()
-            layer.capacity, layer.length = cached.capacity, cached.length
-            layer.window = self._model.config.sliding_window if cached.is_sliding else 0
+        left, threads = self._answer, torch.get_num_threads()
         positions = torch.arange(position, position + max_new_tokens)[None]
         with torch.inference_mode():
             cosine, sine = self._model.model.rotary_emb(torch.empty(0), positions)
-        self._cosine, self._sine = cosine[0].contiguous(), sine[0].contiguous()
-        self._count = 0
-        threads = torch.get_num_threads()
+        self._go_on_with(_Answer(cache, cosine[0].contiguous(), sine[0].contiguous()))
         # torch's own threads wait for work by spinning: they would take the step's cores.
         torch.set_num_threads(1)
         try:
             yield self
         finally:
             torch.set_num_threads(threads)
+            self._go_on_with(left)
 
     def logits(self, token: torch.Tensor) -> torch.Tensor:
         """Append a token, a tensor of no dimensions; return the next one's logits in fp32.
@@ -142,21 +154,32 @@ class NativeStep:
             RuntimeError: a layer's cache is full, or max_new_tokens were appended already. Nothing
                 was written.
         """
-        if self._count == len(self._cosine):
-            raise RuntimeError(f'this answer was to have {self._count} steps at most')
+        answer = self._answer
+        assert answer is not None, 'an answer has begun'
+        if answer.count == len(answer.cosine):
+            raise RuntimeError(f'this answer was to have {answer.count} steps at most')
         embedding = self._embedding[token].float()
-        offset = self._count * self._cosine.stride(0) * self._cosine.itemsize
+        offset = answer.count * answer.cosine.stride(0) * answer.cosine.itemsize
         self._library.timebill_decoder_step(
             self._decoder,
             embedding.data_ptr(),
-            self._cosine.data_ptr() + offset,
-            self._sine.data_ptr() + offset,
+            answer.cosine.data_ptr() + offset,
+            answer.sine.data_ptr() + offset,
             self._logits.data_ptr(),
         )
-        self._count += 1
-        for layer in self._cache.layers:
+        answer.count += 1
+        for layer in answer.cache.layers:
             layer.length += 1
         return self._logits
+
+    def _go_on_with(self, answer: '_Answer | None') -> None:
+        self._answer = answer
+        if answer is None:
+            return
+        for layer, cached in zip(self._layers, answer.cache.layers, strict=True):
+            layer.keys, layer.values = cached.keys.data_ptr(), cached.values.data_ptr()
+            layer.capacity, layer.length = cached.capacity, cached.length
+            layer.window = self._model.config.sliding_window if cached.is_sliding else 0
 
     def _fill(self, layer: Layer, module: Any, name: str) -> None:
         layer.attention_norm = self._floats(module.input_layernorm.weight)

@@ -1,0 +1,107 @@
+"""A generation that is left for another one goes on as if nothing had been."""
+
+import contextvars
+from collections.abc import Callable
+
+import pytest
+import torch
+
+from support.tiny_models import NEVER, random_prompt, tiny_model, tiny_target
+from timebill_ros.core.deadline import Deadline
+from timebill_ros.inference.engine import DecodingSettings, Engine
+from timebill_ros.inference.give_way import GiveWay
+from timebill_ros.inference.interrupt import Interrupt
+from timebill_ros.inference.length.prefill_states import PrefillStates
+from timebill_ros.inference.prefix.prefix_cache import PrefixCache
+from timebill_ros.inference.step import native_step
+from timebill_ros.inference.step.decoding_step import DecodingStep
+from timebill_ros.inference.step.generic_step import GenericStep
+from timebill_ros.inference.step.graph_step import GraphStep
+from timebill_ros.inference.step.native_step import NativeStep
+
+CHUNKS = ((0, 12), (12, 24), (24, 40))
+PATIENT, URGENT = random_prompt(40, seed=1), random_prompt(23, seed=2)
+NEW_TOKENS = 10
+STEPS: dict[str, Callable[[str], DecodingStep]] = {
+    'generic': lambda name: GenericStep(tiny_model(name)),
+    'graph': lambda name: GraphStep(tiny_model(name), bucket_tokens=16, capacity=96),
+    'native': lambda name: NativeStep(tiny_model(name), {}, threads=2),
+}
+
+
+def written(
+    engine: Engine, prompt: list[int], interrupt: Interrupt = NEVER, kept_tokens: int | None = None
+) -> list[int]:
+    prefilled = engine.prefill(
+        prompt, NEW_TOKENS, interrupt, CHUNKS if prompt is PATIENT else None
+    )
+    engine.evict(prefilled, kept_tokens or len(prompt))
+    return [token for token, _ in engine.decode(prefilled, NEW_TOKENS, interrupt)]
+
+
+def left_at(place: int, answer_urgent: Callable[[], object]) -> Interrupt:
+    """Return what leaves a generation once, at one of the places where it may be left."""
+    places = iter(range(100))
+
+    def answer() -> int:
+        if next(places) != place:
+            return 0
+        contextvars.Context().run(answer_urgent)
+        return 1
+
+    return Interrupt(Deadline(float('inf')), give_way=GiveWay(answer))
+
+
+@pytest.mark.parametrize('name', ['llama', 'qwen3', 'mistral-sliding', 'gemma3'])
+@pytest.mark.parametrize('kind', STEPS)
+@pytest.mark.parametrize('kept_tokens', [40, 20])
+def test_both_answers_are_what_they_would_have_been_alone(
+    name: str, kind: str, kept_tokens: int
+) -> None:
+    if kind == 'graph' and name in ('mistral-sliding', 'gemma3'):
+        pytest.skip('it attends to a window')
+    if kind == 'native' and (why_not := native_step.why_not(tiny_model(name))):
+        pytest.skip(why_not)
+    engine = Engine(tiny_target(name), DecodingSettings(), step=STEPS[kind](name))
+    patient, urgent = written(engine, PATIENT, kept_tokens=kept_tokens), written(engine, URGENT)
+    for place in range(2 + NEW_TOKENS - 1):  # between chunks, and between steps
+        answers = []
+        interrupt = left_at(place, lambda: answers.append(written(engine, URGENT)))  # noqa: B023
+        assert written(engine, PATIENT, interrupt, kept_tokens) == patient
+        assert answers == [urgent]
+
+
+@pytest.mark.parametrize('kind', ['generic', 'native'])
+def test_both_answers_are_right_where_they_share_their_beginning(kind: str) -> None:
+    engine = Engine(tiny_target('llama'), DecodingSettings(), step=STEPS[kind]('llama'))
+    urgent = [*PATIENT[:38], *URGENT[:2]]  # so little is lost that memory could be handed over
+    alone = written(engine, PATIENT), written(engine, urgent)
+
+    def reusing(prompt: list[int], interrupt: Interrupt = NEVER) -> list[int]:
+        beginning = engine.begin(prompt, NEW_TOKENS)
+        prefilled = engine.prefill(prompt, NEW_TOKENS, interrupt, beginning=beginning)
+        tokens = [token for token, _ in engine.decode(prefilled, NEW_TOKENS, interrupt)]
+        engine.prefixes.done(beginning)
+        return tokens
+
+    for place in range(NEW_TOKENS - 1):
+        engine.prefixes = PrefixCache(1 << 30, fresh_tokens=1)
+        answers = []
+        interrupt = left_at(place, lambda: answers.append(reusing(urgent)))  # noqa: B023
+        assert (reusing(PATIENT, interrupt), *answers) == alone
+        assert reusing(PATIENT) == alone[0]
+
+
+def test_the_states_of_a_prompt_are_its_own_when_another_is_read_meanwhile() -> None:
+    engine = Engine(tiny_target('llama'), DecodingSettings())
+
+    def states(interrupt: Interrupt) -> torch.Tensor:
+        read: list[torch.Tensor] = []
+        reading = PrefillStates(tiny_model('llama'), [1, 2], len(PATIENT), read.append)
+        with reading.reading():
+            engine.prefill(PATIENT, 1, interrupt, CHUNKS)
+        return read[0]
+
+    alone = states(NEVER)
+    for place in range(2):
+        assert torch.equal(states(left_at(place, lambda: written(engine, URGENT))), alone)

@@ -1,0 +1,79 @@
+"""Whether an urgent query takes the backend from the one that runs. Pure."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from timebill_ros.dispatch.completion import Completion, Job
+from timebill_ros.dispatch.dispatch_settings import DispatchSettings
+from timebill_ros.dispatch.pending_query import PendingQuery
+from timebill_ros.dispatch.schedule import Schedule
+
+MOST_BEGUN = 2
+"""Queries that have begun and not ended: each has a KV cache in memory."""
+MOST_PREEMPTIONS = 3
+"""So often a query may be preempted."""
+
+
+def may_preempt(running: Sequence[PendingQuery], settings: DispatchSettings) -> bool:
+    """Return whether what runs may be preempted at all.
+
+    Arguments:
+        running: what runs, then what it has preempted.
+        settings: the queue's order, and whether queries are preempted.
+    """
+    return (
+        settings.preemption
+        and settings.queue_order == 'edf'
+        and 0 < len(running) < MOST_BEGUN
+        and (running[0].bill.preemptions < MOST_PREEMPTIONS or running[0].may_be_late)
+    )
+
+
+@dataclass(frozen=True)
+class Preemption:
+    """Tests whether more queries are completed in time if one is preempted.
+
+    Preemptive earliest deadline first meets all deadlines that can be met on one processor (Liu
+    and Layland 1973). Here it is not a habit: a query is preempted only if one would be late
+    otherwise, and no more queries are late for it.
+
+    Arguments:
+        completion: predicts when jobs end.
+        probability: the least that counts as in time.
+        now_s: the present moment [s].
+    """
+
+    completion: Completion
+    probability: float
+    now_s: float
+
+    def is_right(self, urgent: Job, begun: Sequence[Job], waiting: Sequence[Job]) -> bool:
+        """Return whether a waiting job should run before the one that runs.
+
+        Arguments:
+            urgent: the first of those that wait, or what has come and would be.
+            begun: what runs, then what it has preempted.
+            waiting: in the order of deadlines, the urgent one among them.
+        """
+        running = begun[0]
+        if urgent.last_moment_s >= running.last_moment_s:
+            return False
+        preempted = self.lost(begun, waiting)
+        if urgent in preempted:
+            return False
+        kept = self._schedule(begun[:1]).given_up(self._line(begun[1:], waiting))
+        if len(preempted) != len(kept):
+            return len(preempted) < len(kept)
+        # One of the two is late, whichever runs. The longer one is: it costs the others more.
+        return running in preempted
+
+    def lost(self, begun: Sequence[Job], waiting: Sequence[Job]) -> list[Job]:
+        """Return what is late if all run in the order of their deadlines."""
+        return self._schedule(()).given_up(self._line(begun, waiting))
+
+    def _line(self, begun: Sequence[Job], waiting: Sequence[Job]) -> list[Job]:
+        return sorted([*begun, *waiting], key=lambda job: job.last_moment_s)
+
+    def _schedule(self, ahead: Sequence[Job]) -> Schedule:
+        free_at = self.completion.free_at(ahead, self.now_s)
+        return Schedule(self.completion, self.probability, by_deadline=True, free_at=free_at)
