@@ -30,6 +30,7 @@ ALLOWED = {
 # The same for the rooms of inference; its other files may import all of them.
 ALLOWED_IN_INFERENCE = {
     'cache': set(),
+    'constraint': {'interrupt', 'mean_probability', 'repetition', 'step', 'text_stream'},
     'step': {'cache'},
     'loading': {'cache', 'step', 'attention'},
     'length': {'loading', 'prefix'},

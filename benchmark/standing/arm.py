@@ -50,7 +50,7 @@ class Arm:
         texts: list[str] = []
         known_s: list[float] = []
 
-        def hear(text: str, *_: int) -> None:
+        def hear(text: str, *_: object) -> None:
             known_s.append(time.perf_counter())
             texts.append(text)
 

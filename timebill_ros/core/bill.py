@@ -32,6 +32,9 @@ class Bill:
     preemptions: int = 0
     preempted_time: float = 0.0
     cached_tokens: int = 0
+    forced_tokens: int = 0
+    passes: int = 0
+    constraint_time: float = 0.0
 
     def with_plan(self, plan: Plan) -> 'Bill':
         """Return the bill with the decisions and predictions of a plan."""

@@ -70,19 +70,31 @@ class BillRecorder:
         self.response_tokens += 1
         return self.response_tokens
 
-    def ended(self, thinking_tokens: int = 0) -> Bill:
+    def ended(
+        self,
+        thinking_tokens: int = 0,
+        forced_tokens: int = 0,
+        passes: int | None = None,
+        constraint_time_s: float = 0.0,
+    ) -> Bill:
         """Return the whole bill of a generation that is complete or was cut off.
 
         If a step was cut off, the time since its start counts for this step.
 
         Arguments:
             thinking_tokens: so many of the generated tokens are thinking.
+            forced_tokens: so many were left no choice by a constraint.
+            passes: through the model; None: one for each token but the first.
+            constraint_time_s: spent on the constraint [s].
         """
         self._next('decode_time')
         return replace(
             self._bill,
             response_tokens=self.response_tokens,
             thinking_tokens=thinking_tokens,
+            forced_tokens=forced_tokens,
+            passes=max(self.response_tokens - 1, 0) if passes is None else passes,
+            constraint_time=constraint_time_s,
             total_time=self._clock() - self._start_s,
             preemptions=self._give_way.preemptions,
             preempted_time=self._give_way.preempted_s,

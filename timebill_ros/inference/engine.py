@@ -11,8 +11,12 @@ from timebill_ros.inference.cache.kv_cache import KVCache
 from timebill_ros.inference.cache.observation_window import ObservationWindow
 from timebill_ros.inference.cache.scorers.scorer import Scorer
 from timebill_ros.inference.cache.scorers.snapkv import SnapKV
+from timebill_ros.inference.constraint.choice_guide import ChoiceGuide
+from timebill_ros.inference.constraint.guide import Guide
+from timebill_ros.inference.guided_decoding import guided_tokens
 from timebill_ros.inference.interrupt import Interrupt
 from timebill_ros.inference.loading.model_loader import TargetModel
+from timebill_ros.inference.mean_probability import MeanProbability
 from timebill_ros.inference.prefill_pace import PrefillPace
 from timebill_ros.inference.prefix.prefix_cache import PrefixCache
 from timebill_ros.inference.prefix.prefix_entry import Beginning
@@ -166,9 +170,20 @@ class Engine:
             self.synchronize()
 
     def decode(
-        self, prefilled: Prefilled, max_new_tokens: int, interrupt: Interrupt
+        self,
+        prefilled: Prefilled,
+        max_new_tokens: int,
+        interrupt: Interrupt,
+        guide: Guide | ChoiceGuide | None = None,
+        probability: MeanProbability | None = None,
     ) -> Iterator[tuple[int, FinishReason | None]]:
         """Generate greedily.
+
+        Arguments:
+            max_new_tokens: ends the answer.
+            interrupt: checked before each step.
+            guide: keeps the answer within a constraint; None: it is free.
+            probability: counts the tokens that the model chooses.
 
         Yields:
             The id of each token, also of the stop token, and None; with the last token, the reason
@@ -180,10 +195,19 @@ class Engine:
         penalty = RepetitionPenalty(self.settings.repetition_penalty, prefilled.prompt_ids)
         repetition = RepetitionStop()
         logits, position = prefilled.logits, len(prefilled.prompt_ids)
+        probability = probability or MeanProbability()
         with self.step.answering(prefilled.cache, position, max_new_tokens) as step:
+            if guide is not None:
+                stop_ids = self.target.stop_token_ids
+                yield from guided_tokens(
+                    step, logits, guide, penalty, stop_ids, max_new_tokens, interrupt, probability
+                )
+                return
             for count in range(1, max_new_tokens + 1):
                 interrupt.check()
+                probability.see(logits)
                 token = penalty.apply(logits).argmax()
+                probability.chose(token)
                 token_id = int(token)
                 reason = None
                 if token_id in self.target.stop_token_ids:

@@ -5,8 +5,11 @@ from dataclasses import dataclass
 
 from timebill_ros.core.bill import Bill
 from timebill_ros.core.budget_planner import BudgetPlanner
+from timebill_ros.core.constraint import Closing
 from timebill_ros.core.outcome import FinishReason
 from timebill_ros.inference.bill_recorder import BillRecorder
+from timebill_ros.inference.constraint.compiler import Form
+from timebill_ros.inference.constraint.guided import Guided
 from timebill_ros.inference.engine import Engine
 from timebill_ros.inference.interrupt import Interrupt, InterruptedGenerationError
 from timebill_ros.inference.length.length_predictor import LengthPredictor
@@ -21,19 +24,32 @@ class Question:
         prompt: the asker's text.
         token_ids: the same with the chat template applied, shorter than the model's context.
         max_new_tokens: N_max; the end of the context bounds it too.
+        form: the compiled constraint of the answer; None: free text.
     """
 
     prompt: str
     token_ids: list[int]
     max_new_tokens: int
+    form: Form | None = None
 
 
 @dataclass(frozen=True)
 class Generation:
-    """How a generation ended: why (None: it was interrupted), and what was measured."""
+    """How a generation ended.
+
+    Arguments:
+        finish_reason: why; None: it was interrupted.
+        bill: what was measured.
+        choice: index of the chosen one; -1: none was chosen.
+        choice_probabilities: of each choice.
+        mean_token_probability: the geometric mean of what the model chose; 0: not known.
+    """
 
     finish_reason: FinishReason | None
     bill: Bill
+    choice: int = -1
+    choice_probabilities: tuple[float, ...] = ()
+    mean_token_probability: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -42,12 +58,12 @@ class Listener:
 
     Arguments:
         planned: takes the bill after the prefill.
-        text: takes more text, the response's length so far, and how much of it is thinking
-            [tokens].
+        text: takes more text, the response's length so far, how much of it is thinking [tokens],
+            and what closes the text so far; None: nothing does, or it is what it was.
     """
 
     planned: Callable[[Bill], None]
-    text: Callable[[str, int, int], None]
+    text: Callable[[str, int, int, Closing | None], None]
 
 
 def answer(
@@ -70,7 +86,9 @@ def answer(
         listener: told of progress.
     """
     prompt_tokens = len(question.token_ids)
-    max_new_tokens = min(question.max_new_tokens, engine.target.context_length - prompt_tokens)
+    guided = Guided.by(question.form, engine.target.stop_token_ids, stream)
+    room = engine.target.context_length - prompt_tokens
+    max_new_tokens = guided.max_new_tokens(min(question.max_new_tokens, room))
     reason: FinishReason | None = None
     record = BillRecorder(prompt_tokens, interrupt.give_way)
     beginning = engine.begin(question.token_ids, max_new_tokens)
@@ -89,7 +107,7 @@ def answer(
 
         plan = planner.plan_after_prefill(
             prompt_tokens,
-            max_new_tokens,
+            guided.max_steps(max_new_tokens),
             cached_tokens=cached_tokens,
             prefill_time_s=prefill_time_s,
             predicted_response_tokens=length.predicted_tokens(max_new_tokens) if length else None,
@@ -100,12 +118,18 @@ def answer(
             engine.evict(prefilled, plan.kept_tokens)
             record.evicted()
 
-        for token_id, reason in engine.decode(prefilled, plan.max_new_tokens, interrupt):
-            text = stream.add(token_id)
-            listener.text(text, record.decoded(), stream.thinking_tokens)
-        listener.text(stream.end(), record.response_tokens, stream.thinking_tokens)
+        if closing := guided.new_closing():
+            listener.text('', 0, 0, closing)
+        for token_id, reason in engine.decode(
+            prefilled, max_new_tokens, interrupt, guided.guide, guided.probability
+        ):
+            text = guided.add(token_id)
+            listener.text(text, record.decoded(), stream.thinking_tokens, guided.new_closing())
+        listener.text(guided.end(), record.response_tokens, stream.thinking_tokens, None)
     except InterruptedGenerationError:
         reason = None
     finally:
         engine.prefixes.done(beginning)
-    return Generation(reason, record.ended(stream.thinking_tokens))
+    return Generation(
+        reason, record.ended(stream.thinking_tokens, *guided.billed()), *guided.confidence()
+    )

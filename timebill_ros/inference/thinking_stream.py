@@ -41,6 +41,19 @@ class ThinkingStream(TextStream):
         self._tokens += 1
         return self._told_apart(piece + self._hidden.get(token_id, ''))
 
+    @property
+    def is_thinking(self) -> bool:  # type: ignore[override]
+        """Whether the answer has not begun: the model thinks, or may begin to."""
+        return self._phase in (_Phase.BEGINNING, _Phase.THINKING)
+
+    def goes_on_thinking(self, token_id: int) -> bool:
+        """Return whether a token that may come next belongs to the thinking."""
+        if self._phase is not _Phase.BEGINNING:
+            return self._phase is _Phase.THINKING
+        piece = self._tokenizer.decode([token_id], skip_special_tokens=True)
+        beginning = (self._held + piece + self._hidden.get(token_id, '')).lstrip()
+        return beginning.startswith(OPENING) or OPENING.startswith(beginning)
+
     def end(self) -> str:
         """Return the rest of the text; incomplete characters are dropped."""
         rest = super().end()

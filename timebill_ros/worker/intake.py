@@ -6,10 +6,12 @@ import threading
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from timebill_ros.core.bill import Bill
+from timebill_ros.core.constraint import Constraint
 from timebill_ros.core.turn import HistoryError, Turn
+from timebill_ros.inference.constraint.invalid_constraint import InvalidConstraintError
 from timebill_ros.worker.protocol import (
     Cached,
     Drop,
@@ -26,8 +28,12 @@ from timebill_ros.worker.protocol import (
     ToWorker,
 )
 
+if TYPE_CHECKING:  # it loads torch, which the process does only once it listens
+    from timebill_ros.inference.constraint.compiler import Form
+
 Tokeniser = Callable[[str, str, str, tuple[Turn, ...]], list[int]]
 """Makes token ids of a prompt, a system prompt, a context and a history."""
+Compiler = Callable[[Constraint], 'Form']
 
 
 @dataclass
@@ -37,6 +43,7 @@ class HeldQuery:
     Arguments:
         context, history: what is read before the prompt.
         token_ids: the prompt with the chat template applied; empty until it is tokenised.
+        form: the constraint, compiled.
         cached_tokens: so many of them are promised to be in the cache.
         is_next: the node has sent it to run.
         abort: set to end its generation.
@@ -46,7 +53,9 @@ class HeldQuery:
     system_prompt: str
     context: str = ''
     history: tuple[Turn, ...] = ()
+    constraint: Constraint | None = None
     token_ids: list[int] = field(default_factory=list)
+    form: 'Form | None' = None
     cached_tokens: int = 0
     is_next: bool = False
     is_running: bool = False
@@ -104,7 +113,11 @@ class Intake:
             with self._lock:
                 self._interrupt_preparations()
                 self._held[message.number] = HeldQuery(
-                    message.prompt, message.system_prompt, message.context, message.history
+                    message.prompt,
+                    message.system_prompt,
+                    message.context,
+                    message.history,
+                    message.constraint,
                 )
             self._to_tokenise.put(message.number)
         elif isinstance(message, Drop):
@@ -141,28 +154,36 @@ class Intake:
 
     # The thread that tokenises
 
-    def start_tokenising(self, token_ids: Tokeniser, pins: Pins | None = None) -> None:
+    def start_tokenising(
+        self, token_ids: Tokeniser, compiled: Compiler, pins: Pins | None = None
+    ) -> None:
         """Tokenise what is submitted, from now on, on a thread of its own.
 
         Arguments:
             token_ids: makes the token ids of queries.
+            compiled: compiles their constraints.
             pins: promises what is cached of them; None: nothing is.
         """
         self._pins = pins
-        threading.Thread(target=self._tokenise_all, args=(token_ids,), daemon=True).start()
+        threading.Thread(
+            target=self._tokenise_all, args=(token_ids, compiled), daemon=True
+        ).start()
 
-    def _tokenise_all(self, token_ids: Tokeniser) -> None:
+    def _tokenise_all(self, token_ids: Tokeniser, compiled: Compiler) -> None:
         while True:
             number = self._to_tokenise.get()
             with self._lock:
                 query = self._held.get(number)
             if query is not None:  # else it has been dropped
-                self._tokenise(number, query, token_ids)
+                self._tokenise(number, query, token_ids, compiled)
 
-    def _tokenise(self, number: int, query: HeldQuery, token_ids: Tokeniser) -> None:
+    def _tokenise(
+        self, number: int, query: HeldQuery, token_ids: Tokeniser, compiled: Compiler
+    ) -> None:
         try:
+            form = compiled(query.constraint) if query.constraint is not None else None
             ids = token_ids(query.prompt, query.system_prompt, query.context, query.history)
-        except HistoryError as error:
+        except (HistoryError, InvalidConstraintError) as error:
             self.end(number)
             self._send(Rejected(number, str(error)))
             return
@@ -173,11 +194,12 @@ class Intake:
             self._send(Faulted(number, f'the prompt could not be tokenised: {error}'))
             return
         with self._lock:
-            query.token_ids = ids
+            query.token_ids, query.form = ids, form
             if number in self._held:
                 query.cached_tokens = self._pinned(number, query)
                 # Under the lock: what Cached says of the same query comes later.
-                self._send(Tokenised(number, len(ids), cached_tokens=query.cached_tokens))
+                longest = form.max_tokens if form is not None else 0
+                self._send(Tokenised(number, len(ids), longest, query.cached_tokens))
 
     # The thread that owns the model
 

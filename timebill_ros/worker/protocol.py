@@ -146,7 +146,7 @@ class Tokenised(Struct, frozen=True, tag=True):
 
     Arguments:
         max_response_tokens: the longest answer that the constraint allows, with the stop token;
-            0: no bound is known.
+            of choices, the steps that it takes to score them all; 0: no bound is known.
         cached_tokens: prompt tokens that are in the cache. They stay there until the query has
             been read, unless Cached says otherwise.
     """

@@ -5,6 +5,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -16,6 +17,9 @@ from timebill_ros.core.deadline import Deadline
 from timebill_ros.core.drift import Drift
 from timebill_ros.core.model_settings import ModelSettings
 from timebill_ros.core.turn import user_turn
+from timebill_ros.inference.constraint.compiler import ConstraintCompiler
+from timebill_ros.inference.constraint.guide import BrokenConstraintError
+from timebill_ros.inference.constraint.vocabulary import Vocabulary
 from timebill_ros.inference.give_way import GiveWay
 from timebill_ros.inference.interrupt import Interrupt
 from timebill_ros.inference.length.predictor_loader import load_predictor
@@ -73,6 +77,7 @@ class QueryServer:
         # The tokenising thread's tokenizer must not be touched from the thread that decodes.
         self._detokenizer = Tokenizer.from_str(target.tokenizer.backend_tokenizer.to_str())
         self._threads = torch.get_num_threads()
+        self._constraints = self._compiler()
         self._warm_up()
         self._drift = self._profile(anew=False)
         self._prefixes = self._engine.prefixes = self._prefix_cache()
@@ -82,7 +87,10 @@ class QueryServer:
 
     def serve(self) -> None:
         """Say READY, then answer for ever."""
-        self._intake.start_tokenising(self._token_ids, self._prefixes)
+        self._constraints.warm_up()
+        self._intake.start_tokenising(
+            self._token_ids, self._constraints.compiled, self._prefixes
+        )
         target = self._engine.target
         self._tell_estimate()
         self._send(
@@ -136,7 +144,18 @@ class QueryServer:
         try:
             generation = self._answer(run, query)
             self._observe(generation.bill)
-            self._send(Finished(run.number, generation.finish_reason, generation.bill))
+            self._send(
+                Finished(
+                    run.number,
+                    generation.finish_reason,
+                    generation.bill,
+                    generation.choice,
+                    generation.choice_probabilities,
+                    generation.mean_token_probability,
+                )
+            )
+        except BrokenConstraintError as error:
+            self._send(Faulted(run.number, str(error)))
         except Exception as error:
             # Out of GPU memory, say: this query's end, not the worker's.
             logging.exception('generation failed')
@@ -156,7 +175,7 @@ class QueryServer:
             BudgetPlanner(run.planner, self._drift.model if self._drift else None),
             self._predictor,
             answer_stream(self._detokenizer, self._thinking),
-            Question(prompt, query.token_ids, run.max_new_tokens),
+            Question(prompt, query.token_ids, run.max_new_tokens, query.form),
             Interrupt(
                 Deadline(run.last_moment_s),
                 query.abort,
@@ -204,6 +223,18 @@ class QueryServer:
             answered += 1
         return answered
 
+    def _compiler(self) -> ConstraintCompiler:
+        target, prompts = self._engine.target, self._prompts
+        return ConstraintCompiler(
+            Vocabulary.of(
+                target.tokenizer,
+                target.model.get_output_embeddings().weight.shape[0],
+                target.stop_token_ids,
+            ),
+            prompts.plain_ids,
+            prompts.control_token_in,
+        )
+
     def _warm_up(self) -> None:
         """Touch every kernel once, so that the first query is not the slow one."""
         ids = self._prompts.token_ids(_WARM_UP_PROMPT)[: self._engine.target.context_length // 2]
@@ -232,6 +263,8 @@ class QueryServer:
 
     def _observe(self, bill: Bill) -> None:
         if self._drift is not None:
+            # Passes take the time, and with a constraint there are more or fewer than tokens.
+            bill = replace(bill, response_tokens=bill.passes + min(bill.response_tokens, 1))
             ratio = self._drift.ratio(bill)
             self._drift = self._drift.observed(bill)
             self._tell_estimate(0.0 if ratio is None else ratio - 1.0)

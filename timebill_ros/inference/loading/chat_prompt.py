@@ -94,6 +94,15 @@ class ChatPrompt:
         )
         return one[:length]
 
+    def plain_ids(self, text: str) -> list[int]:
+        """Return the ids of a text without the template; control tokens in it stay characters."""
+        return list(self._plain.encode(text, add_special_tokens=False).ids)
+
+    def control_token_in(self, text: str) -> str | None:
+        """Return a control token that a text holds; None: it holds none."""
+        found = self._control.search(text) if self._control is not None else None
+        return None if found is None else found.group()
+
     def thinking_tags(self) -> ThinkingTags | None:
         """Return how answers begin with thinking; None: the model has no tags for it."""
         mark = secrets.token_hex(16)
@@ -189,5 +198,5 @@ class ChatPrompt:
                 continue
             for mark, (_, text) in zip(marks, turns, strict=True):
                 part = part.replace(mark, text)
-            ids.extend(self._plain.encode(part, add_special_tokens=False).ids)
+            ids.extend(self.plain_ids(part))
         return ids

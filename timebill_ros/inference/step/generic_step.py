@@ -1,6 +1,6 @@
 """The decoding step of any architecture, through transformers' modules."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -43,6 +43,8 @@ class GenericStep:
     """
 
     name = NAME
+    appends_at_once = True
+    """Whether append() is one pass through the model."""
 
     def __init__(self, model: Any) -> None:
         self._model = model
@@ -73,3 +75,23 @@ class GenericStep:
         logits = forward(self._model, token[None], self._position, self._cache)
         self._position += 1
         return logits
+
+    def append(self, ids: Sequence[int], check: Callable[[], None]) -> torch.Tensor:
+        """Append tokens, at least one, in one pass; return the next one's logits in fp32.
+
+        Arguments:
+            ids: the tokens.
+            check: not called here: the cache asks before each layer.
+        """
+        assert self._cache is not None, 'an answer has begun'
+        tokens = torch.tensor(ids, device=self._model.device)
+        logits = forward(self._model, tokens, self._position, self._cache)
+        self._position += len(ids)
+        return logits
+
+    def rewind(self, tokens: int) -> None:
+        """Take the newest tokens back."""
+        assert self._cache is not None, 'an answer has begun'
+        for layer in self._cache.layers:
+            layer.length -= tokens
+        self._position -= tokens

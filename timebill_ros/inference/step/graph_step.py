@@ -14,6 +14,7 @@ import torch
 from timebill_ros.inference.cache.kv_cache import KVCache
 from timebill_ros.inference.cache.static_cache import StaticCache
 from timebill_ros.inference.step.generic_step import GenericStep
+from timebill_ros.inference.step.one_by_one import OneByOne
 
 BUCKET_TOKENS = 256
 """Graphs attend to multiples of this number of tokens. What is not written yet is masked."""
@@ -43,7 +44,7 @@ class _Left:
     states: list[tuple[torch.Tensor, torch.Tensor]]
 
 
-class GraphStep:
+class GraphStep(OneByOne):
     """Runs one token through the model.
 
     Arguments:
@@ -132,6 +133,13 @@ class GraphStep:
             else:
                 self._run(bucket)
         return self._logits
+
+    def rewind(self, tokens: int) -> None:
+        """Take the newest tokens back."""
+        self._length -= tokens
+        with torch.inference_mode():
+            self._cache.cursor.sub_(tokens)
+            self._position.sub_(tokens)
 
     def _run(self, bucket: int) -> None:
         self._cache.show(bucket)

@@ -12,6 +12,7 @@ import torch
 from timebill_ros.inference.cache.kv_cache import KVCache
 from timebill_ros.inference.step import decoder_library
 from timebill_ros.inference.step.decoder_library import KINDS, Layer, Matrix, Model
+from timebill_ros.inference.step.one_by_one import OneByOne
 from timebill_ros.inference.step.quantization import PackedWeight
 
 FAMILIES = ('LlamaForCausalLM', 'MistralForCausalLM', 'Qwen2ForCausalLM', 'Qwen3ForCausalLM')
@@ -64,7 +65,7 @@ class _Answer:
     count: int = 0
 
 
-class NativeStep:
+class NativeStep(OneByOne):
     """Runs one token through the model.
 
     Arguments:
@@ -171,6 +172,14 @@ class NativeStep:
         for layer in answer.cache.layers:
             layer.length += 1
         return self._logits
+
+    def rewind(self, tokens: int) -> None:
+        """Take the newest tokens back."""
+        assert self._answer is not None, 'an answer has begun'
+        self._answer.count -= tokens
+        for layer, cached in zip(self._layers, self._answer.cache.layers, strict=True):
+            layer.length -= tokens
+            cached.length -= tokens
 
     def _go_on_with(self, answer: '_Answer | None') -> None:
         self._answer = answer

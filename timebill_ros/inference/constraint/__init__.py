@@ -1,0 +1,1 @@
+"""What an answer may look like: compiled constraints, allowed tokens, closings, choices."""

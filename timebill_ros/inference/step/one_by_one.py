@@ -1,0 +1,28 @@
+"""Appends several tokens where a step takes one."""
+
+from collections.abc import Callable, Sequence
+
+import torch
+
+
+class OneByOne:
+    """For a step that takes one token."""
+
+    appends_at_once = False
+    """Whether append() is one pass through the model."""
+
+    def logits(self, token: torch.Tensor) -> torch.Tensor:
+        """Append a token; see GenericStep."""
+        raise NotImplementedError
+
+    def append(self, ids: Sequence[int], check: Callable[[], None]) -> torch.Tensor:
+        """Append tokens, at least one; return the next one's logits in fp32.
+
+        Arguments:
+            ids: the tokens.
+            check: called before each pass; it may raise an error.
+        """
+        for token_id in ids[:-1]:
+            self.logits(torch.tensor(token_id))
+            check()
+        return self.logits(torch.tensor(ids[-1]))
