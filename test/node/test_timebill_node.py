@@ -206,7 +206,7 @@ def test_what_the_estimate_rules_out_is_infeasible_with_a_budget_that_is_admitte
     prompt = 'word ' * 4000
     reply = asker.ask(asker.query(prompt, 0.5, id='infeasible'))
     assert reply.reason == msg.DeadlineMiss.INFEASIBLE
-    assert 'prompt tokens is estimated to take' in reply.detail
+    assert 'is estimated to take' in reply.detail
     minimum_s = reply.minimum_time_budget.sec + reply.minimum_time_budget.nanosec * 1e-9
     assert 0.5 < minimum_s < 100.0
     assert reply.bill.predicted_prefill_time > 0.4

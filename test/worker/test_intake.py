@@ -25,6 +25,10 @@ from timebill_ros.worker.protocol import (
 )
 
 
+def free(*_: object) -> None:
+    """Compile no constraint: no query here has one."""
+
+
 class FakeSlowTokeniser:
     """Takes a prompt, and gives it back when the test says so. One token a word."""
 
@@ -52,7 +56,7 @@ class Room:
         self.sent: list[FromWorker] = []
         self.tokeniser = FakeSlowTokeniser()
         self.intake = Intake(self.sent.append)
-        self.intake.start_tokenising(self.tokeniser.token_ids)
+        self.intake.start_tokenising(self.tokeniser.token_ids, free)
 
     def submit(self, number: int, prompt: str) -> None:
         self.intake.take(Submit(number, prompt, ''))
@@ -172,7 +176,7 @@ def test_context_and_history_reach_the_tokeniser() -> None:
     sent: list[FromWorker] = []
     asked: list[object] = []
     intake = Intake(sent.append)
-    intake.start_tokenising(lambda *texts: asked.append(texts) or [0])  # type: ignore[func-returns-value]
+    intake.start_tokenising(lambda *texts: asked.append(texts) or [0], free)  # type: ignore[func-returns-value]
     turns = (Turn(Role.USER, 'Hi'),)
     intake.take(Submit(0, 'word', 'system', context='map', history=turns))
     wait_until(lambda: sent, 5.0, 'tokenised')
@@ -203,7 +207,7 @@ class FakePins:
 def test_what_is_cached_is_promised_until_the_query_is_read_dropped_or_ended() -> None:
     sent: list[FromWorker] = []
     intake, pins = Intake(sent.append), FakePins()
-    intake.start_tokenising(lambda prompt, *_: [0] * len(prompt), pins)
+    intake.start_tokenising(lambda prompt, *_: [0] * len(prompt), free, pins)
     pins.cached = 3
     for number in range(4):
         intake.take(Submit(number, 'words', ''))
@@ -221,7 +225,7 @@ def test_what_is_cached_is_promised_until_the_query_is_read_dropped_or_ended() -
 def test_a_waiting_query_is_told_of_when_more_or_less_of_it_is_cached() -> None:
     sent: list[FromWorker] = []
     intake, pins = Intake(sent.append), FakePins()
-    intake.start_tokenising(lambda prompt, *_: [0] * len(prompt), pins)
+    intake.start_tokenising(lambda prompt, *_: [0] * len(prompt), free, pins)
     for number in range(2):
         intake.take(Submit(number, 'words', ''))
     wait_until(lambda: len(sent) == 2, 5.0, 'both')
@@ -236,7 +240,7 @@ def test_a_waiting_query_is_told_of_when_more_or_less_of_it_is_cached() -> None:
 def test_whatever_races_nothing_leaks_and_what_is_not_dropped_is_tokenised() -> None:
     sent: list[FromWorker] = []
     intake = Intake(sent.append)
-    intake.start_tokenising(lambda prompt, *_: time.sleep(0.0002) or [0])
+    intake.start_tokenising(lambda prompt, *_: time.sleep(0.0002) or [0], free)
     total = 600
     for number in range(total):
         intake.take(Submit(number, 'word', ''))

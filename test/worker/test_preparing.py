@@ -108,7 +108,7 @@ def test_one_that_cannot_be_held_is_refused_and_nothing_is_lost(
 def intake() -> tuple[Intake, list[FromWorker]]:
     sent: list[FromWorker] = []
     room = Intake(sent.append)
-    room.start_tokenising(lambda *_: [0])
+    room.start_tokenising(lambda *_: [0], lambda *_: None)
     return room, sent
 
 

@@ -45,3 +45,7 @@ class Closing:
     text: str = ''
     filled: tuple[str, ...] = ()
     invented: tuple[str, ...] = ()
+
+
+class InvalidConstraintError(ValueError):
+    """One sentence for a person that names the field, its value and the bound."""

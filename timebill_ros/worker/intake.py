@@ -9,9 +9,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
 from timebill_ros.core.bill import Bill
-from timebill_ros.core.constraint import Constraint
+from timebill_ros.core.constraint import Constraint, InvalidConstraintError
 from timebill_ros.core.turn import HistoryError, Turn
-from timebill_ros.inference.constraint.invalid_constraint import InvalidConstraintError
 from timebill_ros.worker.protocol import (
     Cached,
     Drop,

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 import torch
 
-from timebill_ros.inference.constraint.invalid_constraint import InvalidConstraintError
+from timebill_ros.core.constraint import InvalidConstraintError
 from timebill_ros.inference.step.decoding_step import DecodingStep
 
 MOST_CHOICES = 256

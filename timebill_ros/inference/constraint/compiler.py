@@ -5,10 +5,9 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable
 
-from timebill_ros.core.constraint import Constraint, ConstraintKind
+from timebill_ros.core.constraint import Constraint, ConstraintKind, InvalidConstraintError
 from timebill_ros.inference.constraint.choices import MOST_CHOICES, Choices
 from timebill_ros.inference.constraint.grammar import Grammar, json_grammar, regex_grammar
-from timebill_ros.inference.constraint.invalid_constraint import InvalidConstraintError
 from timebill_ros.inference.constraint.vocabulary import Vocabulary
 
 MOST_BYTES = 1 << 16

@@ -6,7 +6,7 @@ from typing import Any
 
 from llguidance import LLMatcher
 
-from timebill_ros.inference.constraint.invalid_constraint import InvalidConstraintError
+from timebill_ros.core.constraint import InvalidConstraintError
 from timebill_ros.inference.constraint.json_closing import JsonClosings
 from timebill_ros.inference.constraint.longest_text import longest_text
 from timebill_ros.inference.constraint.minimal_instance import Instance, MinimalInstances

@@ -6,7 +6,7 @@ from typing import Any
 
 from llguidance import LLMatcher, LLParserLimits, LLTokenizer
 
-from timebill_ros.inference.constraint.invalid_constraint import InvalidConstraintError
+from timebill_ros.core.constraint import InvalidConstraintError
 
 _LIMITS = LLParserLimits(
     initial_lexer_fuel=100_000,
