@@ -21,7 +21,7 @@ from timebill_ros.inference.loaded_engine import loaded_engine
 from timebill_ros.inference.loading.chat_prompt import ChatPrompt
 from timebill_ros.inference.prefix.prefix_cache import PrefixCache
 from timebill_ros.progress import Progress
-from timebill_ros.worker.intake import Preparation
+from timebill_ros.worker.preparation import Preparation
 from timebill_ros.worker.preparing import Preparing
 from timebill_ros.worker.protocol import Prepare
 

@@ -78,6 +78,7 @@ class Odd:
 
 @dataclasses.dataclass
 class Unknown:
+    # What nobody has defined, on purpose.
     lock: 'Nowhere'  # type: ignore[name-defined]  # noqa: F821
 
 

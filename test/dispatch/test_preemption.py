@@ -13,7 +13,7 @@ from timebill_ros.core.budget_planner import BudgetPlanner
 from timebill_ros.core.outcome import Answer, FinishReason, Miss, MissReason, OverrunPolicy
 from timebill_ros.core.time_model import TimeModel
 from timebill_ros.dispatch.completion import Completion, Job
-from timebill_ros.dispatch.preemption import Preemption
+from timebill_ros.dispatch.preemption import MOST_PREEMPTIONS, Preemption, may_preempt
 
 MODEL = TimeModel(a=0.0, b=0.01, c=0.0, p=0.0, q=0.1, delta=0.0)
 """A token of a prompt takes 0.01 s, one of an answer 0.1 s."""
@@ -267,3 +267,24 @@ def test_it_is_right_only_if_no_more_are_late(seed: int) -> None:
         late_otherwise = preemption._schedule([running]).given_up(waiting)
         assert waiting[0] not in late_then
         assert len(late_then) <= len(late_otherwise)
+
+
+@pytest.mark.parametrize(
+    ('policy', 'late_s', 'may'),
+    [
+        (OverrunPolicy.SKIP_NEXT, -1.0, False),
+        (OverrunPolicy.SKIP_NEXT, 1.0, True),
+        (OverrunPolicy.KILL, 1.0, False),
+    ],
+)
+def test_a_query_that_was_preempted_often_yields_again_only_when_it_is_late(
+    policy: OverrunPolicy, late_s: float, may: bool
+) -> None:
+    desk = Desk(queue_order='edf')
+    desk.ask('patient', 5.0, policy=policy)
+    (entry,) = desk.dispatcher._pending.all()
+    for _ in range(MOST_PREEMPTIONS):
+        entry.bill.preempted(desk.now_s)
+        entry.bill.resumed(desk.now_s)
+    assert may_preempt([entry], desk.settings, entry.last_moment_s + late_s) == may
+    desk.dispatcher.shut_down()

@@ -66,6 +66,7 @@ def test_both_answers_are_what_they_would_have_been_alone(
     patient, urgent = written(engine, PATIENT, kept_tokens=kept_tokens), written(engine, URGENT)
     for place in range(2 + NEW_TOKENS - 1):  # between chunks, and between steps
         answers = []
+        # The lambda is called in this round.
         interrupt = left_at(place, lambda: answers.append(written(engine, URGENT)))  # noqa: B023
         assert written(engine, PATIENT, interrupt, kept_tokens) == patient
         assert answers == [urgent]
@@ -87,6 +88,7 @@ def test_both_answers_are_right_where_they_share_their_beginning(kind: str) -> N
     for place in range(NEW_TOKENS - 1):
         engine.prefixes = PrefixCache(1 << 30, fresh_tokens=1)
         answers = []
+        # The lambda is called in this round.
         interrupt = left_at(place, lambda: answers.append(reusing(urgent)))  # noqa: B023
         assert (reusing(PATIENT, interrupt), *answers) == alone
         assert reusing(PATIENT) == alone[0]

@@ -4,8 +4,8 @@ import time
 
 import pytest
 
+from timebill_ros.worker.measuring_progress import MeasuringProgress
 from timebill_ros.worker.protocol import FromWorker, Phase
-from timebill_ros.worker.query_server import MeasuringProgress
 
 
 def test_progress_is_sent_at_most_once_a_second(monkeypatch: pytest.MonkeyPatch) -> None:

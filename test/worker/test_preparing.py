@@ -9,7 +9,8 @@ from support.tiny_models import CONTEXT_TOKENS, random_prompt, tiny_target
 from timebill_ros.inference.engine import DecodingSettings, Engine
 from timebill_ros.inference.length.length_predictor import NoPredictor
 from timebill_ros.inference.prefix.prefix_cache import PrefixCache
-from timebill_ros.worker.intake import Intake, Preparation
+from timebill_ros.worker.intake import Intake
+from timebill_ros.worker.preparation import Preparation
 from timebill_ros.worker.preparing import CHUNK_TOKENS, Preparing
 from timebill_ros.worker.protocol import Drop, FromWorker, Prepare, Prepared, Submit, Tokenised
 

@@ -7,25 +7,16 @@ from dataclasses import dataclass, field
 
 from timebill_ros.core.budget_planner import BudgetPlanner
 from timebill_ros.core.outcome import Answer, FinishReason, Miss, MissReason, Outcome
-from timebill_ros.core.plan import Plan
 from timebill_ros.dispatch.completion import Completion, Job
 from timebill_ros.dispatch.dispatch_settings import DispatchSettings
 from timebill_ros.dispatch.pending_query import PendingQuery
 from timebill_ros.dispatch.preemption import Preemption, may_preempt
 from timebill_ros.dispatch.prompt_length import PromptLength
+from timebill_ros.dispatch.refused import Refused, infeasible, what_is_read
 from timebill_ros.dispatch.response_lengths import AnswerLength, Habit, ResponseLengths
 from timebill_ros.dispatch.schedule import Schedule
 
 _WHOLE = (FinishReason.EOS, FinishReason.REPETITION)
-
-
-@dataclass(frozen=True)
-class Refused:
-    """A waiting query that is to end: the plan that would not be in time, and its miss."""
-
-    entry: PendingQuery
-    plan: Plan
-    miss: Miss
 
 
 @dataclass
@@ -103,7 +94,7 @@ class Admission:
         if len(feasible) < len(waiting):
             left = {entry.number for entry in feasible}
             refused = [
-                _infeasible(entry, settings, planner, now_s)
+                infeasible(entry, settings, planner, now_s)
                 for entry in waiting
                 if entry.number not in left
             ]
@@ -126,7 +117,7 @@ class Admission:
         if (
             newcomer is not None
             and line[0].number == newcomer.number
-            and may_preempt(running, settings)
+            and may_preempt(running, settings, now_s)
         ):
             preemption = Preemption(completion, settings.admission_probability, now_s)
             if preemption.is_right(line[0], begun, line):
@@ -160,7 +151,7 @@ class Admission:
         )
         detail = (
             f'its turn is predicted to come in {wait_s:.3f} s, behind what runs and waits ahead. '
-            f'Reading {_what_is_read(job.prompt_tokens, job.cached_tokens)} and writing about '
+            f'Reading {what_is_read(job.prompt_tokens, job.cached_tokens)} and writing about '
             f'{length} tokens is '
             f'estimated to take {schedule.completion.expected_s(job):.3f} s more, but '
             f'{left_s:.3f} s are left of the time budget of {query.time_budget_s:.3f} s'
@@ -191,9 +182,9 @@ class Admission:
             running: what runs, then what it has preempted.
             settings, planner, now_s: as for refused().
         """
-        if not may_preempt(running, settings):
+        if not may_preempt(running, settings, now_s):
             return False
-        if running[0].may_be_late and now_s >= running[0].last_moment_s:
+        if running[0].is_late(now_s):
             # It has been preempted and is late: it yields to those that are in time.
             return running[0].bill.preemptions > 0
         self._take_estimate(planner)
@@ -245,31 +236,3 @@ class Admission:
 
 def _habit(entry: PendingQuery) -> Habit:
     return Habit(entry.query.key.asker, entry.query.constraint)
-
-
-def _infeasible(
-    entry: PendingQuery, settings: DispatchSettings, planner: BudgetPlanner, now_s: float
-) -> Refused:
-    query, bill = entry.query, entry.bill.so_far
-    prompt_tokens, cached_tokens = bill.prompt_tokens, bill.cached_tokens
-    left_s = entry.last_moment_s - now_s
-    plan = planner.plan(
-        prompt_tokens, entry.max_new_tokens, cached_tokens=cached_tokens, remaining_s=left_s
-    )
-    detail = (
-        f'reading {_what_is_read(prompt_tokens, cached_tokens)} is estimated to take '
-        f'{plan.predicted_prefill_time_s:.3f} s, but {left_s:.3f} s are left of the time budget '
-        f'of {query.time_budget_s:.3f} s'
-    )
-    spent_s = now_s - query.asked_at_s + settings.publish_reserve_s
-    minimum_s = planner.minimum_time_budget_s(
-        prompt_tokens, cached_tokens=cached_tokens, overhead_s=spent_s
-    )
-    return Refused(entry, plan, Miss(MissReason.INFEASIBLE, detail, minimum_s))
-
-
-def _what_is_read(prompt_tokens: int, cached_tokens: int) -> str:
-    if not cached_tokens:
-        return f'{prompt_tokens} prompt tokens'
-    new_tokens = prompt_tokens - cached_tokens
-    return f'{new_tokens} of {prompt_tokens} prompt tokens (the others are in the cache)'

@@ -24,7 +24,7 @@ class DispatchSettings(Settings):
     preemption: bool = parameter(
         True,
         'A query may interrupt one with a later deadline, which goes on afterwards. It does so if '
-        'it would be late otherwise, and if no more queries miss their deadlines for it. With '
+        'one would be late otherwise, and if no more queries miss their deadlines for it. With '
         '`queue_order: edf` only.',
     )
     admission: AdmissionRule = parameter(

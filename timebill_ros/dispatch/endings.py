@@ -83,7 +83,7 @@ class Endings:
 
     def resumed(self, entry: PendingQuery) -> None:
         """Let a query run on that was preempted, and is late by now; nothing happens to others."""
-        if entry.may_be_late and self._late is None and self._clock() >= entry.last_moment_s:
+        if entry.is_late(self._clock()) and self._late is None:
             self._run_on(entry)
 
     def skipped(self) -> Miss | None:

@@ -73,6 +73,10 @@ class PendingQuery:
         """Whether it runs on beyond its last moment."""
         return self.query.overrun_policy is OverrunPolicy.SKIP_NEXT
 
+    def is_late(self, now_s: float) -> bool:
+        """Return whether it is being finished beyond its last moment."""
+        return self.may_be_late and now_s >= self.last_moment_s
+
     @property
     def may_be_partial(self) -> bool:
         """Whether a part of its answer is an answer too. Half a choice is none."""

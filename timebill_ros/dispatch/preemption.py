@@ -14,18 +14,19 @@ MOST_PREEMPTIONS = 3
 """So often a query may be preempted."""
 
 
-def may_preempt(running: Sequence[PendingQuery], settings: DispatchSettings) -> bool:
+def may_preempt(running: Sequence[PendingQuery], settings: DispatchSettings, now_s: float) -> bool:
     """Return whether what runs may be preempted at all.
 
     Arguments:
         running: what runs, then what it has preempted.
         settings: the queue's order, and whether queries are preempted.
+        now_s: on the deadlines' clock [s].
     """
     return (
         settings.preemption
         and settings.queue_order == 'edf'
         and 0 < len(running) < MOST_BEGUN
-        and (running[0].bill.preemptions < MOST_PREEMPTIONS or running[0].may_be_late)
+        and (running[0].bill.preemptions < MOST_PREEMPTIONS or running[0].is_late(now_s))
     )
 
 

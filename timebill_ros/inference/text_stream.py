@@ -13,9 +13,6 @@ class TextStream:
     `thinking_tokens` is how many of the tokens so far are thinking, and so not in the text.
     """
 
-    is_thinking = False
-    """Whether the answer has not begun: the model thinks, or may begin to."""
-
     def __init__(self, tokenizer: Tokenizer) -> None:
         self._tokenizer = tokenizer
         self._stream = DecodeStream(skip_special_tokens=True)
@@ -29,6 +26,11 @@ class TextStream:
         piece = self._stream.step(self._tokenizer, token_id) or ''
         self._sent += piece
         return piece
+
+    @property
+    def is_thinking(self) -> bool:
+        """Whether the answer has not begun: the model thinks, or may begin to."""
+        return False
 
     def goes_on_thinking(self, token_id: int) -> bool:
         """Return whether a token that may come next belongs to the thinking."""

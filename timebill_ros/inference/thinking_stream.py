@@ -42,7 +42,7 @@ class ThinkingStream(TextStream):
         return self._told_apart(piece + self._hidden.get(token_id, ''))
 
     @property
-    def is_thinking(self) -> bool:  # type: ignore[override]
+    def is_thinking(self) -> bool:
         """Whether the answer has not begun: the model thinks, or may begin to."""
         return self._phase in (_Phase.BEGINNING, _Phase.THINKING)
 

@@ -5,12 +5,13 @@ import queue
 import threading
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
 from timebill_ros.core.bill import Bill
 from timebill_ros.core.constraint import Constraint, InvalidConstraintError
 from timebill_ros.core.turn import HistoryError, Turn
+from timebill_ros.worker.held_query import HeldQuery
+from timebill_ros.worker.preparation import Preparation
 from timebill_ros.worker.protocol import (
     Cached,
     Drop,
@@ -33,46 +34,6 @@ if TYPE_CHECKING:  # it loads torch, which the process does only once it listens
 Tokeniser = Callable[[str, str, str, tuple[Turn, ...]], list[int]]
 """Makes token ids of a prompt, a system prompt, a context and a history."""
 Compiler = Callable[[Constraint], 'Form']
-
-
-@dataclass
-class HeldQuery:
-    """A query from its submission to its end. Changed under the intake's lock only.
-
-    Arguments:
-        context, history: what is read before the prompt.
-        token_ids: the prompt with the chat template applied; empty until it is tokenised.
-        form: the constraint, compiled.
-        cached_tokens: so many of them are promised to be in the cache.
-        is_next: the node has sent it to run.
-        abort: set to end its generation.
-    """
-
-    prompt: str
-    system_prompt: str
-    context: str = ''
-    history: tuple[Turn, ...] = ()
-    constraint: Constraint | None = None
-    token_ids: list[int] = field(default_factory=list)
-    form: 'Form | None' = None
-    cached_tokens: int = 0
-    is_next: bool = False
-    is_running: bool = False
-    abort: threading.Event = field(default_factory=threading.Event)
-
-
-@dataclass(eq=False)
-class Preparation:
-    """A context that is to be read in idle time.
-
-    Arguments:
-        abort: set when something else is to be done.
-        spent_s: time that was spent on it so far [s].
-    """
-
-    message: Prepare
-    abort: threading.Event = field(default_factory=threading.Event)
-    spent_s: float = 0.0
 
 
 class Pins(Protocol):

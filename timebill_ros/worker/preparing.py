@@ -9,7 +9,7 @@ from timebill_ros.core.deadline import Deadline
 from timebill_ros.inference.engine import Engine
 from timebill_ros.inference.interrupt import Interrupt, InterruptedGenerationError
 from timebill_ros.inference.length.length_predictor import LengthPredictor
-from timebill_ros.worker.intake import Preparation
+from timebill_ros.worker.preparation import Preparation
 from timebill_ros.worker.protocol import Prepared
 
 CHUNK_TOKENS = 256

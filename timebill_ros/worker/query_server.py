@@ -3,7 +3,6 @@
 import contextvars
 import logging
 import threading
-import time
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -17,9 +16,7 @@ from timebill_ros.core.deadline import Deadline
 from timebill_ros.core.drift import Drift
 from timebill_ros.core.model_settings import ModelSettings
 from timebill_ros.core.turn import user_turn
-from timebill_ros.inference.constraint.compiler import ConstraintCompiler
 from timebill_ros.inference.constraint.guide import BrokenConstraintError
-from timebill_ros.inference.constraint.vocabulary import Vocabulary
 from timebill_ros.inference.give_way import GiveWay
 from timebill_ros.inference.interrupt import Interrupt
 from timebill_ros.inference.length.predictor_loader import load_predictor
@@ -29,8 +26,13 @@ from timebill_ros.inference.measured_time_model import time_model
 from timebill_ros.inference.pipeline import Generation, Listener, Question, answer
 from timebill_ros.inference.prefix.prefix_cache import PrefixCache
 from timebill_ros.inference.prefix.reusable import why_not_reused
+from timebill_ros.inference.target_compiler import target_compiler
 from timebill_ros.inference.thinking_stream import answer_stream
-from timebill_ros.worker.intake import HeldQuery, Intake, Preparation
+from timebill_ros.inference.warm_up import WARM_UP_PROMPT, warm_up
+from timebill_ros.worker.held_query import HeldQuery
+from timebill_ros.worker.intake import Intake
+from timebill_ros.worker.measuring_progress import MeasuringProgress
+from timebill_ros.worker.preparation import Preparation
 from timebill_ros.worker.preparing import Preparing
 from timebill_ros.worker.protocol import (
     Estimate,
@@ -47,9 +49,6 @@ from timebill_ros.worker.protocol import (
     Run,
     Text,
 )
-
-_TELL_PERIOD_S = 1.0
-_WARM_UP_PROMPT = 'List three things that a robot arm can do. ' * 16
 
 
 class QueryServer:
@@ -77,8 +76,11 @@ class QueryServer:
         # The tokenising thread's tokenizer must not be touched from the thread that decodes.
         self._detokenizer = Tokenizer.from_str(target.tokenizer.backend_tokenizer.to_str())
         self._threads = torch.get_num_threads()
-        self._constraints = self._compiler()
-        self._warm_up()
+        self._constraints = target_compiler(target, self._prompts)
+        ids = self._prompts.token_ids(WARM_UP_PROMPT)
+        warm_up(
+            self._engine, self._predictor, answer_stream(self._detokenizer, self._thinking), ids
+        )
         self._drift = self._profile(anew=False)
         self._prefixes = self._engine.prefixes = self._prefix_cache()
         self._held = PrefixesHeld(0, 0, 0)
@@ -88,9 +90,7 @@ class QueryServer:
     def serve(self) -> None:
         """Say READY, then answer for ever."""
         self._constraints.warm_up()
-        self._intake.start_tokenising(
-            self._token_ids, self._constraints.compiled, self._prefixes
-        )
+        self._intake.start_tokenising(self._token_ids, self._constraints.compiled, self._prefixes)
         target = self._engine.target
         self._tell_estimate()
         self._send(
@@ -223,31 +223,6 @@ class QueryServer:
             answered += 1
         return answered
 
-    def _compiler(self) -> ConstraintCompiler:
-        target, prompts = self._engine.target, self._prompts
-        return ConstraintCompiler(
-            Vocabulary.of(
-                target.tokenizer,
-                target.model.get_output_embeddings().weight.shape[0],
-                target.stop_token_ids,
-            ),
-            prompts.plain_ids,
-            prompts.control_token_in,
-        )
-
-    def _warm_up(self) -> None:
-        """Touch every kernel once, so that the first query is not the slow one."""
-        ids = self._prompts.token_ids(_WARM_UP_PROMPT)[: self._engine.target.context_length // 2]
-        answer(
-            self._engine,
-            BudgetPlanner(),
-            self._predictor,
-            answer_stream(self._detokenizer, self._thinking),
-            Question(_WARM_UP_PROMPT, ids, 8),
-            Interrupt(Deadline(float('inf'))),
-            Listener(planned=lambda _: None, text=lambda *_: None),
-        )
-
     def _profile(self, anew: bool) -> Drift | None:
         """Return the time model, measured if need be; None if it is not to be measured."""
         if self._settings.profile_time_s == 0:
@@ -282,21 +257,3 @@ def _chat_prompt(settings: ModelSettings, tokenizer: Any) -> ChatPrompt:
     path = settings.chat_template
     name = f'chat_template {path!r}' if path else "the model's chat template"
     return ChatPrompt(tokenizer, settings.template_arguments(), name)
-
-
-class MeasuringProgress:
-    """Tells the node how far the measuring is, at most once a second.
-
-    Arguments:
-        send: takes messages for the node.
-    """
-
-    def __init__(self, send: Callable[[FromWorker], None]) -> None:
-        self._send = send
-        self._next_s = time.monotonic()
-
-    def __call__(self, share: float) -> None:
-        """Tell it, if it was not told just before."""
-        if time.monotonic() >= self._next_s:
-            self._next_s = time.monotonic() + _TELL_PERIOD_S
-            self._send(Phase('measuring', share))

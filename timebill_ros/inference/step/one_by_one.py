@@ -1,19 +1,20 @@
 """Appends several tokens where a step takes one."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 
 import torch
 
 
-class OneByOne:
-    """For a step that takes one token."""
+class OneByOne(ABC):
+    """A step that takes one token."""
 
     appends_at_once = False
     """Whether append() is one pass through the model."""
 
+    @abstractmethod
     def logits(self, token: torch.Tensor) -> torch.Tensor:
         """Append a token; see GenericStep."""
-        raise NotImplementedError
 
     def append(self, ids: Sequence[int], check: Callable[[], None]) -> torch.Tensor:
         """Append tokens, at least one; return the next one's logits in fp32.

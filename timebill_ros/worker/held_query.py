@@ -1,0 +1,37 @@
+"""A query as the worker process holds it, from its submission to its end."""
+
+import threading
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from timebill_ros.core.constraint import Constraint
+from timebill_ros.core.turn import Turn
+
+if TYPE_CHECKING:  # it loads torch, which the process does only once it listens
+    from timebill_ros.inference.constraint.compiler import Form
+
+
+@dataclass
+class HeldQuery:
+    """Changed under the intake's lock only.
+
+    Arguments:
+        context, history: what is read before the prompt.
+        token_ids: the prompt with the chat template applied; empty until it is tokenised.
+        form: the constraint, compiled.
+        cached_tokens: so many of them are promised to be in the cache.
+        is_next: the node has sent it to run.
+        abort: set to end its generation.
+    """
+
+    prompt: str
+    system_prompt: str
+    context: str = ''
+    history: tuple[Turn, ...] = ()
+    constraint: Constraint | None = None
+    token_ids: list[int] = field(default_factory=list)
+    form: 'Form | None' = None
+    cached_tokens: int = 0
+    is_next: bool = False
+    is_running: bool = False
+    abort: threading.Event = field(default_factory=threading.Event)
