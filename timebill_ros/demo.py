@@ -141,6 +141,9 @@ class Asker(Node):
 def running_node() -> Iterator['subprocess.Popen[bytes]']:
     """Run the real node in its own process during the block."""
     command = [sys.executable, '-m', 'timebill_ros.node', '--ros-args', '-r', f'__ns:={NAMESPACE}']
+    # Each query reads the whole prompt: else only the first would, and the budgets would mean
+    # nothing for the others.
+    command += ['-p', 'prefix_cache_mb:=0']
     process = subprocess.Popen(command)
     try:
         yield process

@@ -35,7 +35,9 @@ def running_node(
         environment: added to this process's.
         arguments: what stands behind --ros-args.
     """
-    command = [sys.executable, '-m', 'timebill_ros.node', '--ros-args', *arguments]
+    # Arms ask the same prompts: the first would read them for all others.
+    no_reuse = ('-p', 'prefix_cache_mb:=0')
+    command = [sys.executable, '-m', 'timebill_ros.node', '--ros-args', *no_reuse, *arguments]
     process = subprocess.Popen(command, env={**os.environ, **environment})
     try:
         yield process
