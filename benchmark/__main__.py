@@ -5,6 +5,7 @@ import sys
 
 QUESTIONS = {
     'architectures': 'benchmark.architectures.architectures',
+    'constraints': 'benchmark.constraints.constraints',
     'deadline': 'benchmark.deadlines.deadline',
     'overload': 'benchmark.deadlines.overload',
     'engine': 'benchmark.engine.engine',

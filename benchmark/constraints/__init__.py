@@ -1,0 +1,1 @@
+"""The benchmark of answers with a form: documents, forced tokens, choices."""
