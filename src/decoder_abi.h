@@ -10,7 +10,7 @@ extern "C" {
 
 // Raise it whenever a library and a Python of different versions would misread each other: a function, a struct, the
 // order in which quantization.py packs weights.
-constexpr int32_t ABI_VERSION = 2;
+constexpr int32_t ABI_VERSION = 3;
 
 // Weights of (rows, columns): plain, or quantized as quantization.py packs them.
 struct Matrix {
@@ -36,11 +36,28 @@ struct Model {
   Matrix head;
 };
 
+// Tokens that go through some of the layers together.
+struct Pass {
+  int32_t tokens, first_layer, last_layer;  // layers [first, last)
+  int32_t rows;           // tokens, the last ones, whose states are wanted behind the last of these layers
+  int32_t logit_rows;     // of these, so many have logits
+  int32_t observed_rows;  // tokens, the last ones, whose queries are written out
+  float* hidden;          // (tokens, hidden): embeddings or states before, states after
+  const float *cosine, *sine;  // (tokens, head_size)
+  float* logits;               // (logit_rows, vocabulary)
+  void* observed;        // (layers, heads, observed_rows, head_size), as the cache; behind the rotary embedding
+  const int32_t* abort;  // null, or another thread makes it other than 0 to end the pass
+  int64_t deadline_ns;   // on the monotonic clock
+  int64_t longest_unchecked_ns;  // written: the longest time in which `abort` and the deadline were not looked at
+};
+
+constexpr int32_t INTERRUPTED = 2;
+
 struct Decoder;
 
-// ABI_VERSION, then the bytes of Matrix, Layer and Model. Data, not a function: Python reads it before it calls
+// ABI_VERSION, then the bytes of Matrix, Layer, Model and Pass. Data, not a function: Python reads it before it calls
 // anything of a library that may be of another version.
-extern const int32_t timebill_decoder_stamp[4];
+extern const int32_t timebill_decoder_stamp[5];
 
 // Returns the name of the instruction set of that rank, the best first; null past the last.
 const char* timebill_instruction_set(int32_t rank) noexcept;
@@ -58,6 +75,11 @@ int32_t timebill_decoder_create(const Model* model, int32_t threads, int32_t ran
 // full, nothing is written.
 int32_t timebill_decoder_step(
   Decoder* decoder, const float* embedding, const float* cosine, const float* sine, float* logits) noexcept;
+
+// Runs several tokens through some layers; keys and values are appended to the caches of these layers. If the pass was
+// aborted or its deadline passed, it returns INTERRUPTED and the lengths of the caches have not changed; `hidden` may
+// have.
+int32_t timebill_decoder_prefill(Decoder* decoder, Pass* pass) noexcept;
 
 void timebill_decoder_destroy(Decoder* decoder) noexcept;
 

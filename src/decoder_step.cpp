@@ -1,8 +1,9 @@
-// One decoding step of a Llama-like model on CPU threads: everything between a token and the next token's logits.
+// A Llama-like model on CPU threads: everything between tokens and the next token's logits.
 //
-// A step reads all weights once; its time is that of the memory. So the weights stay in 4 or 8 bits until they are in
+// A step, of one token, reads all weights once; its time is that of the memory. So the weights stay in 4 or 8 bits until they are in
 // a register, each row block is one stream, attention reads a KV head once for all its query heads, and the threads
-// meet five times a layer in a barrier instead of starting anew for each product.
+// meet five times a layer in a barrier instead of starting anew for each product. A prefill, of many tokens, multiplies
+// as fast as the processor can: see prefill_kernels.inc.
 //
 // Python calls what decoder_abi.h declares.
 
@@ -25,6 +26,7 @@
 struct Decoder {
   Model model;
   Step step;
+  Prefill prefill;
   InstructionSet set;
   std::vector<float> memory;
   std::vector<std::thread> workers;
@@ -66,9 +68,17 @@ struct Decoder {
       for (int spins = 0; spins < 20000 && begun.load(std::memory_order_acquire) == seen; ++spins) relax();
       begun.wait(seen, std::memory_order_acquire);
       if (closed) return;
-      set.run(model, step, thread, threads);
-      step.barrier(threads);
+      run_part(thread, threads);
     }
+  }
+
+  void run_part(int thread, int threads) noexcept
+  {
+    if (prefill.is_running)
+      set.run_prefill(model, step, prefill, thread, threads);
+    else
+      set.run(model, step, thread, threads);
+    step.barrier(threads);
   }
 
   void run() noexcept
@@ -78,18 +88,28 @@ struct Decoder {
       begun.fetch_add(1, std::memory_order_release);
       begun.notify_all();
     }
-    set.run(model, step, 0, threads);
-    step.barrier(threads);
+    run_part(0, threads);
   }
 
-  void expect_room() const
+  // Returns whether the pass came to its end.
+  bool run(const Pass& pass)
   {
-    for (int i = 0; i < model.layers; ++i) {
+    prefill.prepare(
+      model, pass, step.threads.size(), model.cache_kind == BFLOAT16 ? set.bytes_in_bfloat16 : sizeof(float));
+    prefill.is_running = true;
+    run();
+    prefill.is_running = false;
+    return !prefill.stopped;
+  }
+
+  void expect_room(int first_layer, int last_layer, int64_t tokens) const
+  {
+    for (int i = first_layer; i < last_layer; ++i) {
       const Layer& layer = model.layer[i];
-      if (layer.length < 0 || layer.length >= layer.capacity)
+      if (layer.length < 0 || layer.capacity - layer.length < tokens)
         throw std::length_error(
           "the cache of layer " + std::to_string(i) + " is full: it has " + std::to_string(layer.length) +
-          " tokens and room for " + std::to_string(layer.capacity));
+          " tokens and room for " + std::to_string(layer.capacity) + ", and " + std::to_string(tokens) + " more are to come");
     }
   }
 };
@@ -126,7 +146,8 @@ int32_t guarded(Work work) noexcept
 
 extern "C" {
 
-const int32_t timebill_decoder_stamp[4] = {ABI_VERSION, sizeof(Matrix), sizeof(Layer), sizeof(Model)};
+const int32_t timebill_decoder_stamp[5] = {
+  ABI_VERSION, sizeof(Matrix), sizeof(Layer), sizeof(Model), sizeof(Pass)};
 
 const char* timebill_instruction_set(int32_t rank) noexcept { return instruction_set(rank).name; }
 
@@ -149,7 +170,7 @@ int32_t timebill_decoder_step(
   Decoder* decoder, const float* embedding, const float* cosine, const float* sine, float* logits) noexcept
 {
   return guarded([&] {
-    decoder->expect_room();
+    decoder->expect_room(0, decoder->model.layers, 1);
     std::memcpy(decoder->step.hidden, embedding, decoder->model.hidden * sizeof(float));
     decoder->step.cosine = cosine;
     decoder->step.sine = sine;
@@ -157,6 +178,20 @@ int32_t timebill_decoder_step(
     decoder->run();
     for (int i = 0; i < decoder->model.layers; ++i) ++decoder->model.layer[i].length;
   });
+}
+
+int32_t timebill_decoder_prefill(Decoder* decoder, Pass* pass) noexcept
+{
+  bool is_whole = false;
+  const int32_t has_failed = guarded([&] {
+    expect_sound(decoder->model, *pass);
+    decoder->expect_room(pass->first_layer, pass->last_layer, pass->tokens);
+    is_whole = decoder->run(*pass);
+    pass->longest_unchecked_ns = decoder->prefill.longest_unchecked_ns();
+    if (is_whole)
+      for (int i = pass->first_layer; i < pass->last_layer; ++i) decoder->model.layer[i].length += pass->tokens;
+  });
+  return has_failed ? has_failed : is_whole ? 0 : INTERRUPTED;
 }
 
 void timebill_decoder_destroy(Decoder* decoder) noexcept { delete decoder; }

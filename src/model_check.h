@@ -49,4 +49,17 @@ void expect_sound(const Model& model)
   expect_shape(model.head, model.head.rows, hidden);
 }
 
+void expect_sound(const Model& model, const Pass& pass)
+{
+  expect(pass.tokens > 0, "a pass has " + std::to_string(pass.tokens) + " tokens");
+  expect(
+    0 <= pass.first_layer && pass.first_layer < pass.last_layer && pass.last_layer <= model.layers,
+    "a pass is through layers " + std::to_string(pass.first_layer) + " to " + std::to_string(pass.last_layer));
+  for (const int rows : {pass.rows, pass.logit_rows, pass.observed_rows})
+    expect(0 <= rows && rows <= pass.tokens, std::to_string(rows) + " of " + std::to_string(pass.tokens) + " rows");
+  expect(
+    pass.logit_rows <= pass.rows && (pass.logit_rows == 0 || pass.last_layer == model.layers),
+    "logits of " + std::to_string(pass.logit_rows) + " rows need their states behind the last layer");
+}
+
 }  // namespace

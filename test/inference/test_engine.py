@@ -14,6 +14,7 @@ from timebill_ros.inference.engine import DecodingSettings, Engine, prefill_chun
 from timebill_ros.inference.interrupt import Interrupt, InterruptedGenerationError
 from timebill_ros.inference.loading.chat_prompt import ChatPrompt
 from timebill_ros.inference.loading.model_loader import BUILT_IN, TargetModel, load_target
+from timebill_ros.inference.step.generic_step import GenericStep
 
 PENALTY = 1.1
 MAX_NEW_TOKENS = 32
@@ -111,8 +112,9 @@ def test_an_abort_cuts_a_prefill_within_a_layer(target: TargetModel) -> None:
         return float(asked)
 
     interrupt = Interrupt(Deadline(7.5, clock))
+    engine = Engine(target, DecodingSettings(), step=GenericStep(target.model))
     with pytest.raises(InterruptedGenerationError):
-        Engine(target, DecodingSettings()).prefill([1] * 600, 1, interrupt)
+        engine.prefill([1] * 600, 1, interrupt)
     assert asked == 8  # asked once a layer, and the eighth time it was over
 
 

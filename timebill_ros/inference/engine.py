@@ -1,6 +1,6 @@
 """The decoding loop: prefill in chunks, evict, then one token after the other, greedily."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 import torch
@@ -17,12 +17,14 @@ from timebill_ros.inference.guided_decoding import guided_tokens
 from timebill_ros.inference.interrupt import Interrupt
 from timebill_ros.inference.loading.model_loader import TargetModel
 from timebill_ros.inference.mean_probability import MeanProbability
+from timebill_ros.inference.native_prefill import NativePrefill
 from timebill_ros.inference.prefill_pace import PrefillPace
 from timebill_ros.inference.prefix.prefix_cache import PrefixCache
 from timebill_ros.inference.prefix.prefix_entry import Beginning
 from timebill_ros.inference.repetition import RepetitionPenalty, RepetitionStop
 from timebill_ros.inference.step.decoding_step import DecodingStep, decoding_step
 from timebill_ros.inference.step.generic_step import forward
+from timebill_ros.inference.step.native_step import NativeStep
 
 PREFILL_CHUNKS = ((3072, 1024), (1 << 62, 512))
 """Prompt tokens that are read together, up to a position: so large that chunks cost nothing, so
@@ -139,19 +141,30 @@ class Engine:
             read = beginning.cached_tokens
             cache.take(beginning.memory, read)
         observed = ObservationWindow(self.scorer.window)
-        first = read
+        read_chunk = self._reader(cache, len(token_ids), interrupt)
+        first, logits = read, None
         try:
             for start, end in chunks or prefill_chunks(len(token_ids), read):
                 if start > first:
                     interrupt.give_way()
                 with observed.recording():
-                    logits = forward(self.target.model, prompt_ids[start:end], start, cache)
+                    logits = read_chunk(prompt_ids[start:end], start)
                 read = end
         finally:  # also of a prefill that was cut off, up to its last whole chunk
             if beginning is not None and cache.memory is not None:
                 self.prefixes.keep(beginning, cache.memory, read)
+        assert logits is not None, 'the last chunk has some'
         self.synchronize()
         return Prefilled(cache, logits, prompt_ids, observed)
+
+    def _reader(
+        self, cache: KVCache, prompt_tokens: int, interrupt: Interrupt
+    ) -> Callable[[torch.Tensor, int], torch.Tensor | None]:
+        """Return what reads a chunk, (tokens,), at a position, in the way of the step."""
+        model = self.target.model
+        if isinstance(self.step, NativeStep):
+            return NativePrefill(self.step, model, cache, prompt_tokens, interrupt).read
+        return lambda ids, position: forward(model, ids, position, cache)
 
     def evict(self, prefilled: Prefilled, kept_tokens: int) -> None:
         """Shrink the prompt's cache in place. Call it at most once for each prompt.

@@ -1,10 +1,14 @@
 """Interrupts generation: at the deadline, when the node aborts it, or for an urgent query."""
 
-import threading
+import math
+import time
 from dataclasses import dataclass, field
 
 from timebill_ros.core.deadline import Deadline
+from timebill_ros.inference.abort_flag import AbortFlag
 from timebill_ros.inference.give_way import GiveWay
+
+NEVER_NS = (1 << 63) - 1
 
 
 class InterruptedGenerationError(Exception):
@@ -23,7 +27,7 @@ class Interrupt:
     """
 
     deadline: Deadline
-    abort: threading.Event = field(default_factory=threading.Event)
+    abort: AbortFlag = field(default_factory=AbortFlag)
     stop: Deadline | None = None
     give_way: GiveWay = field(default_factory=GiveWay)
 
@@ -31,3 +35,11 @@ class Interrupt:
         """Raise InterruptedGenerationError if generation must end."""
         if self.abort.is_set() or (self.stop or self.deadline).has_passed():
             raise InterruptedGenerationError
+
+    @property
+    def at_ns(self) -> int:
+        """When it is due on the system's monotonic clock [ns]; on another clock: never."""
+        ends = self.stop or self.deadline
+        if ends.clock is not time.monotonic or ends.at_s * 1e9 >= NEVER_NS:
+            return NEVER_NS
+        return math.floor(ends.at_s * 1e9)

@@ -18,7 +18,7 @@ from timebill_ros.inference.loading.cache_folder import cache_folder
 from timebill_ros.inference.profiler import Profiler
 
 _LOG_PERIOD_S = 5.0
-_KERNELS = 4
+_KERNELS = 5
 """Part of the key: to be raised when the same model is computed in another way."""
 
 

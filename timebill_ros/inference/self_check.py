@@ -73,9 +73,10 @@ def self_check(engine: Engine) -> Verdict:
         candidates.append(('eager', GenericStep(model)))
     reasons = []
     for name, step in candidates:
+        tried = Engine(engine.target, engine.settings, engine.scorer, step)
         with attention(model, name):
             reason = _why_wrong(
-                lambda step=step: _check_logits(engine, step),  # type: ignore[misc]
+                lambda tried=tried: _check_logits(tried),  # type: ignore[misc]
                 'has layers that do not run on a plain cache of keys and values',
             )
             if reason:
@@ -85,7 +86,7 @@ def self_check(engine: Engine) -> Verdict:
                 why_not = '; '.join(reasons) or _OWN_ATTENTION
             else:
                 why_not = _why_wrong(
-                    lambda step=step: _check_eviction(engine, step),  # type: ignore[misc]
+                    lambda tried=tried: _check_eviction(tried),  # type: ignore[misc]
                     'has a cache of another kind than eviction can choose from',
                 )
         return Verdict(name, step.name, not why_not, why_not or '; '.join(reasons))
@@ -126,19 +127,19 @@ def _kind_of_layers(model: Any) -> str:
     return ''
 
 
-def _check_logits(engine: Engine, step: DecodingStep) -> str:
+def _check_logits(engine: Engine) -> str:
     """Return what is wrong with a short prompt, a prompt of two chunks and steps after each."""
     long = _long_tokens(engine)
     middle = round(0.6 * long)
     for tokens, chunks in ((SHORT_TOKENS, None), (long, [(0, middle), (middle, long)])):
         ids = _random_ids(engine, tokens + STEPS)
         prefilled = engine.prefill(ids[:tokens], STEPS, _NEVER, chunks)
-        if reason := _difference(engine, ids, _logits(prefilled, step, ids[tokens:]), {}):
+        if reason := _difference(engine, ids, _logits(prefilled, engine.step, ids[tokens:]), {}):
             return f'computes what this engine does not: after {tokens} tokens {reason}'
     return ''
 
 
-def _check_eviction(engine: Engine, step: DecodingStep) -> str:
+def _check_eviction(engine: Engine) -> str:
     """Return what is wrong with steps after an eviction."""
     fewest = engine.scorer.min_kept_tokens
     tokens = max(_long_tokens(engine), fewest + 40)
@@ -161,7 +162,7 @@ def _check_eviction(engine: Engine, step: DecodingStep) -> str:
     engine.evict(prefilled, fewest + 8)
     if not kept:
         return 'has no layer that attends to the whole prompt'
-    ours = _logits(prefilled, step, ids[tokens:])
+    ours = _logits(prefilled, engine.step, ids[tokens:])
     reason = _difference(engine, ids, ours, kept)
     return f'is not what it was after an eviction: {reason}' if reason else ''
 

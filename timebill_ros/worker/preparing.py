@@ -1,12 +1,12 @@
 """Inside the worker: reads a context that queries are going to begin with, in idle time."""
 
-import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from timebill_ros.core.deadline import Deadline
 from timebill_ros.inference.engine import Engine
+from timebill_ros.inference.abort_flag import AbortFlag
 from timebill_ros.inference.interrupt import Interrupt, InterruptedGenerationError
 from timebill_ros.inference.length.length_predictor import LengthPredictor
 from timebill_ros.worker.preparation import Preparation
@@ -54,7 +54,7 @@ class Preparing:
         nbytes = len(ids) * self._token_bytes
         return Prepared(message.number, '', len(ids), preparation.spent_s, nbytes)
 
-    def _read(self, ids: list[int], abort: threading.Event) -> bool:
+    def _read(self, ids: list[int], abort: AbortFlag) -> bool:
         room = min(ROOM_TOKENS, self.engine.target.context_length - len(ids))
         beginning = self.engine.begin(ids, room)
         starts = range(beginning.cached_tokens, len(ids), CHUNK_TOKENS)

@@ -14,7 +14,7 @@ import pytest
 import timebill_ros
 from support.tiny_models import tiny_model, tiny_target
 from timebill_ros.inference.step import decoder_library, native_step
-from timebill_ros.inference.step.decoder_library import STAMP, Layer, Matrix, Model
+from timebill_ros.inference.step.decoder_library import STAMP, Layer, Matrix, Model, Pass
 from timebill_ros.inference.step.decoding_step import decoding_step
 from timebill_ros.inference.step.generic_step import GenericStep
 
@@ -49,7 +49,7 @@ def use_library(monkeypatch):
 @pytest.mark.parametrize('differing', range(len(STAMP)))
 def test_a_library_with_another_stamp_is_refused(differing, tmp_path, use_library, caplog):
     stamp = [value + (index == differing) for index, value in enumerate(STAMP)]
-    use_library(patched(tmp_path, struct.pack('=4i', *STAMP), struct.pack('=4i', *stamp)))
+    use_library(patched(tmp_path, struct.pack('=5i', *STAMP), struct.pack('=5i', *stamp)))
     with caplog.at_level(logging.WARNING):
         assert isinstance(decoding_step(tiny_target('llama').model, {}), GenericStep)
     why_not = native_step.why_not(tiny_model('llama'))
@@ -68,7 +68,7 @@ def test_a_library_older_than_the_stamp_is_refused(tmp_path, use_library):
 
 
 def test_nothing_of_a_refused_library_is_called(tmp_path, use_library):
-    content = BUILT.read_bytes().replace(struct.pack('=4i', *STAMP), bytes(16))
+    content = BUILT.read_bytes().replace(struct.pack('=5i', *STAMP), bytes(20))
     # Whatever asks for a function of this one fails with an AttributeError.
     for name in (b'instruction_set', b'decoder_error', b'decoder_create', b'decoder_destroy'):
         assert b'timebill_' + name in content
@@ -96,7 +96,7 @@ def test_the_structs_are_those_of_the_library(tmp_path):
         pytest.skip(f'there is no compiler {compiler}')
     expected = {
         f'{kind.__name__}.{name}': (getattr(kind, name).offset, getattr(kind, name).size)
-        for kind in (Matrix, Layer, Model)
+        for kind in (Matrix, Layer, Model, Pass)
         for name, _ in kind._fields_
     }
     lines = [
@@ -176,5 +176,5 @@ def test_each_level_asks_for_the_features_that_it_is_compiled_with():
     source = (SOURCES / 'instruction_sets.h').read_text()
     enabled = re.findall(r'^TARGET\((\w+)\(NAME\)\)\s*namespace (\w+)', source, re.M)
     asked = re.findall(r'all_of\({(\w+)\(IS_SUPPORTED\)}\)\)\) return {"(\w+)"', source)
-    assert enabled == asked and len(asked) == 2
+    assert enabled == asked and len(asked) == 4
     assert 'target(' not in source.replace('GCC target(__VA_ARGS__)', '')

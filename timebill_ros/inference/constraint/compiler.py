@@ -76,4 +76,3 @@ class ConstraintCompiler:
                     f'got {text!r}'
                 )
         return Choices(constraint.choices, self._token_ids)
-

@@ -37,7 +37,7 @@ class PrefillStates:
         self._size = int(model.config.get_text_config().hidden_size)
         self._prompt_tokens = prompt_tokens
         self._read = read
-        self._layers = tuple(layers)
+        self.layers = tuple(layers)
         self._sums = StateSums() if sums is None else sums
         self._last: dict[int, torch.Tensor] = {}
 
@@ -46,7 +46,7 @@ class PrefillStates:
         """Read the states of the model's calls inside the context."""
         hooks = [
             module.register_forward_hook(self._hook(layer))
-            for layer, module in zip(self._layers, self._modules, strict=True)
+            for layer, module in zip(self.layers, self._modules, strict=True)
         ]
         token = _reading.set(self)
         try:
@@ -61,18 +61,26 @@ class PrefillStates:
             if _reading.get() is not self:
                 return  # a more urgent prompt is read meanwhile
             states = output[0] if isinstance(output, tuple) else output
-            states = states.reshape(-1, self._size)
-            self._sums.add(layer, states)
-            self._last[layer] = states[-1].float()
-            is_last = layer == self._layers[-1] and self._sums.tokens(layer) == self._prompt_tokens
-            if is_last and self._read is not None:
-                self._read(self._values())
+            self.see(layer, states.reshape(-1, self._size))
 
         return read
+
+    def see(self, layer: int, states: torch.Tensor) -> None:
+        """Take the states of a chunk's tokens behind one of the layers, (tokens, hidden)."""
+        self._sums.add(layer, states)
+        self._last[layer] = states[-1].float()
+        is_last = layer == self.layers[-1] and self._sums.tokens(layer) == self._prompt_tokens
+        if is_last and self._read is not None:
+            self._read(self._values())
 
     def _values(self) -> torch.Tensor:
         rows = [
             torch.stack([self._last[layer], self._sums.total(layer) / self._prompt_tokens])
-            for layer in self._layers
+            for layer in self.layers
         ]
         return torch.stack(rows)
+
+
+def state_reader() -> PrefillStates | None:
+    """Return who reads the states of this thread's prefill: its hooks see modules only."""
+    return _reading.get()

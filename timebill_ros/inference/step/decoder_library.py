@@ -10,10 +10,12 @@ from typing import Any
 import timebill_ros
 
 FILE = 'libtimebill_decoder.so'
-ABI_VERSION = 2
+ABI_VERSION = 3
 """Of this module and of decoder_abi.h: raise both together."""
 KINDS = {'float32': 0, 'bfloat16': 1, 'int8': 2, 'int4': 3}
 LARGEST_HEAD = 256
+INTERRUPTED = 2
+"""What a pass returns that was cut off."""
 
 
 class Matrix(ctypes.Structure):
@@ -72,7 +74,28 @@ class Model(ctypes.Structure):
     ]
 
 
-STAMP = (ABI_VERSION, *(ctypes.sizeof(struct) for struct in (Matrix, Layer, Model)))
+class Pass(ctypes.Structure):
+    """Tokens that go through some of the layers together."""
+
+    _fields_ = [
+        ('tokens', c_int32),
+        ('first_layer', c_int32),
+        ('last_layer', c_int32),
+        ('rows', c_int32),
+        ('logit_rows', c_int32),
+        ('observed_rows', c_int32),
+        ('hidden', c_void_p),
+        ('cosine', c_void_p),
+        ('sine', c_void_p),
+        ('logits', c_void_p),
+        ('observed', c_void_p),
+        ('abort', c_void_p),
+        ('deadline_ns', c_int64),
+        ('longest_unchecked_ns', c_int64),
+    ]
+
+
+STAMP = (ABI_VERSION, *(ctypes.sizeof(struct) for struct in (Matrix, Layer, Model, Pass)))
 """A library with another one would read and write other memory than Python means."""
 
 
@@ -111,13 +134,18 @@ def load(path: Path) -> ctypes.CDLL:
 
     # ctypes' type of an errcheck does not know that an integer comes as one of Python.
     def raise_if_failed(failed: Any, function: Any, arguments: Any) -> Any:
-        if failed:
+        if failed not in (0, INTERRUPTED):
             raise RuntimeError(f'the compiled step: {loaded.timebill_decoder_error().decode()}')
         return failed
 
     loaded.timebill_decoder_create.argtypes = [POINTER(Model), c_int32, c_int32, POINTER(c_void_p)]
     loaded.timebill_decoder_step.argtypes = [c_void_p] * 5
-    for function in (loaded.timebill_decoder_create, loaded.timebill_decoder_step):
+    loaded.timebill_decoder_prefill.argtypes = [c_void_p, POINTER(Pass)]
+    for function in (
+        loaded.timebill_decoder_create,
+        loaded.timebill_decoder_step,
+        loaded.timebill_decoder_prefill,
+    ):
         function.restype = c_int32
         function.errcheck = raise_if_failed
     return loaded

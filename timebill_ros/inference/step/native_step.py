@@ -1,8 +1,8 @@
-"""The decoding step of Llama-like models on a CPU, compiled: see src/decoder_step.cpp."""
+"""Llama-like models on a CPU, compiled: one token, or many together; see src/decoder_step.cpp."""
 
 import ctypes
 import weakref
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -11,7 +11,14 @@ import torch
 
 from timebill_ros.inference.cache.kv_cache import KVCache
 from timebill_ros.inference.step import decoder_library
-from timebill_ros.inference.step.decoder_library import KINDS, Layer, Matrix, Model
+from timebill_ros.inference.step.decoder_library import (
+    INTERRUPTED,
+    KINDS,
+    Layer,
+    Matrix,
+    Model,
+    Pass,
+)
 from timebill_ros.inference.step.one_by_one import OneByOne
 from timebill_ros.inference.step.quantization import PackedWeight
 
@@ -133,17 +140,12 @@ class NativeStep(OneByOne):
         self, cache: KVCache, position: int, max_new_tokens: int
     ) -> Iterator['NativeStep']:
         """Begin an answer; see GenericStep."""
-        left, threads = self._answer, torch.get_num_threads()
-        positions = torch.arange(position, position + max_new_tokens)[None]
-        with torch.inference_mode():
-            cosine, sine = self._model.model.rotary_emb(torch.empty(0), positions)
-        self._go_on_with(_Answer(cache, cosine[0].contiguous(), sine[0].contiguous()))
-        # torch's own threads wait for work by spinning: they would take the step's cores.
-        torch.set_num_threads(1)
+        left = self._answer
+        self._go_on_with(_Answer(cache, *self.rotary(position, max_new_tokens)))
         try:
-            yield self
+            with _alone():
+                yield self
         finally:
-            torch.set_num_threads(threads)
             self._go_on_with(left)
 
     def logits(self, token: torch.Tensor) -> torch.Tensor:
@@ -183,12 +185,45 @@ class NativeStep(OneByOne):
 
     def _go_on_with(self, answer: '_Answer | None') -> None:
         self._answer = answer
-        if answer is None:
-            return
-        for layer, cached in zip(self._layers, answer.cache.layers, strict=True):
+        if answer is not None:
+            self._take(answer.cache)
+
+    def _take(self, cache: KVCache) -> None:
+        for layer, cached in zip(self._layers, cache.layers, strict=True):
             layer.keys, layer.values = cached.keys.data_ptr(), cached.values.data_ptr()
             layer.capacity, layer.length = cached.capacity, cached.length
             layer.window = self._model.config.sliding_window if cached.is_sliding else 0
+
+    def rotary(self, position: int, tokens: int) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return cosine and sine of some positions, each (tokens, head_size), fp32."""
+        positions = torch.arange(position, position + tokens)[None]
+        with torch.inference_mode():
+            cosine, sine = self._model.model.rotary_emb(torch.empty(0), positions)
+        return cosine[0].contiguous(), sine[0].contiguous()
+
+    def embedded(self, ids: torch.Tensor) -> torch.Tensor:
+        """Return a new tensor of embeddings, (tokens, hidden), fp32."""
+        return self._embedding[ids].float().contiguous()
+
+    @contextmanager
+    def reading(self, cache: KVCache) -> Iterator[Callable[[Pass], bool]]:
+        """Work on a cache, and go on with the answer that had begun afterwards.
+
+        Yields:
+            What runs a pass and returns whether it came to its end. It raises RuntimeError if the
+            cache is full or there is not enough memory; nothing was written then.
+        """
+
+        def run(described: Pass) -> bool:
+            run_pass = self._library.timebill_decoder_prefill
+            return bool(run_pass(self._decoder, ctypes.byref(described)) != INTERRUPTED)
+
+        self._take(cache)
+        try:
+            with _alone():
+                yield run
+        finally:
+            self._go_on_with(self._answer)
 
     def _fill(self, layer: Layer, module: Any, name: str) -> None:
         layer.attention_norm = self._floats(module.input_layernorm.weight)
@@ -221,6 +256,17 @@ class NativeStep(OneByOne):
         copy = values.detach().float().contiguous()
         self._alive.append(copy)
         return copy.data_ptr()
+
+
+@contextmanager
+def _alone() -> Iterator[None]:
+    """Let torch compute on one thread: its own wait by spinning, on the cores of ours."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 def _kind(dtype: torch.dtype) -> int:

@@ -1,0 +1,117 @@
+"""The native prefill, against transformers' modules: instruction sets, families, chunks, cuts."""
+
+import dataclasses
+import time
+
+import pytest
+import torch
+
+from support.tiny_models import NEVER, random_prompt, target_of, tiny_model
+from timebill_ros.core.deadline import Deadline
+from timebill_ros.inference.cache.kv_cache import KVCache
+from timebill_ros.inference.engine import DecodingSettings, Engine
+from timebill_ros.inference.interrupt import NEVER_NS, Interrupt, InterruptedGenerationError
+from timebill_ros.inference.length.prefill_states import PrefillStates
+from timebill_ros.inference.native_prefill import NativePrefill
+from timebill_ros.inference.step import decoder_library
+from timebill_ros.inference.step.generic_step import GenericStep
+from timebill_ros.inference.step.native_step import NativeStep
+from timebill_ros.inference.step.quantization import packed, quantize
+
+SETS = decoder_library.instruction_sets()
+FAMILIES = ('llama', 'qwen2', 'qwen3', 'mistral-sliding')
+TOKENS = 150
+
+
+def engine(architecture, step=None, dtype=torch.float32):
+    model = tiny_model.__wrapped__(architecture).to(dtype)
+    target = dataclasses.replace(target_of(architecture, model), dtype=dtype)
+    return Engine(target, DecodingSettings(), step=step(model))
+
+
+def chunked(size):
+    return [(start, min(start + size, TOKENS)) for start in range(0, TOKENS, size)]
+
+
+def relative_error(found, expected):
+    return float((found.float() - expected.float()).norm() / expected.float().norm())
+
+
+def worst_error(found, expected):
+    """Return the largest relative error of logits, keys, values and observed queries."""
+    pairs = [(found.logits, expected.logits)]
+    for index, (a, b) in enumerate(zip(found.cache.layers, expected.cache.layers, strict=True)):
+        assert a.length == b.length == TOKENS
+        pairs.append((a.keys[:, :, :TOKENS], b.keys[:, :, :TOKENS]))
+        pairs.append((a.values[:, :, :TOKENS], b.values[:, :, :TOKENS]))
+        pairs.append((found.observed[index].queries, expected.observed[index].queries))
+    return max(relative_error(a, b) for a, b in pairs)
+
+
+@pytest.mark.parametrize('size', [1, 2, 7, 64, 512])
+@pytest.mark.parametrize('rank', range(len(SETS)), ids=SETS)
+@pytest.mark.parametrize('architecture', FAMILIES)
+def test_fp32_is_the_generic_prefill(architecture, rank, size):
+    ids = random_prompt(TOKENS)
+    expected = engine(architecture, GenericStep).prefill(ids, 4, NEVER)
+    native = engine(architecture, lambda model: NativeStep(model, {}, 1 + size % 3, rank))
+    assert worst_error(native.prefill(ids, 4, NEVER, chunked(size)), expected) < 1e-4
+
+
+@pytest.mark.parametrize('size', [7, 64, 512])
+@pytest.mark.parametrize('rank', range(len(SETS)), ids=SETS)
+@pytest.mark.parametrize('architecture', FAMILIES)
+def test_bf16_is_as_near_to_fp32_as_the_generic_prefill(architecture, rank, size):
+    ids = random_prompt(TOKENS)
+    exact = engine(architecture, GenericStep).prefill(ids, 4, NEVER)
+    generic = engine(architecture, GenericStep, torch.bfloat16).prefill(ids, 4, NEVER)
+    native = engine(
+        architecture, lambda model: NativeStep(model, {}, 2, rank), torch.bfloat16
+    ).prefill(ids, 4, NEVER, chunked(size))
+    assert worst_error(native, exact) < 1.2 * worst_error(generic, exact)
+
+
+@pytest.mark.parametrize('bits', [4, 8])
+@pytest.mark.parametrize('rank', range(len(SETS)), ids=SETS)
+def test_quantized_weights_are_the_same_weights_made_plain(rank, bits):
+    ids, weights = random_prompt(TOKENS), {}
+    rounded = tiny_model.__wrapped__('qwen3')
+    for name, module in rounded.named_modules():
+        if isinstance(module, torch.nn.Linear):
+            quantized = quantize(module.weight.detach(), bits)
+            weights[name] = packed(quantized)
+            module.weight = torch.nn.Parameter(quantized.dequantized())
+    target, settings = target_of('qwen3', rounded), DecodingSettings()
+    expected = Engine(target, settings, step=GenericStep(rounded)).prefill(ids, 4, NEVER)
+    step = NativeStep(rounded, weights, 2, rank)
+    found = Engine(target, settings, step=step).prefill(ids, 4, NEVER)
+    assert worst_error(found, expected) < 1e-4
+
+
+@pytest.mark.parametrize('layer', [1, 2])
+def test_an_abort_between_layers_leaves_the_lengths(layer):
+    model, ids = tiny_model('llama'), torch.tensor(random_prompt(40))
+    cache, interrupt = KVCache(model.config, 40, lambda: None), Interrupt(Deadline(float('inf')))
+    prefill = NativePrefill(NativeStep(model, {}, 2), model, cache, 40, interrupt)
+    states = PrefillStates(model, (layer,), 40, lambda _: interrupt.abort.set())
+    with states.reading(), pytest.raises(InterruptedGenerationError):
+        prefill.read(ids, 0)
+    assert [cached.length for cached in cache.layers] == [0, 0, 0]
+
+
+def test_a_deadline_on_the_monotonic_clock_is_seen_by_the_library():
+    model, ids = tiny_model('llama'), torch.tensor(random_prompt(40))
+    at_s = time.monotonic() + 0.2
+    cache, interrupt = KVCache(model.config, 40, lambda: None), Interrupt(Deadline(at_s))
+
+    def wait(_):
+        while time.monotonic() <= at_s:
+            time.sleep(0.01)
+
+    prefill = NativePrefill(NativeStep(model, {}, 2), model, cache, 40, interrupt)
+    with (
+        PrefillStates(model, (1,), 40, wait).reading(),
+        pytest.raises(InterruptedGenerationError),
+    ):
+        prefill.read(ids, 0)
+    assert Interrupt(Deadline(5.0, lambda: 0.0)).at_ns == NEVER_NS
