@@ -5,8 +5,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from timebill_ros.core.deadline import Deadline
-from timebill_ros.inference.engine import Engine
 from timebill_ros.inference.abort_flag import AbortFlag
+from timebill_ros.inference.engine import Engine
 from timebill_ros.inference.interrupt import Interrupt, InterruptedGenerationError
 from timebill_ros.inference.length.length_predictor import LengthPredictor
 from timebill_ros.worker.preparation import Preparation

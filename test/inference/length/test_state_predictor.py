@@ -20,8 +20,8 @@ from timebill_ros.inference.length.prefill_states import PrefillStates
 from timebill_ros.inference.length.state_head import StateHead
 from timebill_ros.inference.length.state_predictor import StatePredictor, load_state_predictor
 from timebill_ros.inference.loading.model_loader import BUILT_IN, TargetModel, load_target
-from timebill_ros.inference.step.generic_step import GenericStep
 from timebill_ros.inference.prefix.prefix_cache import PrefixCache
+from timebill_ros.inference.step.generic_step import GenericStep
 
 HIDDEN = 96
 PROMPT = random_prompt(50)

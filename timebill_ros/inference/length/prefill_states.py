@@ -68,7 +68,7 @@ class PrefillStates:
     def see(self, layer: int, states: torch.Tensor) -> None:
         """Take the states of a chunk's tokens behind one of the layers, (tokens, hidden)."""
         self._sums.add(layer, states)
-        self._last[layer] = states[-1].float()
+        self._last[layer] = states[-1].to(torch.float32, copy=True)  # the states go on to change
         is_last = layer == self.layers[-1] and self._sums.tokens(layer) == self._prompt_tokens
         if is_last and self._read is not None:
             self._read(self._values())

@@ -203,7 +203,8 @@ class NativeStep(OneByOne):
 
     def embedded(self, ids: torch.Tensor) -> torch.Tensor:
         """Return a new tensor of embeddings, (tokens, hidden), fp32."""
-        return self._embedding[ids].float().contiguous()
+        embedded: torch.Tensor = self._embedding[ids].float().contiguous()
+        return embedded
 
     @contextmanager
     def reading(self, cache: KVCache) -> Iterator[Callable[[Pass], bool]]:
