@@ -1,11 +1,11 @@
 """A query as the worker process holds it, from its submission to its end."""
 
-import threading
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from timebill_ros.core.constraint import Constraint
 from timebill_ros.core.turn import Turn
+from timebill_ros.inference.abort_flag import AbortFlag
 
 if TYPE_CHECKING:  # it loads torch, which the process does only once it listens
     from timebill_ros.inference.constraint.compiler import Form
@@ -34,4 +34,4 @@ class HeldQuery:
     cached_tokens: int = 0
     is_next: bool = False
     is_running: bool = False
-    abort: threading.Event = field(default_factory=threading.Event)
+    abort: AbortFlag = field(default_factory=AbortFlag)

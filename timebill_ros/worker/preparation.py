@@ -1,8 +1,8 @@
 """A context that is to be read in idle time."""
 
-import threading
 from dataclasses import dataclass, field
 
+from timebill_ros.inference.abort_flag import AbortFlag
 from timebill_ros.worker.protocol import Prepare
 
 
@@ -16,5 +16,5 @@ class Preparation:
     """
 
     message: Prepare
-    abort: threading.Event = field(default_factory=threading.Event)
+    abort: AbortFlag = field(default_factory=AbortFlag)
     spent_s: float = 0.0
