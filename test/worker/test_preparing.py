@@ -3,12 +3,14 @@
 import threading
 
 import pytest
+import torch
 
 from support.asker import wait_until
 from support.tiny_models import CONTEXT_TOKENS, random_prompt, tiny_target
 from timebill_ros.inference.engine import DecodingSettings, Engine
 from timebill_ros.inference.length.length_predictor import NoPredictor
 from timebill_ros.inference.prefix.prefix_cache import PrefixCache
+from timebill_ros.inference.step.native_step import NativeStep
 from timebill_ros.worker.intake import Intake
 from timebill_ros.worker.preparation import Preparation
 from timebill_ros.worker.preparing import CHUNK_TOKENS, Preparing
@@ -64,22 +66,23 @@ def test_another_of_the_same_holder_takes_its_place_and_nothing_drops_it() -> No
 def test_one_that_is_interrupted_goes_on_where_it_was() -> None:
     room = Room()
     preparation = Preparation(Prepare(1, 'a', '', f'1 {TOKENS}'))
-    layer = room.engine.target.model.model.layers[2]
-    calls = []
+    step, calls = room.engine.step, list[int]()
+    assert isinstance(step, NativeStep)
+    embedded = step.embedded
 
-    def interrupt(*_: object) -> None:
-        calls.append(0)
-        if len(calls) == 2:  # the first call finds out how large a token is
-            preparation.abort.set()  # the second chunk does not begin
+    def interrupting(ids: torch.Tensor) -> torch.Tensor:
+        calls.append(len(ids))
+        if len(calls) == 3:  # the first call finds out how large a token is
+            preparation.abort.set()  # the library does not begin the second chunk
+        return embedded(ids)
 
-    hook = layer.register_forward_hook(interrupt)
+    step.embedded = interrupting  # type: ignore[method-assign]
     assert room.preparing.prepare(preparation) is None
     assert room.engine.prefixes.longest_tokens == CHUNK_TOKENS
     preparation.abort.clear()
     spent_s = preparation.spent_s
     prepared = room.preparing.prepare(preparation)
-    hook.remove()
-    assert len(calls) == 3  # the first chunk is not read again
+    assert len(calls) == 4  # the first chunk is not read again
     assert prepared is not None
     assert prepared.tokens == TOKENS
     assert prepared.seconds > spent_s > 0.0

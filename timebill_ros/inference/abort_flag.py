@@ -17,6 +17,11 @@ class AbortFlag(threading.Event):
         return ctypes.addressof(self._raised)
 
     def set(self) -> None:
-        """Set it, for good."""
+        """Set it, for compiled code too."""
         self._raised.value = 1
         super().set()
+
+    def clear(self) -> None:
+        """Take it back, for compiled code too."""
+        self._raised.value = 0
+        super().clear()
