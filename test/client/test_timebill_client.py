@@ -522,7 +522,9 @@ def test_another_name_of_the_server_is_asked(asker: AskerSide, start_server: Sta
     assert [query.asker for query in server.queries] == ['near']
 
 
-def test_a_withdrawn_question_ends_as_the_node_says(asker: AskerSide, start_server: Start) -> None:
+def test_a_withdrawn_question_ends_as_the_node_says(
+    asker: AskerSide, start_server: Start
+) -> None:
     server = start_server(hang)
     server.offer_cancel()
     client = asker.spin().client()

@@ -98,7 +98,7 @@ def test_nothing_is_invented_unless_the_query_allows_it(desk: Desk) -> None:
     miss = desk.outcome('q')
     assert miss.reason is MissReason.KILLED
     assert miss.detail.endswith(
-        'writing the answer (3 tokens so far): fill_missing is false, and required values without '
+        "writing the answer (3 tokens so far): fill_missing is false, and required values without "
         "a default are missing: '/y'"
     )
 

@@ -47,6 +47,7 @@ def why_not_closed(entry: PendingQuery) -> str:
         return ''
     named = ', '.join(repr(pointer) for pointer in closing.invented[:_NAMED])
     more = len(closing.invented) - _NAMED
-    return f'fill_missing is false, and required values without a default are missing: {named}' + (
-        f' and {more} more' if more > 0 else ''
+    return (
+        f'fill_missing is false, and required values without a default are missing: {named}'
+        + (f' and {more} more' if more > 0 else '')
     )

@@ -76,3 +76,4 @@ class ConstraintCompiler:
                     f'got {text!r}'
                 )
         return Choices(constraint.choices, self._token_ids)
+
