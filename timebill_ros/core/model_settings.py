@@ -45,7 +45,7 @@ class ModelSettings(Settings):
     )
     quantization: str = parameter(
         'auto',
-        "Format of the weights in the decoding steps on a CPU. 'none': `dtype`. 'int8': 8 bits. "
+        "Format of the compiled library's weights on a CPU. 'none': `dtype`. 'int8': 8 bits. "
         "'int4': 4 bits, and 8 bits in the output layer. 'auto': the format of the GGUF file if "
         "that is Q4_0, Q4_1 or Q8_0, else 'none'. The prefill always uses `dtype`.",
         choices=('auto', 'none', 'int8', 'int4'),
