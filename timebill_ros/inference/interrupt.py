@@ -4,8 +4,8 @@ import math
 import time
 from dataclasses import dataclass, field
 
+from timebill_ros.core.abort_flag import AbortFlag
 from timebill_ros.core.deadline import Deadline
-from timebill_ros.inference.abort_flag import AbortFlag
 from timebill_ros.inference.give_way import GiveWay
 
 NEVER_NS = (1 << 63) - 1

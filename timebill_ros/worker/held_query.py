@@ -3,9 +3,9 @@
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from timebill_ros.core.abort_flag import AbortFlag
 from timebill_ros.core.constraint import Constraint
 from timebill_ros.core.turn import Turn
-from timebill_ros.inference.abort_flag import AbortFlag
 
 if TYPE_CHECKING:  # it loads torch, which the process does only once it listens
     from timebill_ros.inference.constraint.compiler import Form

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from timebill_ros.inference.abort_flag import AbortFlag
+from timebill_ros.core.abort_flag import AbortFlag
 from timebill_ros.worker.protocol import Prepare
 
 

@@ -4,8 +4,8 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from timebill_ros.core.abort_flag import AbortFlag
 from timebill_ros.core.deadline import Deadline
-from timebill_ros.inference.abort_flag import AbortFlag
 from timebill_ros.inference.engine import Engine
 from timebill_ros.inference.interrupt import Interrupt, InterruptedGenerationError
 from timebill_ros.inference.length.length_predictor import LengthPredictor
