@@ -10,7 +10,7 @@ from support.tiny_models import NEVER, random_prompt, target_of, tiny_model
 from timebill_ros.core.deadline import Deadline
 from timebill_ros.inference.cache.kv_cache import KVCache
 from timebill_ros.inference.engine import DecodingSettings, Engine
-from timebill_ros.inference.interrupt import NEVER_NS, Interrupt, InterruptedGenerationError
+from timebill_ros.inference.interrupt import Interrupt, InterruptedGenerationError
 from timebill_ros.inference.length.prefill_states import PrefillStates
 from timebill_ros.inference.native_prefill import NativePrefill
 from timebill_ros.inference.step import decoder_library
@@ -114,4 +114,4 @@ def test_a_deadline_on_the_monotonic_clock_is_seen_by_the_library():
         pytest.raises(InterruptedGenerationError),
     ):
         prefill.read(ids, 0)
-    assert Interrupt(Deadline(5.0, lambda: 0.0)).at_ns == NEVER_NS
+    assert Interrupt(Deadline(5.0, lambda: 0.0)).at_ns == decoder_library.NEVER_NS

@@ -42,7 +42,7 @@ def guided_tokens(
             if waiting:
                 interrupt.give_way()  # not later: steps share the memory of their logits
                 logits = step.append(waiting, interrupt.check)
-                guide.passes += 1 if step.appends_at_once else len(waiting)
+                guide.passes += step.steps_of(len(waiting))
                 waiting = []
             ids = guide.next(logits, penalty, probability, step, interrupt)
         for token_id in ids:

@@ -7,8 +7,7 @@ from dataclasses import dataclass, field
 from timebill_ros.core.abort_flag import AbortFlag
 from timebill_ros.core.deadline import Deadline
 from timebill_ros.inference.give_way import GiveWay
-
-NEVER_NS = (1 << 63) - 1
+from timebill_ros.inference.step.decoder_library import NEVER_NS
 
 
 class InterruptedGenerationError(Exception):

@@ -56,6 +56,48 @@ def test_plain_weights_give_the_generic_steps_logits(architecture, rank, threads
         torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.parametrize('tokens', [1, 3, 4, 5, 32, 33, 41])
+@pytest.mark.parametrize('rank', range(len(INSTRUCTION_SETS)), ids=INSTRUCTION_SETS)
+@pytest.mark.parametrize('architecture', ['llama', 'mistral-sliding'])
+def test_tokens_that_are_appended_together_are_tokens_one_by_one(architecture, rank, tokens):
+    model, ids = tiny_model(architecture), random_prompt(100)
+    expected = step_logits(model, GenericStep(model), ids[: 50 + tokens], 40)[[-1 - tokens, -1]]
+    cache = KVCache(model.config, len(ids), lambda: None)
+    forward(model, torch.tensor(ids[:40]), 0, cache)
+    step = NativeStep(model, {}, 2, rank)
+    with step.answering(cache, 40, len(ids) - 40):
+        first = step.append(ids[40:50], lambda: None).clone()
+        last = step.append(ids[50 : 50 + tokens], lambda: None).clone()
+        torch.testing.assert_close(torch.stack([first, last]), expected, rtol=1e-4, atol=1e-4)
+        assert [layer.length for layer in cache.layers] == [50 + tokens] * len(cache.layers)
+        step.rewind(tokens)
+        again = step.append(ids[50 : 50 + tokens], lambda: None)
+        torch.testing.assert_close(again, last)
+
+
+def test_a_run_of_tokens_is_asked_in_its_middle_whether_it_goes_on():
+    model, ids, asked = tiny_model('llama'), random_prompt(100), []
+    cache = KVCache(model.config, len(ids), lambda: None)
+    forward(model, torch.tensor(ids[:1]), 0, cache)
+    step = NativeStep(model, {}, 2)
+    with step.answering(cache, 1, len(ids) - 1):
+        step.append(ids[1:71], lambda: asked.append(cache.layers[0].length))
+    assert asked == [33, 65]
+    assert [step.steps_of(count) for count in (1, 3, 4, 32, 33, 70)] == [1, 3, 2, 2, 3, 6]
+
+
+def test_a_run_of_tokens_that_is_too_long_is_not_begun():
+    model = tiny_model('llama')
+    cache = KVCache(model.config, 100, lambda: None)
+    forward(model, torch.tensor([1]), 0, cache)
+    step = NativeStep(model, {}, 2)
+    with step.answering(cache, 1, 10):
+        step.append([1] * 5, lambda: None)
+        with pytest.raises(RuntimeError, match='10 steps at most'):
+            step.append([1] * 6, lambda: None)
+        assert [layer.length for layer in cache.layers] == [6] * len(cache.layers)
+
+
 @pytest.mark.parametrize('bits', [4, 8])
 @pytest.mark.parametrize('rank', range(len(INSTRUCTION_SETS)), ids=INSTRUCTION_SETS)
 def test_quantized_weights_give_the_logits_of_the_same_weights_made_plain(rank, bits):

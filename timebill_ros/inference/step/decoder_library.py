@@ -16,6 +16,8 @@ KINDS = {'float32': 0, 'bfloat16': 1, 'int8': 2, 'int4': 3}
 LARGEST_HEAD = 256
 INTERRUPTED = 2
 """What a pass returns that was cut off."""
+NEVER_NS = (1 << 63) - 1
+"""The deadline of a pass that has none."""
 
 
 class Matrix(ctypes.Structure):

@@ -43,8 +43,6 @@ class GenericStep:
     """
 
     name = NAME
-    appends_at_once = True
-    """Whether append() is one pass through the model."""
 
     def __init__(self, model: Any) -> None:
         self._model = model
@@ -88,6 +86,10 @@ class GenericStep:
         logits = forward(self._model, tokens, self._position, self._cache)
         self._position += len(ids)
         return logits
+
+    def steps_of(self, tokens: int) -> int:
+        """Return how many steps take about as long as append() of so many tokens."""
+        return 1
 
     def rewind(self, tokens: int) -> None:
         """Take the newest tokens back."""

@@ -9,8 +9,9 @@ import torch
 class OneByOne(ABC):
     """A step that takes one token."""
 
-    appends_at_once = False
-    """Whether append() is one pass through the model."""
+    def steps_of(self, tokens: int) -> int:
+        """Return how many steps take about as long as append() of so many tokens."""
+        return tokens
 
     @abstractmethod
     def logits(self, token: torch.Tensor) -> torch.Tensor:
