@@ -15,8 +15,9 @@ ALLOWED = {
     'core': set(),
     'inference': {'core'},
     'worker': {'core', 'inference'},
+    'remote': {'core', 'worker'},
     'dispatch': {'core'},
-    'node': {'core', 'dispatch', 'worker', 'msg', 'srv'},
+    'node': {'core', 'dispatch', 'worker', 'remote', 'msg', 'srv'},
     'client': {'msg', 'srv'},
     'examples': {'client', 'msg'},
     'training': {'core', 'inference', 'progress'},
@@ -39,11 +40,19 @@ ALLOWED_IN_INFERENCE = {
 
 # Loading a module must leave these unloaded, also by what it imports in its turn.
 FORBIDDEN = {
-    'timebill_ros.node.timebill_node': ['torch', 'transformers', 'timebill_ros.inference'],
+    'timebill_ros.node.timebill_node': [
+        'torch',
+        'transformers',
+        'timebill_ros.inference',
+        'timebill_ros.remote',
+        'httpx',
+    ],
     'timebill_ros.node.supervisor': ['rclpy', 'torch', 'timebill_ros.msg'],
     'timebill_ros.dispatch.dispatcher': ['rclpy', 'torch', 'msgspec', 'timebill_ros.msg'],
     'timebill_ros.worker.worker_client': ['torch', 'transformers', 'rclpy', 'numpy'],
     'timebill_ros.worker.query_server': ['rclpy', 'timebill_ros.node', 'timebill_ros.dispatch'],
+    'timebill_ros.remote.__main__': ['torch', 'rclpy', 'numpy', 'timebill_ros.inference'],
+    'timebill_ros.remote.remote_client': ['httpx', 'llguidance', 'torch', 'rclpy'],
     'timebill_ros.inference.pipeline': ['rclpy', 'timebill_ros.worker', 'timebill_ros.node'],
     'timebill_ros.training.collect_lengths': ['rclpy', 'timebill_ros.worker', 'benchmark'],
     'timebill_ros.training.prompt_set': ['torch', 'transformers', 'timebill_ros.inference'],

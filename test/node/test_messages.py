@@ -77,7 +77,15 @@ def test_the_kinds_are_those_of_the_message() -> None:
             {'history': [msg.Turn(role=1, text='x' * 131073)] * 2},
             'history must be at most 262144 bytes (max_prompt_bytes), got 262146',
         ),
-        ({'remote_policy': 4}, 'remote_policy is not served by this version: it must be 0, got 4'),
+        (
+            {'remote_policy': 4},
+            "remote_policy must be OFF (1) or DEFAULT (0) while the node's parameter "
+            "remote_policy is 'off', got ONLY (4)",
+        ),
+        (
+            {'remote_policy': 3},
+            'remote_policy must be one of OFF (1), PREFER (2), ONLY (4), got 3',
+        ),
     ],
 )
 def test_an_invalid_field_is_an_invalid_query(fields: dict[str, Any], sentence: str) -> None:

@@ -107,7 +107,7 @@ INVALID = {
     'a constraint without a kind': ({'constraint': 'a+'}, 'NONE (0), got 2 bytes'),
     'choices without a kind': ({'choices': ['GO', 'STOP']}, 'NONE (0), got 2'),
     'no choices': ({'constraint_kind': msg.Query.CHOICES}, '1 to 256 strings, got 0'),
-    'a remote policy': ({'remote_policy': msg.Query.ONLY}, 'it must be 0, got 4'),
+    'a remote policy': ({'remote_policy': msg.Query.ONLY}, "is 'off', got ONLY (4)"),
 }
 
 

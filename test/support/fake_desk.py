@@ -11,6 +11,7 @@ from timebill_ros.core.constraint import Constraint
 from timebill_ros.core.deadline import Deadline
 from timebill_ros.core.outcome import Miss, OverrunPolicy
 from timebill_ros.core.query import Origin, Query, QueryKey
+from timebill_ros.core.remote_policy import RemotePolicy
 from timebill_ros.dispatch.dispatch_settings import DispatchSettings
 from timebill_ros.dispatch.dispatcher import Dispatcher
 
@@ -63,6 +64,7 @@ class Desk:
         max_new_tokens: int = 10,
         prompt: str = '?',
         constraint: Constraint | None = None,
+        remote_policy: RemotePolicy = RemotePolicy.OFF,
     ) -> None:
         self.dispatcher.submit(
             Query(
@@ -74,6 +76,7 @@ class Desk:
                 asked_at_s=self.now_s,
                 deadline=Deadline(self.now_s + budget_s, lambda: self.now_s),
                 constraint=constraint,
+                remote_policy=remote_policy,
             )
         )
 

@@ -35,6 +35,9 @@ class Bill:
     forced_tokens: int = 0
     passes: int = 0
     constraint_time: float = 0.0
+    discarded_tokens: int = 0
+    predicted_remote_time: float = 0.0
+    remote_time: float = 0.0
 
     def with_plan(self, plan: Plan) -> 'Bill':
         """Return the bill with the decisions and predictions of a plan."""

@@ -68,6 +68,7 @@ class Answer:
         closing: the end of the text that the model did not write; '': it wrote everything.
         filled: the values in the closing that the model had not begun, as JSON Pointers.
         confidence: how sure the model was.
+        backend: which engine answered: 'local' or 'remote'.
     """
 
     text: str
@@ -76,6 +77,7 @@ class Answer:
     closing: str = ''
     filled: tuple[str, ...] = ()
     confidence: Confidence = NOT_KNOWN
+    backend: str = 'local'
 
     @property
     def model_text(self) -> str:
@@ -91,11 +93,13 @@ class Miss:
         reason: why there is no answer.
         detail: a sentence for a person.
         minimum_time_budget_s: the smallest budget that would do [s]; 0: not known.
+        backend: 'remote', if a remote engine was asked last; else ''.
     """
 
     reason: MissReason
     detail: str
     minimum_time_budget_s: float = 0.0
+    backend: str = ''
 
 
 Outcome = Answer | Miss

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from timebill_ros.core.constraint import Constraint
 from timebill_ros.core.deadline import Deadline
 from timebill_ros.core.outcome import OverrunPolicy
+from timebill_ros.core.remote_policy import RemotePolicy
 from timebill_ros.core.turn import Turn
 
 
@@ -40,6 +41,7 @@ class Query:
         constraint: the form of the answer; None: free text.
         context: before the prompt, in the same turn; empty: none.
         history: the conversation before it, oldest first.
+        remote_policy: whether a remote engine may answer.
     """
 
     origin: Origin
@@ -52,6 +54,7 @@ class Query:
     constraint: Constraint | None = None
     context: str = ''
     history: tuple[Turn, ...] = ()
+    remote_policy: RemotePolicy = RemotePolicy.OFF
 
     @property
     def texts(self) -> tuple[str, ...]:

@@ -16,6 +16,7 @@ from timebill_ros.dispatch.refused import Refused, infeasible, what_is_read
 from timebill_ros.dispatch.response_lengths import AnswerLength, Habit, ResponseLengths
 from timebill_ros.dispatch.schedule import Schedule
 
+_ALMOST_SURE = 0.9
 _WHOLE = (FinishReason.EOS, FinishReason.REPETITION)
 
 
@@ -192,6 +193,27 @@ class Admission:
         return Preemption(self._completion, settings.admission_probability, now_s).is_right(
             line[0], self._begun(running, settings, now_s), line
         )
+
+    def time_to_completion_s(
+        self,
+        entry: PendingQuery,
+        waiting: Sequence[PendingQuery],
+        running: Sequence[PendingQuery],
+        settings: DispatchSettings,
+        planner: BudgetPlanner,
+        now_s: float,
+    ) -> float:
+        """Return within what time a query is completed almost surely, if it waits from now on [s].
+
+        Arguments:
+            waiting, running, settings, planner, now_s: as for refused().
+        """
+        self._take_estimate(planner)
+        turn = self._completion.free_at(self._begun(running, settings, now_s), now_s)
+        for other in waiting:
+            turn = self._completion.after(self._waiting_job(other, settings), turn)
+        job = self._job(entry, settings, now_s)
+        return self._completion.in_time_from_s(job, turn, _ALMOST_SURE) - now_s
 
     def _take_estimate(self, planner: BudgetPlanner) -> None:
         if self._completion.time_model != planner.time_model:

@@ -14,6 +14,7 @@ from timebill_ros.core.constraint import Closing
 from timebill_ros.core.deadline import Clock
 from timebill_ros.core.outcome import NOT_KNOWN, Confidence, FinishReason, Miss, MissReason
 from timebill_ros.core.query import Origin, Query
+from timebill_ros.core.remote_policy import RemotePolicy
 from timebill_ros.dispatch import overrun
 from timebill_ros.dispatch.backend_slot import BackendSlot
 from timebill_ros.dispatch.deadline_guard import DeadlineGuard
@@ -24,6 +25,7 @@ from timebill_ros.dispatch.pending_queries import PendingQueries
 from timebill_ros.dispatch.pending_query import PendingQuery
 from timebill_ros.dispatch.ports import Backend, Replies
 from timebill_ros.dispatch.refusals import duplicate, expired, queue_full
+from timebill_ros.dispatch.remote_turns import RemoteTurns
 from timebill_ros.dispatch.reply_writer import ReplyWriter
 from timebill_ros.dispatch.turns import Turns
 
@@ -57,17 +59,11 @@ class Dispatcher:
         self._pending = PendingQueries(self._last_moments)
         self._writer = ReplyWriter(replies, clock)
         self._slot = BackendSlot(self._guard, self._lock, clock)
-        self._endings = Endings(
-            settings,
-            self._pending,
-            self._slot,
-            self._writer,
-            self._guard,
-            self._lock,
-            clock,
-            lambda entry, outcome: self._turns.ended(entry, outcome),
-        )
+        of_all = (self._pending, self._slot, self._writer, self._guard, self._lock, clock)
+        self._endings = Endings(settings, *of_all, lambda *ended: self.remote.ended(*ended))
         self._turns = Turns(settings, self._pending, self._slot, self._endings, clock)
+        of_remote = (self._pending, self._endings, self._writer, self._guard, clock)
+        self.remote = RemoteTurns(self._turns, *of_remote, self._serving)
         self.is_active = False
 
     def open(self, backend: Backend, context_length: int, planner: BudgetPlanner) -> None:
@@ -77,11 +73,11 @@ class Dispatcher:
             self._turns.context_length, self._turns.planner = context_length, planner
 
     def close(self, outcome: Miss | None) -> None:
-        """Lose the backend, and end all queries with an outcome; None: it is told later."""
+        """Lose the backend, and end its queries with an outcome; None: it is told later."""
         with self._lock:
             self._slot.put(None)
             if outcome is not None:
-                self._endings.end_all(outcome)
+                self._endings.end_all(outcome, but_remote=True)
 
     def resume(self) -> None:
         """Serve queries, from when there is a backend."""
@@ -108,7 +104,9 @@ class Dispatcher:
             if miss is not None:
                 self._writer.refuse(query, miss)
                 return
-            self._turns.came(self._pending.add(query, self._settings))
+            entry = self._pending.add(query, self._settings)
+            if not self.remote.takes(entry):
+                self._turns.came(entry)
 
     def refuse(self, origin: Origin, miss: Miss) -> None:
         """Reply to what was asked and is no valid query."""
@@ -236,10 +234,11 @@ class Dispatcher:
 
     def _refusal(self, query: Query) -> Miss | None:
         """Return why a query is refused at its arrival, for what it is or for want of a place."""
-        if not (self._slot.is_open and self.is_active):
+        is_only_remote = query.remote_policy is RemotePolicy.ONLY
+        if not (self.is_active and (self._slot.is_open or is_only_remote)):
             return Miss(MissReason.NOT_READY, self._why_not_ready())
         miss = expired(query, self._settings.publish_reserve_s) or duplicate(query, self._pending)
-        if miss is not None:
+        if miss is not None or is_only_remote:
             return miss
         return self._endings.skipped() or queue_full(query, self._pending, self._settings)
 

@@ -62,10 +62,11 @@ class Endings:
         self._slot.drop(entry, self.settings.abort_grace_s)
         self._on_end(entry, outcome)
 
-    def end_all(self, outcome: Miss) -> None:
-        """End all queries with an outcome."""
+    def end_all(self, outcome: Miss, but_remote: bool = False) -> None:
+        """End all queries with an outcome; perhaps not those that a remote engine answers."""
         for entry in self._pending.all():
-            self.end(entry, outcome)
+            if not (but_remote and entry.is_remote):
+                self.end(entry, outcome)
 
     def end_due(self) -> None:
         """End what has come to its last moment; whoever has the lock does so before anything else.

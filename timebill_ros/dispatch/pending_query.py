@@ -26,6 +26,7 @@ class PendingQuery:
         max_new_tokens: as asked; once its prompt is tokenised, no more than fits the context
             and than the constraint allows. Of choices: the steps that it takes to score them all.
         is_tokenised: the backend has counted the prompt's tokens.
+        may_switch: a remote engine is asked, but the own model may still answer.
         text: the answer so far.
         confidence: how sure the model is of it.
         chunk_at_s: when the last chunk was published [s].
@@ -40,6 +41,7 @@ class PendingQuery:
     prompt_bytes: int
     max_new_tokens: int
     is_tokenised: bool = False
+    may_switch: bool = False
     text: AnswerText = field(default_factory=AnswerText)
     confidence: Confidence = NOT_KNOWN
     chunk_count: int = 0
@@ -66,12 +68,17 @@ class PendingQuery:
     @property
     def is_waiting(self) -> bool:
         """Whether it has not been sent to run."""
-        return self.bill.started_at_s is None
+        return self.bill.started_at_s is None and not self.is_remote
+
+    @property
+    def is_remote(self) -> bool:
+        """Whether a remote engine is asked."""
+        return self.bill.remote_from_s is not None
 
     @property
     def may_be_late(self) -> bool:
-        """Whether it runs on beyond its last moment."""
-        return self.query.overrun_policy is OverrunPolicy.SKIP_NEXT
+        """Whether it runs on beyond its last moment. A remote answer is not waited for."""
+        return self.query.overrun_policy is OverrunPolicy.SKIP_NEXT and not self.is_remote
 
     def is_late(self, now_s: float) -> bool:
         """Return whether it is being finished beyond its last moment."""
@@ -93,6 +100,9 @@ class PendingQuery:
         """What is being done for it."""
         if self.is_waiting:
             return 'waiting for its turn'
+        if self.is_remote:
+            tokens = self.bill.so_far.response_tokens
+            return f'the remote engine was answering ({tokens} tokens so far)'
         if self.bill.preempted_at_s is not None:
             return 'waiting for a more urgent query to end'
         if self.bill.planned_at_s is None:

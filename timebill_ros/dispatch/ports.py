@@ -42,6 +42,24 @@ class Backend(Protocol):
         """End a backend that does not answer; it is replaced."""
 
 
+class RemoteEngine(Protocol):
+    """What answers queries on another machine, many at a time. Its methods never wait.
+
+    It tells RemoteTurns what becomes of a query, by on_text, on_finished and on_faulted, from
+    threads of its own.
+    """
+
+    def ask(self, number: int, query: Query, max_new_tokens: int, until_s: float) -> bool:
+        """Have a query answered; return False if that cannot be now.
+
+        Arguments:
+            until_s: when the query ends at the latest, on the monotonic clock [s].
+        """
+
+    def abort(self, number: int) -> None:
+        """Stop a query; nothing happens if it has ended. It is not answered."""
+
+
 class Replies(Protocol):
     """Where replies go. Called with the dispatcher's lock held, so in order."""
 

@@ -21,6 +21,7 @@ class QueryBill:
         written_at_s: when its first text came; None: there is none.
         preempted_at_s: since when it is preempted; None: it is not [s].
         preempted_before_s: for how long it was preempted before that [s].
+        remote_from_s: since when a remote engine is asked; None: none is [s].
         preempted_in_prefill_s: how much of that was before its prefill had ended [s].
     """
 
@@ -32,6 +33,7 @@ class QueryBill:
     preempted_at_s: float | None = None
     preempted_before_s: float = 0.0
     preempted_in_prefill_s: float = 0.0
+    remote_from_s: float | None = None
     preemptions: int = 0
 
     def tokenised(self, prompt_tokens: int, cached_tokens: int = 0) -> None:
@@ -87,6 +89,33 @@ class QueryBill:
         """Take the backend's whole bill."""
         self._take_over(bill)
 
+    def asked_remote(self, now_s: float, predicted_s: float) -> None:
+        """Take that a remote engine is asked, and the time that is predicted of it [s]."""
+        self.remote_from_s = now_s
+        self.so_far = replace(
+            self.so_far,
+            queue_time=now_s - self.query.asked_at_s,
+            predicted_remote_time=predicted_s,
+        )
+
+    def remote_counted(self, bill: Bill) -> None:
+        """Take the tokens that a remote engine has counted."""
+        self.so_far = replace(
+            self.so_far,
+            prompt_tokens=bill.prompt_tokens,
+            response_tokens=bill.response_tokens,
+        )
+
+    def came_back(self, now_s: float) -> None:
+        """Take that the own model is to answer instead of a remote engine."""
+        self.so_far = replace(
+            self.so_far,
+            remote_time=self._remote_s(now_s),
+            response_tokens=0,
+            discarded_tokens=self.so_far.response_tokens,
+        )
+        self.remote_from_s = self.written_at_s = None
+
     def at_reply(self, now_s: float) -> Bill:
         """Return the bill to publish."""
         return self._closed(self._measured(now_s), now_s)
@@ -95,7 +124,13 @@ class QueryBill:
         """Return the bill to publish of a query that was not admitted: it has not waited."""
         return self._closed(self.so_far, now_s)
 
+    def _remote_s(self, now_s: float) -> float:
+        assert self.remote_from_s is not None
+        return now_s - self.remote_from_s
+
     def _measured(self, now_s: float) -> Bill:
+        if self.remote_from_s is not None:
+            return replace(self.so_far, remote_time=self._remote_s(now_s))
         if self.started_at_s is None:
             return replace(self.so_far, queue_time=now_s - self.query.asked_at_s)
         if self.so_far.total_time > 0:  # the backend's own, complete
@@ -125,4 +160,11 @@ class QueryBill:
         return replace(bill, time_budget=query.time_budget_s, slack=query.deadline.at_s - now_s)
 
     def _take_over(self, bill: Bill) -> None:
-        self.so_far = replace(bill, queue_time=self.so_far.queue_time)
+        before = self.so_far
+        self.so_far = replace(
+            bill,
+            queue_time=before.queue_time,
+            discarded_tokens=before.discarded_tokens,
+            predicted_remote_time=before.predicted_remote_time,
+            remote_time=before.remote_time,
+        )

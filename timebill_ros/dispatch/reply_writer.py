@@ -1,5 +1,7 @@
 """What is published of a query: its chunks while it is written, then its one terminal reply."""
 
+from dataclasses import replace
+
 from timebill_ros.core.bill import Bill
 from timebill_ros.core.deadline import Clock
 from timebill_ros.core.outcome import Answer, Miss, Outcome
@@ -34,6 +36,8 @@ class ReplyWriter:
         """Publish the terminal reply; before it, what of an answer is in no chunk yet."""
         if isinstance(outcome, Answer):
             self._publish_chunk(entry, outcome.text)
+        if entry.is_remote:
+            outcome = replace(outcome, backend='remote')
         bill = entry.bill.at_reply(self._clock())
         self._replies.publish_outcome(entry.query.origin, outcome, bill, entry.chunk_count)
 

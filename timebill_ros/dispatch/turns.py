@@ -72,7 +72,7 @@ class Turns:
         self._admission.tokenised(entry)
         self._give_up(newcomer=entry)
         if entry.number in self._pending.queue:
-            self._withdraw(entry, self._replaced(entry))
+            self.withdraw(entry)
             self._may_preempt = True
 
     def recached(self, entry: PendingQuery, cached_tokens: int) -> None:
@@ -88,9 +88,28 @@ class Turns:
     def ended(self, entry: PendingQuery, outcome: Outcome) -> None:
         """Learn from a query that has run or waited."""
         self._admission.ended(entry, outcome)
+        self.forget(entry)
+
+    @property
+    def is_open(self) -> bool:
+        """Whether there is a backend."""
+        return self._slot.is_open
+
+    def forget(self, entry: PendingQuery) -> None:
+        """Learn that a query has ended that the own model has not answered."""
         asker = entry.query.key.asker
         if not self._pending.of(asker, ''):
             self._keep_latest.none_left(asker)
+
+    def withdraw(self, newcomer: PendingQuery) -> None:
+        """End the queries whose place an accepted one takes (keep_latest)."""
+        self._withdraw(newcomer, self._replaced(newcomer))
+
+    def own_time_s(self, entry: PendingQuery) -> float:
+        """Return how long the own model may need from now, behind what runs and waits [s]."""
+        return self._admission.time_to_completion_s(
+            entry, self._waiting(), self._running(), self.settings, self.planner, self._clock()
+        )
 
     def done(self, number: int) -> None:
         """Learn that the backend has ended a query; what that had preempted goes on."""

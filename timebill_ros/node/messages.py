@@ -12,6 +12,7 @@ from timebill_ros.core.constraint import Constraint
 from timebill_ros.core.deadline import Clock, Deadline
 from timebill_ros.core.outcome import Answer, Miss, MissReason, Outcome, OverrunPolicy
 from timebill_ros.core.query import Origin, Query, QueryKey
+from timebill_ros.core.remote_policy import RemotePolicy
 from timebill_ros.core.turn import Role, Turn
 from timebill_ros.node.constraint_check import checked_constraint
 from timebill_ros.node.query_settings import QuerySettings
@@ -55,9 +56,9 @@ def query_of(
             negative budget.
     """
     _check_text(message, settings.queries)
-    _check_unserved(message)
     constraint = _constraint(message)
     overrun_policy = _overrun_policy(message, settings.queries)
+    remote_policy = _remote_policy(message, settings.remote.remote_policy)
     asked_ago_s, budget_s = _budget(message, settings, arrival)
     now_s = arrival.clock()
     return Query(
@@ -71,6 +72,7 @@ def query_of(
         constraint=constraint,
         context=message.context,
         history=_history(message),
+        remote_policy=remote_policy,
     )
 
 
@@ -86,13 +88,6 @@ def _check_text(message: msg.Query, settings: QuerySettings) -> None:
                 f'{name} must be at most {settings.max_prompt_bytes} bytes (max_prompt_bytes), '
                 f'got {size}'
             )
-
-
-def _check_unserved(message: msg.Query) -> None:
-    """Refuse what the message can say and this version does not do: never ignore it."""
-    if message.remote_policy != 0:
-        value = message.remote_policy
-        raise _invalid(f'remote_policy is not served by this version: it must be 0, got {value}')
 
 
 def _history(message: msg.Query) -> tuple[Turn, ...]:
@@ -126,6 +121,25 @@ def _overrun_policy(message: msg.Query, settings: QuerySettings) -> OverrunPolic
         raise _invalid(
             f'overrun_policy must be one of {known}, got {message.overrun_policy}'
         ) from None
+
+
+def _remote_policy(message: msg.Query, of_node: str) -> RemotePolicy:
+    """Return whether a remote engine may answer. A query cannot allow what the node forbids."""
+    if message.remote_policy == msg.Query.DEFAULT:
+        return RemotePolicy[of_node.upper()]
+    try:
+        policy = RemotePolicy(message.remote_policy)
+    except ValueError:
+        known = ', '.join(f'{policy.name} ({policy.value})' for policy in RemotePolicy)
+        raise _invalid(
+            f'remote_policy must be one of {known}, got {message.remote_policy}'
+        ) from None
+    if of_node == 'off' and policy is not RemotePolicy.OFF:
+        raise _invalid(
+            "remote_policy must be OFF (1) or DEFAULT (0) while the node's parameter "
+            f"remote_policy is 'off', got {policy.name} ({policy.value})"
+        )
+    return policy
 
 
 def _budget(message: msg.Query, settings: NodeSettings, arrival: Arrival) -> tuple[float, float]:
@@ -185,7 +199,7 @@ def outcome_message(
             choice=outcome.confidence.choice,
             choice_probabilities=list(outcome.confidence.choice_probabilities),
             mean_token_probability=outcome.confidence.mean_token_probability,
-            backend='local',
+            backend=outcome.backend,
             **common,
         )
     assert isinstance(outcome, Miss)
@@ -194,6 +208,7 @@ def outcome_message(
         reason=int(outcome.reason),
         detail=outcome.detail,
         minimum_time_budget=Duration(sec=seconds, nanosec=nanoseconds),
+        backend=outcome.backend,
         **common,
     )
 

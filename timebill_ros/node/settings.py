@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from timebill_ros.core.model_settings import ModelSettings
 from timebill_ros.core.parameter_spec import parameter
 from timebill_ros.core.planner_settings import PlannerSettings
+from timebill_ros.core.remote_settings import RemoteSettings
 from timebill_ros.core.settings import Settings
 from timebill_ros.dispatch.dispatch_settings import DispatchSettings
 from timebill_ros.node.query_settings import QuerySettings
@@ -18,6 +19,7 @@ class NodeSettings(Settings):
     queries: QuerySettings = field(default_factory=QuerySettings)
     serving: DispatchSettings = field(default_factory=DispatchSettings)
     planning: PlannerSettings = field(default_factory=PlannerSettings)
+    remote: RemoteSettings = field(default_factory=RemoteSettings)
     autostart: bool = parameter(
         True,
         'Configure the node when it starts, and activate it when the model is ready. false: wait '

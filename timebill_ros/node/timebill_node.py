@@ -14,11 +14,11 @@ from rclpy.qos import HistoryPolicy, QoSProfile, ReliabilityPolicy
 from std_srvs.srv import Trigger
 
 import timebill_ros.msg as msg
-import timebill_ros.srv as srv
 from timebill_ros.core.outcome import Miss, MissReason
 from timebill_ros.dispatch.dispatcher import Dispatcher
 from timebill_ros.dispatch.query_statistics import QueryStatistics
 from timebill_ros.node import messages, parameters
+from timebill_ros.node.cancel_service import CancelService
 from timebill_ros.node.diagnostics import (
     deadlines_status,
     diagnostic_array,
@@ -30,6 +30,8 @@ from timebill_ros.node.lenient_parameters import LenientParameters
 from timebill_ros.node.loading_lifecycle_node import LoadingLifecycleNode
 from timebill_ros.node.name_watch import NameWatch
 from timebill_ros.node.prepare_service import PrepareService
+from timebill_ros.node.remote_link import RemoteLink
+from timebill_ros.node.remote_status import remote_status
 from timebill_ros.node.reply_publisher import ReplyPublisher
 from timebill_ros.node.supervisor import NOTHING_HELD, Supervisor
 from timebill_ros.worker.protocol import Estimate
@@ -68,12 +70,14 @@ class TimebillNode(LenientParameters, LoadingLifecycleNode):
         self._dispatcher = Dispatcher(
             self._settings.serving, self._replies, time.monotonic, self._why_not_ready
         )
+        self._remote = RemoteLink(self._dispatcher, self.get_logger())
+        self._remote.change_settings(self._settings.remote)
         self._supervisor: Supervisor | None = None
         self._why_not_configured = _NOT_CONFIGURED
         self._autostarts = self._settings.autostart
         self._assigned_ids = itertools.count(1)
         self.create_subscription(msg.Query, '~/query', self._on_query, QUERY_QOS)
-        self.create_service(srv.CancelQuery, '~/cancel', self._on_cancel)
+        CancelService(self, self._dispatcher)
         self.create_service(Trigger, '~/recalibrate', self._on_recalibrate)
         PrepareService(
             self, lambda: self._supervisor, lambda: self._settings, self._why_not_serving
@@ -130,6 +134,7 @@ class TimebillNode(LenientParameters, LoadingLifecycleNode):
     def close(self) -> None:
         """End what is in flight as CANCELLED and the worker; wait until subscribers know."""
         self._end('the node is being shut down')
+        self._remote.close()
         self._dispatcher.shut_down()
         self._replies.wait_until_received(timeout_s=0.5)
 
@@ -160,25 +165,13 @@ class TimebillNode(LenientParameters, LoadingLifecycleNode):
             return
         self._dispatcher.submit(query)
 
-    def _on_cancel(
-        self, request: srv.CancelQuery.Request, response: srv.CancelQuery.Response
-    ) -> srv.CancelQuery.Response:
-        count = self._dispatcher.cancel(request.asker, request.id, 'cancelled on request')
-        what = f'query {request.id!r}' if request.id else 'query'
-        response.success = count > 0
-        response.message = (
-            f'{count} cancelled'
-            if response.success
-            else f'no {what} of asker {request.asker!r} waits or runs'
-        )
-        return response
-
     def _on_set_parameters(self, changes: list[Parameter]) -> SetParametersResult:
         try:
             self._settings = parameters.changed(self._settings, changes, self._supervisor is None)
         except ValueError as error:
             return parameters.refused(error)
         self._dispatcher.change_settings(self._settings.serving)
+        self._remote.change_settings(self._settings.remote)
         if self._supervisor is not None:
             self._supervisor.change_settings(self._settings)
         return parameters.accepted()
@@ -215,6 +208,7 @@ class TimebillNode(LenientParameters, LoadingLifecycleNode):
                     summary.estimate_errors,
                     self._settings.planning.max_eviction_ratio,
                 ),
+                *remote_status(name, self._settings.remote, self._remote.watch()),
             )
         )
 

@@ -18,15 +18,17 @@ class WorkerLog:
 
     Arguments:
         logger: the node's.
+        name: of the process.
     """
 
-    def __init__(self, logger: Logger) -> None:
+    def __init__(self, logger: Logger, name: str = 'worker process') -> None:
         self._logger = logger
+        self._name = name
         self._warned_of: set[str] = set()
 
     def add(self, line: LogLine) -> None:
         """Pass on a line; what is left out of it is at DEBUG."""
-        text = f'worker process: {line.text}'
+        text = f'{self._name}: {line.text}'
         if line.level >= logging.ERROR:
             self._logger.error(text)
             return

@@ -22,7 +22,7 @@ class BadMessageError(ValueError):
     """The other side has sent what is no message: it is of another version, or broken."""
 
 
-def encode(message: ToWorker | FromWorker) -> bytes:
+def encode(message: msgspec.Struct) -> bytes:
     """Return a message as bytes. UTF-8 has no lone surrogates: each becomes '?'."""
     try:
         payload = msgspec.msgpack.encode(message, enc_hook=_number)
@@ -38,7 +38,7 @@ def messages_to_worker(connection: socket.socket) -> Iterator[ToWorker]:
     Raises:
         BadMessageError: the bytes are no such message.
     """
-    return _receive(connection, _TO_WORKER)
+    return received(connection, _TO_WORKER)
 
 
 def messages_from_worker(connection: socket.socket) -> Iterator[FromWorker]:
@@ -47,12 +47,17 @@ def messages_from_worker(connection: socket.socket) -> Iterator[FromWorker]:
     Raises:
         BadMessageError: the bytes are no such message.
     """
-    return _receive(connection, _FROM_WORKER)
+    return received(connection, _FROM_WORKER)
 
 
-def _receive(
+def received(
     connection: socket.socket, decoder: msgspec.msgpack.Decoder[_Message]
 ) -> Iterator[_Message]:
+    """Yield what the other side says, until it closes the connection or dies.
+
+    Raises:
+        BadMessageError: the bytes are no such message.
+    """
     with connection.makefile('rb') as stream:
         while (payload := _read(stream.read)) is not None:
             try:

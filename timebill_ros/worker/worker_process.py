@@ -10,11 +10,15 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from typing import TypeVar
+
+import msgspec
 
 from timebill_ros.worker.log_line import LogLine, LogReader
-from timebill_ros.worker.protocol import FromWorker, ToWorker
-from timebill_ros.worker.wire import encode, messages_from_worker
+from timebill_ros.worker.protocol import FromWorker
+from timebill_ros.worker.wire import encode, messages_from_worker, received
 
+_Message = TypeVar('_Message')
 _LAST_BREATH_S = 0.1
 """A process whose connection has ended is about to end: so long it takes to be seen."""
 
@@ -40,7 +44,7 @@ class WorkerProcess:
         self._popen = popen
         self._connection = connection
         self._on_log = on_log
-        self._outbox: queue.SimpleQueue[ToWorker | None] = queue.SimpleQueue()
+        self._outbox: queue.SimpleQueue[msgspec.Struct | None] = queue.SimpleQueue()
         self._last_line = ''
         self._killed_because = ''
         self._log = threading.Thread(target=self._forward_log, daemon=True)
@@ -48,8 +52,14 @@ class WorkerProcess:
         threading.Thread(target=self._write, daemon=True).start()
 
     @classmethod
-    def start(cls, on_log: Callable[[LogLine], None]) -> 'WorkerProcess':
+    def start(
+        cls, on_log: Callable[[LogLine], None], module: str = 'timebill_ros.worker'
+    ) -> 'WorkerProcess':
         """Start a process. The kernel ends it with the thread that calls this.
+
+        Arguments:
+            on_log: called with each line of its log, from a thread.
+            module: what it runs.
 
         Raises:
             OSError: there is no memory, or no process to be had.
@@ -60,7 +70,7 @@ class WorkerProcess:
                 [
                     sys.executable,
                     '-m',
-                    'timebill_ros.worker',
+                    module,
                     str(theirs.fileno()),
                     str(os.getpid()),
                 ],
@@ -77,7 +87,7 @@ class WorkerProcess:
         """Its process id."""
         return self._popen.pid
 
-    def send(self, message: ToWorker) -> None:
+    def send(self, message: msgspec.Struct) -> None:
         """Send a message; return at once."""
         self._outbox.put(message)
 
@@ -88,6 +98,14 @@ class WorkerProcess:
             BadMessageError: it sent what is no message.
         """
         return messages_from_worker(self._connection)
+
+    def received(self, decoder: msgspec.msgpack.Decoder[_Message]) -> Iterator[_Message]:
+        """Yield what a process of another module says, to its end.
+
+        Raises:
+            BadMessageError: it sent what is no message.
+        """
+        return received(self._connection, decoder)
 
     def kill(self, because: str) -> None:
         """Kill it, for a reason that stands in for its last words."""

@@ -1,0 +1,143 @@
+"""How long a remote engine takes, and whether to trust it: learned while it is used. Pure."""
+
+import enum
+import math
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+EXCHANGES = 50
+"""Exchanges that are remembered."""
+FEW = 5
+"""With fewer exchanges of about a prompt's length, those of all lengths count."""
+FIRST_DISTRUST_S = 1.0
+LONGEST_DISTRUST_S = 60.0
+TRUSTED_AFTER = 3
+"""Answers in a row that a link gives, one query at a time, before it is trusted again."""
+
+
+class LinkState(enum.Enum):
+    """Where the link stands."""
+
+    OK = 'OK'
+    SLOW = 'slow'
+    DOWN = 'down'
+
+
+@dataclass(frozen=True)
+class Exchange:
+    """The times of one query at the remote engine.
+
+    Arguments:
+        prompt_bytes: of what it read.
+        first_token_s: until its first token [s]; infinite: none came.
+        token_s: for each further token [s].
+    """
+
+    prompt_bytes: int
+    first_token_s: float
+    token_s: float = 0.0
+
+
+class LinkModel:
+    """The last exchanges with a remote engine, and its outages.
+
+    One fault, and it is distrusted: for a second, and for twice as long after each further one.
+    Then it gets one query at a time, and is trusted after three answers in a row.
+    """
+
+    def __init__(self) -> None:
+        self._exchanges: deque[Exchange] = deque(maxlen=EXCHANGES)
+        self._faults = 0
+        self._answers = TRUSTED_AFTER
+        self._distrusted_until_s = -math.inf
+        self.is_slow = False
+        self.fault = ''
+
+    def state(self, now_s: float) -> LinkState:
+        """Return where the link stands."""
+        if now_s < self._distrusted_until_s or (self._faults and not self._answers):
+            return LinkState.DOWN
+        return LinkState.SLOW if self.is_slow else LinkState.OK
+
+    def answered(self, exchange: Exchange) -> None:
+        """Learn from an answer."""
+        self._exchanges.append(exchange)
+        self._answers = min(TRUSTED_AFTER, self._answers + 1)
+        if self._answers == TRUSTED_AFTER:
+            self._faults, self.fault = 0, ''
+            self._distrusted_until_s = -math.inf
+
+    def not_answered(self, prompt_bytes: int, waited_s: float, now_s: float) -> None:
+        """Learn that nothing came for so long [s]: it counts as never, and perhaps as a fault."""
+        known = sorted(exchange.first_token_s for exchange in self._exchanges)
+        usual_s = known[len(known) // 2] if known else 0.0
+        self._exchanges.append(Exchange(prompt_bytes, math.inf))
+        if waited_s > 3.0 * usual_s:
+            self.failed(f'it said nothing for {waited_s:.3f} s', now_s)
+
+    def failed(self, fault: str, now_s: float) -> None:
+        """Learn of a fault."""
+        self.fault = fault
+        if now_s >= self._distrusted_until_s:  # else it is the same outage
+            self._faults += 1
+        self._answers = 0
+        distrust_s = min(LONGEST_DISTRUST_S, FIRST_DISTRUST_S * 2 ** min(10, self._faults - 1))
+        self._distrusted_until_s = max(self._distrusted_until_s, now_s + distrust_s)
+
+    def may_be_asked(self, in_flight: int, now_s: float) -> bool:
+        """Return whether it is trusted with one more query.
+
+        Arguments:
+            in_flight: queries that it is answering.
+        """
+        if now_s < self._distrusted_until_s:
+            return False
+        return self._answers == TRUSTED_AFTER or in_flight == 0
+
+    def probability(self, prompt_bytes: int, lengths: Sequence[int], left_s: float) -> float:
+        """Return how likely an answer comes in so much time, in [0, 1]; 1.0: nothing is known.
+
+        Arguments:
+            lengths: equally likely lengths of the answer [tokens].
+            left_s: for all of it [s].
+        """
+        near = [
+            exchange
+            for exchange in self._exchanges
+            if 0.5 * prompt_bytes <= exchange.prompt_bytes <= 2.0 * prompt_bytes
+        ]
+        exchanges = near if len(near) >= FEW else list(self._exchanges)
+        if not exchanges:
+            return 1.0
+        in_time = sum(
+            exchange.first_token_s + exchange.token_s * (length - 1) <= left_s
+            for exchange in exchanges
+            for length in lengths
+        )
+        return in_time / (len(exchanges) * len(lengths))
+
+    def rest_probability(self, lengths: Sequence[int], tokens: int, left_s: float) -> float:
+        """Return how likely the rest of an answer that has begun comes in so much time.
+
+        Arguments:
+            lengths: equally likely lengths of the whole answer [tokens].
+            tokens: so many are there.
+            left_s: for the others [s].
+        """
+        longer = [length - tokens for length in lengths if length > tokens] or [1]
+        known = [e.token_s for e in self._exchanges if math.isfinite(e.first_token_s)]
+        if not known:
+            return 0.0
+        in_time = sum(token_s * more <= left_s for token_s in known for more in longer)
+        return in_time / (len(known) * len(longer))
+
+    def predicted_s(self, prompt_bytes: int, lengths: Sequence[int]) -> float:
+        """Return the median time of an answer [s]; 0.0: nothing is known."""
+        length = sorted(lengths)[len(lengths) // 2]
+        times = sorted(
+            exchange.first_token_s + exchange.token_s * (length - 1)
+            for exchange in self._exchanges
+            if math.isfinite(exchange.first_token_s)
+        )
+        return times[len(times) // 2] if times else 0.0

@@ -1,0 +1,11 @@
+"""Whether another machine may answer a query. The values are those of the message Query."""
+
+from enum import IntEnum
+
+
+class RemotePolicy(IntEnum):
+    """Who may answer: this machine, or a remote engine."""
+
+    OFF = 1
+    PREFER = 2
+    ONLY = 4

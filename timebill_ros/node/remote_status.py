@@ -1,0 +1,42 @@
+"""What the node says on /diagnostics of the link to a remote engine."""
+
+from diagnostic_msgs.msg import DiagnosticStatus, KeyValue
+
+from timebill_ros.core.link_model import LinkState
+from timebill_ros.core.remote_settings import RemoteSettings
+
+
+def remote_status(
+    name: str, settings: RemoteSettings, link: tuple[LinkState, str] | None
+) -> list[DiagnosticStatus]:
+    """Return `<node>: link`. WARN: the link is slow; ERROR: it is down, and nothing replaces it.
+
+    Arguments:
+        name: the node's full name.
+        link: where it stands, and its last fault; None: the policy is 'off', and there is none.
+    """
+    if link is None:
+        return []
+    state, fault = link
+    is_only = settings.remote_policy == 'only'
+    level = {
+        LinkState.OK: DiagnosticStatus.OK,
+        LinkState.SLOW: DiagnosticStatus.WARN,
+        LinkState.DOWN: DiagnosticStatus.ERROR if is_only else DiagnosticStatus.WARN,
+    }[state]
+    message = f'{state.value}: {fault}' if fault and state is not LinkState.OK else state.value
+    values = {
+        'state': state.value,
+        'last_fault': fault,
+        'policy': settings.remote_policy,
+        'origin': settings.origin,
+        'model': settings.remote_model,
+    }
+    return [
+        DiagnosticStatus(
+            level=level,
+            name=f'{name}: link',
+            message=message,
+            values=[KeyValue(key=key, value=value) for key, value in values.items()],
+        )
+    ]

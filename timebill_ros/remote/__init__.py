@@ -1,0 +1,1 @@
+"""Engines on other machines: a process that asks an OpenAI-compatible server. No torch."""
