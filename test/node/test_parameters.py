@@ -146,9 +146,11 @@ def test_a_parameter_that_there_is_not_is_warned_of(
     assert 'nonsense' in logger.at('warning')[0]
 
 
-def test_only_autostart_is_read_only(node: Node) -> None:
+def test_autostart_and_where_the_remote_engine_is_are_read_only(node: Node) -> None:
     parameters.declare(node)
-    assert [name for name in SPECS if node.describe_parameter(name).read_only] == ['autostart']
+    remote = {'url', 'model', 'api_key_env', 'ca_file', 'timeout'}
+    read_only = {name for name in SPECS if node.describe_parameter(name).read_only}
+    assert read_only == {'autostart'} | {f'remote_{name}' for name in remote}
     (result,) = node.set_parameters([Parameter('autostart', value=False)])
     assert not result.successful
 

@@ -37,9 +37,11 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     folder = tmp_path_factory.mktemp('certificate')
     certificate, key = folder / 'certificate.pem', folder / 'key.pem'
     subprocess.run(
-        ['openssl', 'req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256']
-        + ['-nodes', '-keyout', str(key), '-out', str(certificate), '-days', '2']
-        + ['-subj', '/CN=robot', '-addext', 'subjectAltName=IP:127.0.0.1'],
+        [
+            *('openssl', 'req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256'),
+            *('-nodes', '-keyout', str(key), '-out', str(certificate), '-days', '2'),
+            *('-subj', '/CN=robot', '-addext', 'subjectAltName=IP:127.0.0.1'),
+        ],
         check=True,
         capture_output=True,
     )

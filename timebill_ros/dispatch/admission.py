@@ -16,7 +16,6 @@ from timebill_ros.dispatch.refused import Refused, infeasible, what_is_read
 from timebill_ros.dispatch.response_lengths import AnswerLength, Habit, ResponseLengths
 from timebill_ros.dispatch.schedule import Schedule
 
-_ALMOST_SURE = 0.9
 _WHOLE = (FinishReason.EOS, FinishReason.REPETITION)
 
 
@@ -82,9 +81,8 @@ class Admission:
             now_s: on the deadlines' clock [s].
             is_free: no query has the backend, not even one that the newcomer would replace.
         """
-        self._take_estimate(planner)
-        completion = self._completion
-        jobs = {entry.number: self._waiting_job(entry, settings) for entry in waiting}
+        completion = self.completion_by(planner)
+        jobs = {entry.number: self.waiting_job(entry, settings) for entry in waiting}
         feasible = [
             entry
             for entry in waiting
@@ -101,7 +99,7 @@ class Admission:
             ]
         if settings.admission == 'alone' or (is_free and len(feasible) <= 1):
             return refused
-        begun = self._begun(running, settings, now_s)
+        begun = self.begun(running, settings, now_s)
         schedule = Schedule(
             completion,
             settings.admission_probability,
@@ -188,45 +186,27 @@ class Admission:
         if running[0].is_late(now_s):
             # It has been preempted and is late: it yields to those that are in time.
             return running[0].bill.preemptions > 0
-        self._take_estimate(planner)
-        line = [self._waiting_job(entry, settings) for entry in waiting]
+        self.completion_by(planner)
+        line = [self.waiting_job(entry, settings) for entry in waiting]
         return Preemption(self._completion, settings.admission_probability, now_s).is_right(
-            line[0], self._begun(running, settings, now_s), line
+            line[0], self.begun(running, settings, now_s), line
         )
 
-    def time_to_completion_s(
-        self,
-        entry: PendingQuery,
-        waiting: Sequence[PendingQuery],
-        running: Sequence[PendingQuery],
-        settings: DispatchSettings,
-        planner: BudgetPlanner,
-        now_s: float,
-    ) -> float:
-        """Return within what time a query is completed almost surely, if it waits from now on [s].
-
-        Arguments:
-            waiting, running, settings, planner, now_s: as for refused().
-        """
-        self._take_estimate(planner)
-        turn = self._completion.free_at(self._begun(running, settings, now_s), now_s)
-        for other in waiting:
-            turn = self._completion.after(self._waiting_job(other, settings), turn)
-        job = self._job(entry, settings, now_s)
-        return self._completion.in_time_from_s(job, turn, _ALMOST_SURE) - now_s
-
-    def _take_estimate(self, planner: BudgetPlanner) -> None:
+    def completion_by(self, planner: BudgetPlanner) -> Completion:
+        """Return when jobs end, by the estimate as it stands."""
         if self._completion.time_model != planner.time_model:
             self._completion = Completion(planner.time_model)
+        return self._completion
 
-    def _begun(
+    def begun(
         self, running: Sequence[PendingQuery], settings: DispatchSettings, now_s: float
     ) -> list[Job]:
+        """Return the jobs of what runs and of what it has preempted."""
         return [
             self._completion.begun(self._job(entry, settings, now_s), now_s) for entry in running
         ]
 
-    def _waiting_job(self, entry: PendingQuery, settings: DispatchSettings) -> Job:
+    def waiting_job(self, entry: PendingQuery, settings: DispatchSettings) -> Job:
         """Return the job of a waiting query. It is made once: a queue may be long."""
         if self._jobs_settings is not settings:
             self._jobs_settings = settings

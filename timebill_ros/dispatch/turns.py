@@ -9,6 +9,7 @@ from timebill_ros.dispatch.backend_slot import BackendSlot
 from timebill_ros.dispatch.dispatch_settings import DispatchSettings
 from timebill_ros.dispatch.endings import Endings
 from timebill_ros.dispatch.keep_latest import KeepLatest
+from timebill_ros.dispatch.own_time import own_time_s
 from timebill_ros.dispatch.pending_queries import PendingQueries
 from timebill_ros.dispatch.pending_query import PendingQuery
 from timebill_ros.dispatch.refusals import too_long
@@ -107,8 +108,14 @@ class Turns:
 
     def own_time_s(self, entry: PendingQuery) -> float:
         """Return how long the own model may need from now, behind what runs and waits [s]."""
-        return self._admission.time_to_completion_s(
-            entry, self._waiting(), self._running(), self.settings, self.planner, self._clock()
+        return own_time_s(
+            self._admission,
+            entry,
+            self._waiting(),
+            self._running(),
+            self.settings,
+            self.planner,
+            self._clock(),
         )
 
     def done(self, number: int) -> None:
