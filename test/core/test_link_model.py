@@ -41,6 +41,14 @@ def test_an_answer_that_never_came_lowers_the_probability() -> None:
     assert link.state(0.0) is LinkState.DOWN
 
 
+def test_a_wait_that_was_short_tells_nothing() -> None:
+    link = LinkModel()
+    link.answered(Exchange(100, 1.0))
+    for _ in range(5):
+        link.not_answered(100, 0.5, now_s=0.0)
+    assert link.probability(100, [1], 2.0) == 1.0
+
+
 def test_distrust_doubles_and_trust_takes_three_answers() -> None:
     link, now_s = LinkModel(), 0.0
     for distrust_s in (1.0, 2.0, 4.0, 8.0):
@@ -76,3 +84,11 @@ def test_the_rest_of_an_answer_is_predicted_from_its_tokens() -> None:
     assert link.rest_probability([10, 20], 5, 0.6) == 0.5
     assert link.rest_probability([10], 50, 0.2) == 1.0
     assert math.isclose(link.predicted_s(100, [11]), 4.0)
+
+
+def test_predicted_times_are_those_of_such_prompts() -> None:
+    link = LinkModel()
+    for _ in range(5):
+        link.answered(Exchange(100, 0.5))
+        link.answered(Exchange(10_000, 5.0))
+    assert link.predicted_s(100, [1]) == 0.5

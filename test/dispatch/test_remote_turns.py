@@ -128,6 +128,23 @@ def test_the_switch_is_earlier_behind_what_waits(desk: RemoteDesk) -> None:
     assert desk.engine.aborted == [1]
 
 
+def test_the_switch_is_earlier_behind_the_waiting_ones_too(desk: RemoteDesk) -> None:
+    for query_id in ('running', 'waiting'):
+        desk.ask(query_id, 30.0)
+    desk.submit('q', budget_s=7.0, remote_policy=PREFER)
+    desk.pass_time(2.5)  # 1.5 s for each of the others on average, 2 s for this one
+    assert desk.engine.aborted == [2]
+
+
+def test_chunks_that_are_out_are_not_followed_by_another_models(desk: RemoteDesk) -> None:
+    desk.submit('q', budget_s=1.5, remote_policy=PREFER)  # the own model cannot be in time
+    desk.remote.on_text(0, 'Turn left', 2)
+    assert desk.replies.chunks == [('q', 0, 'Turn')]
+    desk.fault('it broke')
+    assert desk.outcome('q').reason is MissReason.ENGINE_FAULT
+    assert desk.backend.told == []
+
+
 def test_what_a_left_engine_still_says_is_not_heard(desk: RemoteDesk) -> None:
     desk.submit('q', budget_s=5.0, remote_policy=PREFER)
     desk.pass_time(3.1)
@@ -264,6 +281,22 @@ def test_one_fault_and_the_link_is_down_for_a_second(desk: RemoteDesk) -> None:
     assert desk.engine.asked == [0, 2]  # one at a time
 
 
+def test_a_slow_link_is_tried_now_and_then_if_the_own_model_can_follow(desk: RemoteDesk) -> None:
+    desk.submit('slow', budget_s=30.0, remote_policy=ONLY)
+    desk.now_s += 9.0
+    desk.answer('left')
+    desk.submit('soon', budget_s=5.0, remote_policy=PREFER)
+    assert desk.remote.link == (LinkState.SLOW, '')
+    desk.dispatcher.cancel('a', 'soon', 'cancelled')
+    desk.now_s += 1.0
+    desk.submit('tight', budget_s=1.5, remote_policy=PREFER)
+    assert desk.engine.asked == [0]
+    desk.submit('probe', budget_s=5.0, remote_policy=PREFER)
+    assert len(desk.engine.asked) == 2
+    desk.submit('another', budget_s=5.0, remote_policy=PREFER)
+    assert len(desk.engine.asked) == 2
+
+
 def test_keep_latest_withdraws_older_remote_queries() -> None:
     desk = RemoteDesk(keep_latest=True)
     desk.submit('old', remote_policy=ONLY)
@@ -271,6 +304,11 @@ def test_keep_latest_withdraws_older_remote_queries() -> None:
     assert desk.outcome('old').reason is MissReason.CANCELLED
     desk.submit('newest', remote_policy=ONLY)
     assert list(desk.replies.ended()) == ['old']  # once only, until an answer came
+    desk.answer('left')
+    desk.remote.on_finished(desk.engine.asked[-2], FinishReason.EOS, Bill(), NOT_KNOWN)
+    desk.submit('old again', remote_policy=ONLY)
+    desk.submit('new again', remote_policy=ONLY)
+    assert desk.outcome('old again').reason is MissReason.CANCELLED
 
 
 def test_the_own_models_answers_are_not_judged_by_remote_ones(desk: RemoteDesk) -> None:

@@ -8,10 +8,10 @@ import psutil
 import pytest
 
 import timebill_ros.msg as msg
+from benchmark.remote.faulty_proxy import Fault, FaultyProxy, faulty_proxy
 from support import fake_chat_server as fake
 from support.asker import Asker, NodeProcess, node_and_asker, wait_until
 from support.fake_chat_server import FakeChatServer, fake_chat_server
-from support.faulty_proxy import Fault, FaultyProxy, faulty_proxy
 from support.node_services import NodeServices
 
 KEY = 'sk-5ecret-5ecret'
@@ -108,7 +108,13 @@ def test_only_gets_one_reply_whatever_the_server_does(stage: Stage, name: str) -
 
 @pytest.mark.parametrize(
     'fault',
-    [Fault(cut_after=0), Fault(cut_after=200), Fault(stall_after=0), Fault(garbage_after=0)],
+    [
+        Fault(is_closed=True),
+        Fault(cut_after=0),
+        Fault(cut_after=200),
+        Fault(stall_after=0),
+        Fault(garbage_after=0),
+    ],
 )
 def test_only_gets_one_reply_whatever_the_network_does(stage: Stage, fault: Fault) -> None:
     stage.proxy.fault = fault

@@ -8,11 +8,11 @@ from typing import Any
 import psutil
 import pytest
 
+from benchmark.remote.faulty_proxy import Fault as NetworkFault
+from benchmark.remote.faulty_proxy import faulty_proxy
 from support import fake_chat_server as fake
 from support.asker import wait_until
 from support.fake_chat_server import FakeChatServer, fake_chat_server
-from support.faulty_proxy import Fault as NetworkFault
-from support.faulty_proxy import faulty_proxy
 from timebill_ros.core.constraint import Constraint, ConstraintKind
 from timebill_ros.core.deadline import Deadline
 from timebill_ros.core.outcome import FinishReason, OverrunPolicy
@@ -95,7 +95,7 @@ def remote(server: FakeChatServer) -> Iterator[Remote]:
         patch.setenv('ROBOT_KEY', KEY)
         patch.setenv('HTTP_PROXY', 'http://127.0.0.1:9')  # must not be used
         patch.setenv('ALL_PROXY', 'http://127.0.0.1:9')
-        remote = Remote(server.url, remote_api_key_env='ROBOT_KEY')
+        remote = Remote(server.url, remote_api_key_env='ROBOT_KEY', remote_timeout_s=60.0)
         yield remote
     remote.client.stop()
     assert not [line for line in remote.listener.log if KEY in line.text]
@@ -196,6 +196,20 @@ def test_an_aborted_query_stops_the_server_and_is_not_heard_of(
     wait_until(lambda: server.streaming == 0, 10.0, 'the stream closed')
     server.behaviour = fake.says('Right.')
     remote.end(remote.ask())
+    assert remote.ends(number) == []
+
+
+def test_what_was_on_its_way_when_a_query_was_aborted_is_not_heard_of(
+    server: FakeChatServer, remote: Remote
+) -> None:
+    server.behaviour = fake.says(*['x '] * 2000)
+    number = remote.ask()
+    wait_until(lambda: remote.text(number), 10.0, 'text')
+    remote.client.abort(number)
+    heard = len(remote.text(number))
+    server.behaviour = fake.says('Right.')
+    remote.end(remote.ask())
+    assert len(remote.text(number)) <= heard + len('x ')  # one may be with the listener
     assert remote.ends(number) == []
 
 

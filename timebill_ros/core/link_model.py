@@ -6,12 +6,14 @@ from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-EXCHANGES = 50
+EXCHANGES = 20
 """Exchanges that are remembered."""
 FEW = 5
 """With fewer exchanges of about a prompt's length, those of all lengths count."""
 FIRST_DISTRUST_S = 1.0
 LONGEST_DISTRUST_S = 60.0
+PROBE_PERIOD_S = 10.0
+"""A link that is slow is tried so often, with the own model behind it: it may be quick again."""
 TRUSTED_AFTER = 3
 """Answers in a row that a link gives, one query at a time, before it is trusted again."""
 
@@ -50,9 +52,21 @@ class LinkModel:
         self._exchanges: deque[Exchange] = deque(maxlen=EXCHANGES)
         self._faults = 0
         self._answers = TRUSTED_AFTER
-        self._distrusted_until_s = -math.inf
+        self._distrusted_until_s = self._asked_s = -math.inf
         self.is_slow = False
         self.fault = ''
+
+    def asked(self, now_s: float) -> None:
+        """Learn that it has been asked."""
+        self._asked_s = now_s
+
+    def may_be_probed(self, in_flight: int, now_s: float) -> bool:
+        """Return whether it is tried although it is slow.
+
+        Arguments:
+            in_flight: queries that it is answering.
+        """
+        return in_flight == 0 and now_s - self._asked_s >= PROBE_PERIOD_S
 
     def state(self, now_s: float) -> LinkState:
         """Return where the link stands."""
@@ -69,9 +83,14 @@ class LinkModel:
             self._distrusted_until_s = -math.inf
 
     def not_answered(self, prompt_bytes: int, waited_s: float, now_s: float) -> None:
-        """Learn that nothing came for so long [s]: it counts as never, and perhaps as a fault."""
+        """Learn that nothing came for so long [s]: it counts as never, and perhaps as a fault.
+
+        A wait that is shorter than usual tells nothing: its query had no time.
+        """
         known = sorted(exchange.first_token_s for exchange in self._exchanges)
         usual_s = known[len(known) // 2] if known else 0.0
+        if waited_s < usual_s < math.inf:
+            return
         self._exchanges.append(Exchange(prompt_bytes, math.inf))
         if waited_s > 3.0 * usual_s:
             self.failed(f'it said nothing for {waited_s:.3f} s', now_s)
@@ -102,12 +121,7 @@ class LinkModel:
             lengths: equally likely lengths of the answer [tokens].
             left_s: for all of it [s].
         """
-        near = [
-            exchange
-            for exchange in self._exchanges
-            if 0.5 * prompt_bytes <= exchange.prompt_bytes <= 2.0 * prompt_bytes
-        ]
-        exchanges = near if len(near) >= FEW else list(self._exchanges)
+        exchanges = self._near(prompt_bytes)
         if not exchanges:
             return 1.0
         in_time = sum(
@@ -137,7 +151,16 @@ class LinkModel:
         length = sorted(lengths)[len(lengths) // 2]
         times = sorted(
             exchange.first_token_s + exchange.token_s * (length - 1)
-            for exchange in self._exchanges
+            for exchange in self._near(prompt_bytes)
             if math.isfinite(exchange.first_token_s)
         )
         return times[len(times) // 2] if times else 0.0
+
+    def _near(self, prompt_bytes: int) -> list[Exchange]:
+        """Return the exchanges of prompts of about this length; of all, if there are few."""
+        near = [
+            exchange
+            for exchange in self._exchanges
+            if 0.5 * prompt_bytes <= exchange.prompt_bytes <= 2.0 * prompt_bytes
+        ]
+        return near if len(near) >= FEW else list(self._exchanges)

@@ -30,6 +30,8 @@ def own_time_s(
     completion = admission.completion_by(planner)
     turn = completion.free_at(admission.begun(running, settings, now_s), now_s)
     for other in waiting:
+        if other is entry:
+            continue
         turn = completion.after(admission.waiting_job(other, settings), turn)
     job = admission.waiting_job(entry, settings)
     return completion.in_time_from_s(job, turn, _ALMOST_SURE) - now_s

@@ -82,8 +82,11 @@ class RemoteTurns:
         policy = entry.query.remote_policy
         if policy is RemotePolicy.OFF:
             return False
-        if policy is RemotePolicy.PREFER and not self._is_preferred(entry):
-            return False
+        now_s, switch_s = self._clock(), math.inf
+        if policy is RemotePolicy.PREFER:
+            switch_s = self._switch_s(entry, now_s)
+            if not self._is_preferred(entry, switch_s, now_s):
+                return False
         self._pending.queue.remove(entry.number)
         if self._is_full:
             bound = self._turns.settings.max_queue_length
@@ -92,12 +95,7 @@ class RemoteTurns:
             self._endings.end(entry, Miss(MissReason.QUEUE_FULL, detail))
             return True
         self._turns.withdraw(entry)
-        now_s = self._clock()
-        switch_s = math.inf
-        if policy is RemotePolicy.PREFER and self._turns.is_open:
-            # Without a time model nothing is known of the own model: half of the time is its.
-            own_s = self._turns.own_time_s(entry) or (entry.last_moment_s - now_s) / 2
-            switch_s = entry.last_moment_s - own_s
+        self._link.asked(now_s)
         entry.bill.asked_remote(
             now_s, self._link.predicted_s(entry.prompt_bytes, self._likely(entry))
         )
@@ -163,14 +161,23 @@ class RemoteTurns:
                     self._link.failed(detail, self._clock())
                 self._give_up(entry, detail)
 
-    def _is_preferred(self, entry: PendingQuery) -> bool:
-        link, now_s = self._link, self._clock()
+    def _switch_s(self, entry: PendingQuery, now_s: float) -> float:
+        """Return when the own model must begin [s]; infinite: there is none."""
+        if not self._turns.is_open:
+            return math.inf
+        # Without a time model nothing is known of the own model: half of the time is its.
+        own_s = self._turns.own_time_s(entry) or (entry.last_moment_s - now_s) / 2
+        return entry.last_moment_s - own_s
+
+    def _is_preferred(self, entry: PendingQuery, switch_s: float, now_s: float) -> bool:
+        link = self._link
         if self._engine is None or self._is_full or not link.may_be_asked(len(self._asked), now_s):
             return False
         left_s = entry.last_moment_s - now_s
         probability = link.probability(entry.prompt_bytes, self._likely(entry), left_s)
         link.is_slow = probability < PREFERRED_FROM
-        return not link.is_slow
+        may_switch = now_s < switch_s < entry.last_moment_s
+        return not link.is_slow or (may_switch and link.may_be_probed(len(self._asked), now_s))
 
     def _on_switch(self, number: int) -> None:
         """Let the own model begin, unless the remote answer is about to be whole."""

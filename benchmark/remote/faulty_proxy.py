@@ -17,12 +17,14 @@ class Fault:
         cut_after: bytes after which the connection is reset; None: never.
         stall_after: bytes after which nothing more comes; None: never.
         garbage_after: bytes after which other bytes come; None: never.
+        is_closed: connections are closed as soon as they are there.
     """
 
     delay_s: float = 0.0
     cut_after: int | None = None
     stall_after: int | None = None
     garbage_after: int | None = None
+    is_closed: bool = False
 
 
 NONE = Fault()
@@ -33,17 +35,18 @@ class FaultyProxy:
 
     def __init__(self, port: int) -> None:
         self.fault = NONE
-        self.connections = 0
         self._port = port
         self._listener = socket.create_server(('127.0.0.1', 0))
         threading.Thread(target=self._accept, daemon=True).start()
 
     @property
     def port(self) -> int:
+        """The port on loopback to connect to."""
         return int(self._listener.getsockname()[1])
 
     @property
     def url(self) -> str:
+        """The address of the API behind the proxy."""
         return f'http://127.0.0.1:{self.port}/v1'
 
     def close(self) -> None:
@@ -56,7 +59,9 @@ class FaultyProxy:
         with contextlib.suppress(OSError):
             while True:
                 near, _ = self._listener.accept()
-                self.connections += 1
+                if self.fault.is_closed:
+                    near.close()
+                    continue
                 far = socket.create_connection(('127.0.0.1', self._port))
                 for way in ((near, far, NONE), (far, near, self.fault)):
                     threading.Thread(target=_forward, args=way, daemon=True).start()
@@ -90,6 +95,7 @@ def _forward(source: socket.socket, sink: socket.socket, fault: Fault) -> None:
 
 @contextlib.contextmanager
 def faulty_proxy(port: int) -> Iterator[FaultyProxy]:
+    """Run a proxy in front of a port on loopback."""
     proxy = FaultyProxy(port)
     try:
         yield proxy

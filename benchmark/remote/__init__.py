@@ -1,0 +1,1 @@
+"""A network with faults, between the node and a remote engine."""
