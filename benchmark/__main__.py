@@ -12,6 +12,7 @@ QUESTIONS = {
     'estimator': 'benchmark.estimator.estimator',
     'eviction': 'benchmark.eviction.eviction',
     'eviction_defaults': 'benchmark.eviction.eviction_defaults',
+    'remote': 'benchmark.remote.remote',
     'standing': 'benchmark.standing.standing',
     'predictor': 'benchmark.predictor.predictor',
     'planned_lengths': 'benchmark.predictor.planned_lengths',

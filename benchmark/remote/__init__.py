@@ -1,1 +1,1 @@
-"""A network with faults, between the node and a remote engine."""
+"""The benchmark of a remote engine behind a network with faults."""

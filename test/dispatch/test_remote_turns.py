@@ -297,6 +297,15 @@ def test_a_slow_link_is_tried_now_and_then_if_the_own_model_can_follow(desk: Rem
     assert len(desk.engine.asked) == 2
 
 
+def test_answers_that_are_cut_off_in_the_middle_make_the_link_slow(desk: RemoteDesk) -> None:
+    for number in range(2):
+        desk.submit(str(number), budget_s=5.0, remote_policy=PREFER)
+        desk.remote.on_text(desk.engine.asked[-1], 'Turn', 1)
+        desk.pass_time(5.0)
+    assert desk.engine.asked == [0]
+    assert desk.remote.link == (LinkState.SLOW, '')
+
+
 def test_keep_latest_withdraws_older_remote_queries() -> None:
     desk = RemoteDesk(keep_latest=True)
     desk.submit('old', remote_policy=ONLY)

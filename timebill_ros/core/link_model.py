@@ -82,6 +82,10 @@ class LinkModel:
             self._faults, self.fault = 0, ''
             self._distrusted_until_s = -math.inf
 
+    def cut_off(self, exchange: Exchange) -> None:
+        """Learn the times of an answer that had begun, and did not end in time."""
+        self._exchanges.append(exchange)
+
     def not_answered(self, prompt_bytes: int, waited_s: float, now_s: float) -> None:
         """Learn that nothing came for so long [s]: it counts as never, and perhaps as a fault.
 

@@ -192,9 +192,7 @@ class RemoteTurns:
             ) >= PREFERRED_FROM:
                 entry.may_switch = False
                 return
-            if not tokens:
-                waited_s = now_s - entry.bill.remote_from_s
-                self._link.not_answered(entry.prompt_bytes, waited_s, now_s)
+            self._learn_cut(entry, now_s)
             self._give_up(entry, 'it was not predicted to be in time any more')
 
     def _give_up(self, entry: PendingQuery, detail: str) -> None:
@@ -217,16 +215,26 @@ class RemoteTurns:
         bill, now_s = entry.bill, self._clock()
         if bill.remote_from_s is None:
             return
-        took_s, tokens = now_s - bill.remote_from_s, bill.so_far.response_tokens
+        tokens = bill.so_far.response_tokens
         is_whole = isinstance(outcome, Answer) and outcome.finish_reason is FinishReason.EOS
         if tokens:
             self._lengths.observe(_habit(entry), AnswerLength(tokens, is_whole))
         if isinstance(outcome, Answer) and bill.written_at_s is not None and tokens:
             first_s = bill.written_at_s - bill.remote_from_s
-            token_s = (took_s - first_s) / max(1, tokens - 1)
+            token_s = (now_s - bill.written_at_s) / max(1, tokens - 1)
             self._link.answered(Exchange(entry.prompt_bytes, first_s, token_s))
-        elif not tokens and isinstance(outcome, Miss) and outcome.reason is MissReason.KILLED:
-            self._link.not_answered(entry.prompt_bytes, took_s, now_s)
+        elif isinstance(outcome, Miss) and outcome.reason is MissReason.KILLED:
+            self._learn_cut(entry, now_s)
+
+    def _learn_cut(self, entry: PendingQuery, now_s: float) -> None:
+        """Learn from an answer that time cuts off, or that has not even begun."""
+        from_s, first_at_s = entry.bill.remote_from_s, entry.bill.written_at_s
+        assert from_s is not None
+        if first_at_s is None:
+            self._link.not_answered(entry.prompt_bytes, now_s - from_s, now_s)
+            return
+        token_s = (now_s - first_at_s) / max(1, entry.bill.so_far.response_tokens)
+        self._link.cut_off(Exchange(entry.prompt_bytes, first_at_s - from_s, token_s))
 
     @property
     def _is_full(self) -> bool:

@@ -71,8 +71,8 @@ class Server:
             silent_s, name = self._timeout_s, type(error).__name__
             self._fault(ask, f'the remote engine was silent for {silent_s:.3f} s ({name})', True)
         except (httpx.HTTPError, httpx.InvalidURL, OSError, ValueError) as error:
-            name = type(error).__name__
-            self._fault(ask, f'the remote engine is out of reach: {name}: {error}', True)
+            what = f'{type(error).__name__}: {error}'.rstrip(': ')
+            self._fault(ask, f'the remote engine is out of reach: {what}', True)
         else:
             self._send(done)
 
