@@ -50,7 +50,7 @@ class Answerer:
 
     def form(self, constraint: Constraint) -> Form:
         """Return a constraint, compiled; it raises as the compiler does."""
-        return self._compiler.compiled(constraint)
+        return self._compiler.compiled(constraint, 0)
 
     def answer(self, prompt: str, max_new_tokens: int, form: Form | None = None) -> Answered:
         """Answer a question."""

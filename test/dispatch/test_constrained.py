@@ -5,7 +5,16 @@ from typing import Any
 
 import pytest
 
-from support.fake_backend import Faulted, Finished, Planned, Rejected, Run, Text, Tokenised
+from support.fake_backend import (
+    Faulted,
+    Finished,
+    Planned,
+    Rejected,
+    Run,
+    Submit,
+    Text,
+    Tokenised,
+)
 from support.fake_desk import Desk
 from timebill_ros.core.bill import Bill
 from timebill_ros.core.budget_planner import BudgetPlanner
@@ -50,12 +59,32 @@ def write(desk: Desk, text: str, *closing: Any) -> None:
 
 def test_a_constraint_goes_to_the_backend_and_its_refusal_is_an_invalid_query(desk: Desk) -> None:
     desk.submit('q', constraint=SCHEMA)
-    assert desk.backend.told[0].constraint is SCHEMA  # type: ignore[union-attr]
+    submitted = desk.backend.told[0]
+    assert isinstance(submitted, Submit)
+    assert submitted.constraint is SCHEMA
     desk.say(Rejected(0, 'constraint: no such type at /type'))
     assert desk.outcome('q') == Miss(MissReason.INVALID_QUERY, 'constraint: no such type at /type')
     desk.submit('next')
     desk.say(Tokenised(1, 1), Finished(1, FinishReason.EOS, Bill()))
     assert desk.replies.ended()['next'] is FinishReason.EOS
+
+
+def test_a_constraint_that_fails_while_it_is_obeyed_is_invalid_and_the_next_query_runs(
+    desk: Desk,
+) -> None:
+    run(desk, REGEX)
+    desk.submit('next')
+    desk.say(Tokenised(1, 1), Rejected(0, 'constraint is too complex'))
+    assert desk.outcome('q') == Miss(MissReason.INVALID_QUERY, 'constraint is too complex')
+    assert desk.backend.runs() == [0, 1]
+    assert desk.backend.killed == []
+
+
+def test_what_the_model_had_chosen_when_it_was_cut_off_tells_how_sure_it_was(desk: Desk) -> None:
+    run(desk, SCHEMA)
+    desk.say(Text(0, '{"x": 1', 3, closing=Closing(7, '}', mean_token_probability=0.75)))
+    desk.pass_time(5.0)
+    assert desk.outcome('q').confidence == Confidence(mean_token_probability=0.75)
 
 
 def test_at_the_last_moment_the_text_is_closed_from_its_safe_point(desk: Desk) -> None:
@@ -98,7 +127,7 @@ def test_nothing_is_invented_unless_the_query_allows_it(desk: Desk) -> None:
     miss = desk.outcome('q')
     assert miss.reason is MissReason.KILLED
     assert miss.detail.endswith(
-        "writing the answer (3 tokens so far): fill_missing is false, and required values without "
+        'writing the answer (3 tokens so far): fill_missing is false, and required values without '
         "a default are missing: '/y'"
     )
 

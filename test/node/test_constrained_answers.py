@@ -11,7 +11,7 @@ from support.asker import Asker, NodeProcess, node_and_asker, wait_until
 
 Running = tuple[NodeProcess, Asker]
 ACTIONS = ['GO', 'TURN', 'WAIT']
-PLACE = {
+PLACE: dict[str, Any] = {
     'type': 'object',
     'properties': {
         'room': {'enum': ['kitchen', 'hall', 'office']},
@@ -46,8 +46,9 @@ def schema_query(asker: Asker, schema: Any, query_id: str, **fields: Any) -> Any
 
 def chunks_of(asker: Asker, reply: Any) -> str:
     wait_until(
-        lambda: sum(chunk.query_id == reply.query_id for chunk in asker.chunks)
-        == reply.chunk_count,
+        lambda: (
+            sum(chunk.query_id == reply.query_id for chunk in asker.chunks) == reply.chunk_count
+        ),
         5.0,
         'all chunks',
     )
@@ -81,7 +82,7 @@ def test_a_document_obeys_its_schema(running: Running) -> None:
     reply = asker.ask(schema_query(asker, PLACE, 'document', max_new_tokens=60))
     assert isinstance(reply, msg.Response), reply.detail
     place = json.loads(reply.text)
-    assert place['room'] in PLACE['properties']['room']['enum']  # type: ignore[index]
+    assert place['room'] in PLACE['properties']['room']['enum']
     assert 0 <= place['metres'] <= 99 and len(place) == 2
     assert reply.finish_reason == msg.Response.EOS
     assert reply.model_text_length == len(reply.text.encode())
@@ -155,16 +156,36 @@ def test_an_expression_that_explodes_is_told_and_the_next_query_served(running: 
     kind = msg.Query.REGEX
     query = asker.query(id='explodes', constraint_kind=kind, constraint=expression)
     reply = asker.ask(query)
-    assert reply.detail.startswith('constraint'), reply.detail
+    assert reply.reason == msg.DeadlineMiss.INVALID_QUERY, reply.detail
+    assert reply.detail.startswith('constraint is too complex for'), reply.detail
     assert isinstance(asker.ask(asker.query(id='after the explosion')), msg.Response)
 
 
-def test_a_choice_with_a_control_token_is_told(running: Running) -> None:
+BAD_CHOICES: dict[str, tuple[dict[str, Any], str]] = {
+    'none': ({'choices': []}, 'choices must be 1 to 256 strings, got 0'),
+    'a thousand': ({'choices': [str(n) for n in range(1000)]}, 'got 1000'),
+    'twice': ({'choices': ['GO', 'GO']}, "choices must differ, got 'GO' at 0 and at 1"),
+    'control': ({'choices': ['STOP', '<|im_end|>']}, 'choices[1] must not hold'),
+    'long': ({'choices': ['STOP', 'go on ' * 200]}, 'choices[1] must have 1 to 128 tokens'),
+    'long for the context': (
+        {'choices': ['STOP', 'go on ' * 60], 'prompt': 'word ' * 8070},
+        'tokens leaves of the context of 8192',
+    ),
+    'both kinds': ({'choices': ['GO'], 'constraint': 'a+'}, 'exclude each other'),
+}
+
+
+@pytest.mark.parametrize('case', BAD_CHOICES)
+def test_choices_that_cannot_be_used_are_told_and_the_next_query_served(
+    running: Running, case: str
+) -> None:
     _, asker = running
-    choices, kind = ['STOP', '<|im_end|>'], msg.Query.CHOICES
-    reply = asker.ask(asker.query(id='control', constraint_kind=kind, choices=choices))
-    assert reply.reason == msg.DeadlineMiss.INVALID_QUERY
-    assert reply.detail.startswith('choices[1] must not hold')
+    fields, words = BAD_CHOICES[case]
+    reply = asker.ask(asker.query(id=case, constraint_kind=msg.Query.CHOICES, **fields))
+    assert reply.reason == msg.DeadlineMiss.INVALID_QUERY, reply.detail
+    assert words in reply.detail
+    assert '\n' not in reply.detail
+    assert isinstance(asker.ask(asker.query(id=f'after {case}')), msg.Response)
 
 
 @pytest.mark.parametrize('fills', [True, False])
@@ -187,6 +208,7 @@ def test_a_worker_that_is_stopped_leaves_a_valid_document_or_none(
     assert reply.bill.slack > 0
     if fills:
         assert reply.finish_reason == msg.Response.CLOSED
+        assert 0.0 < reply.mean_token_probability <= 1.0
         assert list(json.loads(reply.text)) == FIELDS
         assert reply.filled[-1] == '/field_59' and len(reply.filled) < 60
         assert 0 < reply.model_text_length < len(reply.text.encode())

@@ -87,7 +87,7 @@ def test_nothing_is_invented_unless_it_is_allowed(asker: Asker) -> None:
 SCHEMA = {'constraint_kind': msg.Query.JSON_SCHEMA}
 REGEX = {'constraint_kind': msg.Query.REGEX}
 CHOICES = {'constraint_kind': msg.Query.CHOICES}
-BAD = {
+BAD: dict[str, tuple[dict[str, Any], str]] = {
     'a schema of 1 MB': ({**SCHEMA, 'constraint': 'x' * 10**6}, '65536 bytes, got 1000000'),
     'a schema that is none': ({**SCHEMA, 'constraint': '{"type": "nonsense"}'}, 'at /type'),
     'an empty schema': (SCHEMA, 'must not be empty for constraint_kind JSON_SCHEMA (1)'),
@@ -106,7 +106,7 @@ BAD = {
 @pytest.mark.parametrize('case', BAD)
 def test_a_bad_constraint_is_told_and_the_next_query_served(asker: Asker, case: str) -> None:
     fields, words = BAD[case]
-    reply = asker.ask(asker.query(id=case, **fields))  # type: ignore[arg-type]
+    reply = asker.ask(asker.query(id=case, **fields))
     assert reply.reason == msg.DeadlineMiss.INVALID_QUERY
     assert words in reply.detail
     assert asker.ask(asker.query(id=f'after {case}')).text == 'Yes.'

@@ -119,6 +119,10 @@ def test_a_document_is_valid_at_every_moment_and_at_the_end() -> None:
     assert end.finish_reason is FinishReason.EOS
     jsonschema.validate(json.loads(written), SCHEMA)
     assert closed[0].invented == ('/action', '/target')  # not /speed, which has a default
+    sure = [closing.mean_token_probability for closing in closed]
+    assert sure[0] == 0.0  # nothing was chosen yet
+    assert 0.0 < min(sure[-5:]) <= max(sure) <= 1.0
+    assert sure[-1] == pytest.approx(finished(sent).mean_token_probability, rel=0.2)
     assert closed[-1].safe_length == len(written)
     assert closed[-1].filled == ()
     assert 0 < end.bill.forced_tokens < end.bill.response_tokens
@@ -183,6 +187,28 @@ def test_what_cannot_be_served_is_rejected_with_a_sentence_and_the_next_is_serve
     assert ''.join(piece.text for piece in texts(sent, len(bad))) == '1'
 
 
+def test_an_expression_that_explodes_while_it_is_obeyed_is_rejected_too() -> None:
+    explodes = Constraint(ConstraintKind.REGEX, '(((a{1,999}){1,999}){1,999}b?){1,999}')
+    sent = served(explodes, schema({'enum': [1]}))
+    (rejected,) = [m for m in sent if isinstance(m, Rejected)]
+    assert rejected.number == 0
+    assert 'constraint is too complex for 100000 steps at its start, 20000 a token' in (
+        rejected.detail
+    )
+    assert ''.join(piece.text for piece in texts(sent, 1)) == '1'
+
+
+def test_a_choice_that_the_context_has_no_room_for_is_named() -> None:
+    long_choice = Constraint(ConstraintKind.CHOICES, choices=('stop', 'go on ' * 60))
+    sent = served(long_choice, schema({'enum': [1]}), prompt='word ' * 8070)
+    tokens = next(m.prompt_tokens for m in sent if isinstance(m, Tokenised))
+    (rejected,) = [m for m in sent if isinstance(m, Rejected)]
+    assert rejected.detail.startswith(
+        f'choices[1] must have at most {8192 - tokens} tokens with the end of the answer'
+    )
+    assert f'{tokens} tokens leaves of the context of 8192, got 12' in rejected.detail
+
+
 def test_the_constraint_begins_after_the_thinking(tmp_path: Path) -> None:
     added = [AddedToken('<think>'), AddedToken('</think>')]
     script = ['<think>', 'Left', ' or', ' right', '?', '</think>', 'Go', ' left', '.', END]
@@ -193,6 +219,19 @@ def test_the_constraint_begins_after_the_thinking(tmp_path: Path) -> None:
     assert finished(sent).bill.thinking_tokens == 6
     chosen = served(Constraint(ConstraintKind.CHOICES, choices=('Go', 'Stay')), **here)
     assert (finished(chosen).choice, finished(chosen).bill.thinking_tokens) == (0, 6)
+
+
+def test_thinking_that_leaves_no_room_for_a_choice_ends_by_its_length(tmp_path: Path) -> None:
+    added = [AddedToken('<think>'), AddedToken('</think>')]
+    script = ['<think>', 'Left', '?', '</think>', 'Go', END]
+    folder = saved_scripted(tmp_path / 'm', script, added_tokens=added)
+    choices = Constraint(ConstraintKind.CHOICES, choices=('Go', 'Go left or right'))
+    # With 6 tokens there is room for the thinking, for 'Go' and its end, not for the other one.
+    for max_new_tokens, choice in ((20, 0), (6, -1)):
+        here = {'model': str(folder), 'dtype': 'float32', 'max_new_tokens': max_new_tokens}
+        end = finished(served(choices, **here))
+        reason = FinishReason.LENGTH if choice < 0 else FinishReason.EOS
+        assert (end.choice, end.finish_reason) == (choice, reason)
 
 
 def test_an_answer_that_does_not_think_is_constrained_from_its_start(tmp_path: Path) -> None:

@@ -39,12 +39,15 @@ class Closing:
         text: follows them; '' if they are a document already.
         filled: the values in it that the model had not begun, as JSON Pointers.
         invented: those of them for which the schema gives no default.
+        mean_token_probability: the geometric mean of what the model had chosen when it was made;
+            0: nothing yet.
     """
 
     safe_length: int
     text: str = ''
     filled: tuple[str, ...] = ()
     invented: tuple[str, ...] = ()
+    mean_token_probability: float = 0.0
 
 
 class InvalidConstraintError(ValueError):

@@ -139,8 +139,9 @@ class Dispatcher:
                 self._turns.recached(entry, cached_tokens)
 
     def on_rejected(self, number: int, detail: str) -> None:
-        """Refuse a query that cannot be served as it was asked."""
+        """Refuse a query that cannot be served as it was asked, also while it runs."""
         with self._heard_of(number) as entry:
+            self._turns.done(number)
             if entry is not None:
                 self._endings.end(entry, Miss(MissReason.INVALID_QUERY, detail))
 

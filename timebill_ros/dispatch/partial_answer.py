@@ -1,6 +1,6 @@
 """What an answer that was cut off is good for: its whole words, or what a closing makes of it."""
 
-from timebill_ros.core.outcome import Answer, FinishReason
+from timebill_ros.core.outcome import NOT_KNOWN, Answer, Confidence, FinishReason
 from timebill_ros.dispatch.pending_query import PendingQuery
 
 _NAMED = 5
@@ -24,15 +24,17 @@ def closed_answer(entry: PendingQuery, finish_reason: FinishReason) -> Answer | 
         entry: its query has a constraint.
         finish_reason: why it has to be closed.
     """
-    closing = entry.text.closing
+    closing, confidence = entry.text.closing, entry.confidence
     if closing is None or why_not_closed(entry):
         return None
+    if confidence == NOT_KNOWN:  # the backend has not ended it
+        confidence = Confidence(mean_token_probability=closing.mean_token_probability)
     return Answer(
         entry.text.settled + closing.text,
         finish_reason,
         closing=closing.text,
         filled=closing.filled,
-        confidence=entry.confidence,
+        confidence=confidence,
     )
 
 
@@ -47,7 +49,6 @@ def why_not_closed(entry: PendingQuery) -> str:
         return ''
     named = ', '.join(repr(pointer) for pointer in closing.invented[:_NAMED])
     more = len(closing.invented) - _NAMED
-    return (
-        f'fill_missing is false, and required values without a default are missing: {named}'
-        + (f' and {more} more' if more > 0 else '')
+    return f'fill_missing is false, and required values without a default are missing: {named}' + (
+        f' and {more} more' if more > 0 else ''
     )

@@ -15,4 +15,6 @@ def target_compiler(target: TargetModel, prompts: ChatPrompt) -> ConstraintCompi
     """
     size = target.model.get_output_embeddings().out_features
     vocabulary = Vocabulary.of(target.tokenizer, size, target.stop_token_ids)
-    return ConstraintCompiler(vocabulary, prompts.plain_ids, prompts.control_token_in)
+    return ConstraintCompiler(
+        vocabulary, prompts.plain_ids, prompts.control_token_in, target.context_length
+    )

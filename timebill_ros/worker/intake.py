@@ -33,7 +33,8 @@ if TYPE_CHECKING:  # it loads torch, which the process does only once it listens
 
 Tokeniser = Callable[[str, str, str, tuple[Turn, ...]], list[int]]
 """Makes token ids of a prompt, a system prompt, a context and a history."""
-Compiler = Callable[[Constraint], 'Form']
+Compiler = Callable[[Constraint, int], 'Form']
+"""Compiles the constraint of a query with so many prompt tokens."""
 
 
 class Pins(Protocol):
@@ -141,8 +142,9 @@ class Intake:
         self, number: int, query: HeldQuery, token_ids: Tokeniser, compiled: Compiler
     ) -> None:
         try:
-            form = compiled(query.constraint) if query.constraint is not None else None
             ids = token_ids(query.prompt, query.system_prompt, query.context, query.history)
+            constraint = query.constraint
+            form = compiled(constraint, len(ids)) if constraint is not None else None
         except (HistoryError, InvalidConstraintError) as error:
             self.end(number)
             self._send(Rejected(number, str(error)))

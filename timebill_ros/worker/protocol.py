@@ -195,7 +195,7 @@ class PrefixesHeld(Struct, frozen=True, tag=True):
 
 
 class Rejected(Struct, frozen=True, tag=True):
-    """Worker to node: the query is invalid; it is forgotten.
+    """Worker to node: the query is invalid, as was seen before it ran or then; it is forgotten.
 
     Arguments:
         detail: a sentence for a person that names the field.

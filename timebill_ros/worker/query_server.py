@@ -46,6 +46,7 @@ from timebill_ros.worker.protocol import (
     Prepared,
     Ready,
     Recalibrate,
+    Rejected,
     Run,
     Text,
 )
@@ -155,7 +156,7 @@ class QueryServer:
                 )
             )
         except BrokenConstraintError as error:
-            self._send(Faulted(run.number, str(error)))
+            self._send(Rejected(run.number, str(error)))
         except Exception as error:
             # Out of GPU memory, say: this query's end, not the worker's.
             logging.exception('generation failed')

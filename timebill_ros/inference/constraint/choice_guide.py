@@ -1,5 +1,7 @@
 """Has the model choose one of some texts, by how likely it takes each of them as a whole."""
 
+import math
+
 import torch
 
 from timebill_ros.core.constraint import Closing
@@ -31,6 +33,9 @@ class ChoiceGuide:
         self._stop_ids = sorted(stop_token_ids)
         self._stream = stream
         self._piece = ''
+        self._thought = 0
+        self.max_new_tokens = 0
+        """Room for the thinking and the choice [tokens]."""
         self.is_answering = False
         self.passes = 0
         self.choice = -1
@@ -50,7 +55,11 @@ class ChoiceGuide:
     ) -> list[int]:
         """Return the tokens of the likeliest choice, with the stop token; see Guide."""
         token_id = int(logits.argmax())
-        if self._stream.is_thinking and self._stream.goes_on_thinking(token_id):
+        is_thinking = self._stream.is_thinking and self._stream.goes_on_thinking(token_id)
+        if is_thinking or self._thought + self._choices.longest > self.max_new_tokens:
+            self._thought += 1
+            if not is_thinking:  # no room is left: the answer is not to end as if it had one
+                token_id = int(logits.index_fill(0, self._stops(logits), -math.inf).argmax())
             return [token_id]
         self.is_answering = True
         found = self._choices.log_likelihoods(logits, self._stop_ids, step, interrupt.check)
@@ -61,6 +70,9 @@ class ChoiceGuide:
         ids = [*self._choices.ids[self.choice], self._stop_ids[0]]
         probability.add(found[self.choice], len(ids))
         return ids
+
+    def _stops(self, logits: torch.Tensor) -> torch.Tensor:
+        return torch.tensor(self._stop_ids, device=logits.device)
 
     def piece(self) -> str:
         """Return the choice's text with its first token, then ''."""

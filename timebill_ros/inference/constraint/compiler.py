@@ -24,6 +24,7 @@ class ConstraintCompiler:
         vocabulary: of the model.
         token_ids: makes token ids of a text, without a template.
         control_token: returns a control token that a text holds; None: it holds none.
+        context_length: of the model; it bounds the prompt with the answer [tokens].
     """
 
     def __init__(
@@ -31,18 +32,23 @@ class ConstraintCompiler:
         vocabulary: Vocabulary,
         token_ids: Callable[[str], list[int]],
         control_token: Callable[[str], str | None],
+        context_length: int,
     ) -> None:
         self._vocabulary = vocabulary
         self._token_ids = token_ids
         self._control_token = control_token
+        self._context_length = context_length
         self._kept: OrderedDict[Constraint, Form] = OrderedDict()
 
     def warm_up(self) -> None:
         """Read the vocabulary on a thread of its own, so that no constraint waits for it."""
         threading.Thread(target=lambda: self._vocabulary.tokens, daemon=True).start()
 
-    def compiled(self, constraint: Constraint) -> Form:
+    def compiled(self, constraint: Constraint, prompt_tokens: int) -> Form:
         """Return a constraint, compiled.
+
+        Arguments:
+            prompt_tokens: of its query; if there is no room for any answer, nothing is said here.
 
         Raises:
             InvalidConstraintError: it cannot be used; one sentence.
@@ -54,7 +60,19 @@ class ConstraintCompiler:
             if len(self._kept) > _KEPT:
                 self._kept.popitem(last=False)
         self._kept.move_to_end(key)
+        if isinstance(form, Choices):
+            self._check_room(form, prompt_tokens)
         return form
+
+    def _check_room(self, choices: Choices, prompt_tokens: int) -> None:
+        room = self._context_length - prompt_tokens
+        if 0 < room < choices.longest:
+            index = max(range(len(choices.ids)), key=lambda index: len(choices.ids[index]))
+            raise InvalidConstraintError(
+                f'choices[{index}] must have at most {room} tokens with the end of the answer, '
+                f'which is what a prompt of {prompt_tokens} tokens leaves of the context of '
+                f'{self._context_length}, got {choices.longest}'
+            )
 
     def _compile(self, constraint: Constraint) -> Form:
         is_choice = constraint.kind is ConstraintKind.CHOICES
@@ -76,4 +94,3 @@ class ConstraintCompiler:
                     f'got {text!r}'
                 )
         return Choices(constraint.choices, self._token_ids)
-

@@ -12,6 +12,7 @@ import torch
 from timebill_ros.core.constraint import Closing
 from timebill_ros.inference.constraint.closer import Closer, JsonCloser, RegexCloser
 from timebill_ros.inference.constraint.grammar import Grammar, error_of
+from timebill_ros.inference.constraint.vocabulary import LIMITS
 from timebill_ros.inference.interrupt import Interrupt
 from timebill_ros.inference.mean_probability import MeanProbability
 from timebill_ros.inference.repetition import RepetitionPenalty
@@ -20,7 +21,7 @@ from timebill_ros.inference.text_stream import TextStream
 
 
 class BrokenConstraintError(RuntimeError):
-    """The matcher cannot go on; one sentence for a person."""
+    """The matcher cannot go on: the constraint explodes only later; one sentence for a person."""
 
 
 class Guide:
@@ -155,7 +156,8 @@ class Guide:
 
     def _raise(self) -> None:
         raise BrokenConstraintError(
-            f'constraint: the answer cannot go on: {error_of(self._matcher)}'
+            f'constraint is too complex for {LIMITS}: the answer cannot go on after '
+            f'{len(self._lengths)} tokens ({error_of(self._matcher)})'
         )
 
     @contextmanager

@@ -1,5 +1,7 @@
 """One answer as the pipeline sees it: free, or kept within its constraint."""
 
+from dataclasses import replace
+
 from timebill_ros.core.constraint import Closing
 from timebill_ros.inference.constraint.choice_guide import ChoiceGuide
 from timebill_ros.inference.constraint.choices import Choices
@@ -41,9 +43,12 @@ class Guided:
 
     def max_new_tokens(self, asked: int) -> int:
         """Return how many tokens the answer may have, of so many that are asked and fit."""
-        if self._choices is None or self._stream.is_thinking:
-            return asked
-        return self._choices.longest
+        most = asked
+        if self._choices is not None and not self._stream.is_thinking:
+            most = self._choices.longest
+        if isinstance(self.guide, ChoiceGuide):
+            self.guide.max_new_tokens = most
+        return most
 
     def max_steps(self, max_new_tokens: int) -> int:
         """Return how many steps decoding takes at most: choices are all scored."""
@@ -67,7 +72,9 @@ class Guided:
         if closing is self._closing:
             return None
         self._closing = closing
-        return closing
+        if closing is None:
+            return None
+        return replace(closing, mean_token_probability=self.probability.value)
 
     def billed(self) -> tuple[int, int | None, float]:
         """Return forced tokens, passes (None: as many as usual) and time of the constraint [s]."""

@@ -8,13 +8,16 @@ from llguidance import LLMatcher, LLParserLimits, LLTokenizer
 
 from timebill_ros.core.constraint import InvalidConstraintError
 
+_FUEL, _STEP_FUEL, _STATES = 100_000, 20_000, 20_000
 _LIMITS = LLParserLimits(
-    initial_lexer_fuel=100_000,
-    step_lexer_fuel=20_000,
-    max_lexer_states=20_000,
+    initial_lexer_fuel=_FUEL,
+    step_lexer_fuel=_STEP_FUEL,
+    max_lexer_states=_STATES,
     verbose_errors=False,
 )
 """So small that a regular expression that explodes is an error after some tens of milliseconds."""
+LIMITS = f'{_FUEL} steps at its start, {_STEP_FUEL} a token and {_STATES} states'
+"""The same for a person."""
 
 
 @dataclass(frozen=True)
