@@ -27,7 +27,9 @@ class ChatServer:
 
 
 @contextlib.contextmanager
-def chat_server(python: str, model: Path, threads: int, log: Path) -> Iterator[ChatServer]:
+def chat_server(
+    python: str, model: Path, threads: int, log: Path, context_tokens: int = 4096
+) -> Iterator[ChatServer]:
     """Run a server, and end it.
 
     Arguments:
@@ -35,6 +37,7 @@ def chat_server(python: str, model: Path, threads: int, log: Path) -> Iterator[C
         model: a GGUF file.
         threads: of its inference.
         log: takes what it prints.
+        context_tokens: a prompt and its answer have at most so many.
 
     Raises:
         RuntimeError: it does not start.
@@ -42,7 +45,7 @@ def chat_server(python: str, model: Path, threads: int, log: Path) -> Iterator[C
     port = free_port()
     script = Path(__file__).with_name('llama_server.py')
     command = [python, str(script), '--model', str(model), '--host', '127.0.0.1']
-    command += ['--port', str(port), '--n_ctx', '4096', '--n_threads', str(threads)]
+    command += ['--port', str(port), '--n_ctx', str(context_tokens), '--n_threads', str(threads)]
     command += ['--n_threads_batch', str(threads), '--interrupt_requests', 'false']
     # The node's environment is no matter of the server's: its packages are others.
     environment = {k: v for k, v in os.environ.items() if not k.startswith(('PYTHON', 'LD_'))}

@@ -79,4 +79,6 @@ class Arm:
         start_s = time.perf_counter()
         beginning = self.engine.begin(token_ids, max_new_tokens)
         self.engine.synchronize()
-        return time.perf_counter() - start_s, beginning.entry is None
+        took_s = time.perf_counter() - start_s
+        self.prefixes.done(beginning)
+        return took_s, beginning.entry is None

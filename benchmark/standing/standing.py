@@ -1,24 +1,36 @@
 """Measures questions about a standing context, with the reuse of what was read and without.
 
-Both arms share the model, and take turns question by question, in an order that is drawn.
+Both arms share the model, and take turns question by question, in an order that is drawn. So does
+llama.cpp's server, which keeps the prompt before by itself, if an interpreter is named that has
+it. Before the first question counts, each arm has answered one about the same context.
 """
 
 import argparse
 import json
 import random
 import statistics
+import tempfile
 import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
+import torch
+
+from benchmark.remote.chat_server import chat_server
 from benchmark.report.machine import describe_machine
 from benchmark.report.results_folder import RESULTS
 from benchmark.report.tables import screen_table
 from benchmark.standing.arm import Answered, Arm
+from benchmark.standing.llama_cpp_arm import LlamaCppArm
 from benchmark.standing.questions import context_of, questions
 from timebill_ros.core.model_settings import ModelSettings
+from timebill_ros.inference.length.length_predictor import NoPredictor
 from timebill_ros.inference.length.predictor_loader import load_predictor
 from timebill_ros.inference.loaded_engine import loaded_engine
 from timebill_ros.inference.loading.chat_prompt import ChatPrompt
+from timebill_ros.inference.loading.model_source import BUILT_IN, locate
 from timebill_ros.inference.prefix.prefix_cache import PrefixCache
 from timebill_ros.progress import Progress
 from timebill_ros.worker.preparation import Preparation
@@ -37,6 +49,9 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.partition('\n')[0])
     parser.add_argument('--questions', type=int, default=QUESTIONS)
     parser.add_argument('--lengths', type=int, nargs='+', default=LENGTHS)
+    parser.add_argument(
+        '--server-python', default='', help='interpreter with llama-cpp-python[server]'
+    )
     arguments = parser.parse_args()
     start_s, machine = time.monotonic(), describe_machine()
     settings = ModelSettings()
@@ -45,17 +60,22 @@ def main() -> int:
     predictor = load_predictor(settings.length_predictor, engine.target, penalty)
     chat = ChatPrompt(engine.target.tokenizer)
     lengths: dict[str, Any] = {}
-    with Progress(len(arguments.lengths) * arguments.questions, 'questions') as progress:
+    with (
+        Progress(len(arguments.lengths) * arguments.questions, 'questions') as progress,
+        _llama_cpp(arguments.server_python) as port,
+    ):
         for tokens in arguments.lengths:
             limit = settings.prefix_cache_mb * 1_000_000
             prefixes = PrefixCache(limit, engine.scorer.window, predictor.needs_sums)
-            arms = {
-                'on': Arm(engine, predictor, prefixes),
-                'off': Arm(engine, predictor, PrefixCache()),
-            }
             context = context_of(
                 tokens, lambda text: len(engine.target.tokenizer(text)['input_ids']), SEED
             )
+            arms: dict[str, Arm | LlamaCppArm] = {
+                'on': Arm(engine, predictor, prefixes),
+                'off': Arm(engine, predictor, PrefixCache()),
+            }
+            if port:
+                arms['llama_cpp'] = LlamaCppArm(port, context)
             engine.prefixes = prefixes
             prepared = Preparing(engine, predictor, chat.beginning_ids).prepare(
                 Preparation(Prepare(0, 'bench', '', context))
@@ -68,13 +88,15 @@ def main() -> int:
             runs = _asked(arms, asked, progress)
             lengths[str(tokens)] = {
                 **_summary(runs),
-                **_hand_over(arms['on'], asked[0][1], runs),
+                **_hand_over(Arm(engine, predictor, prefixes), asked[0][1], runs),
                 'context_tokens': prepared.tokens,
                 'prepare_s': prepared.seconds,
                 'bytes': {'held': prefixes.nbytes, 'allowed': limit, 'context': prepared.nbytes},
             }
+    identical = _identical(arguments.questions)
     result = {
         'lengths': lengths,
+        'identical_tokens': identical,
         'samples': {'questions': arguments.questions, 'new_tokens': NEW_TOKENS, 'copies': COPIES},
         'seed': SEED,
         'run_time_s': round(time.monotonic() - start_s, 1),
@@ -83,12 +105,45 @@ def main() -> int:
     RESULTS.mkdir(exist_ok=True)
     (RESULTS / 'standing.json').write_text(json.dumps(result, indent=2) + '\n')
     _print_table(lengths)
+    print(f'in fp32 {identical["identical"]} of {identical["n"]} answers are the same')
     print(f'{RESULTS / "standing.json"}; {result["run_time_s"]} s')
     return 0
 
 
+def _identical(number: int) -> dict[str, int]:
+    """Return how many answers in fp32 about a context are the same with the reuse as without."""
+    settings = ModelSettings(dtype='float32')
+    engine = loaded_engine(settings)
+    predictor, chat = NoPredictor(), ChatPrompt(engine.target.tokenizer)
+    limit = settings.prefix_cache_mb * 1_000_000
+    reusing = Arm(engine, predictor, PrefixCache(limit, engine.scorer.window))
+    reading = Arm(engine, predictor, PrefixCache())
+    tokenizer = engine.target.tokenizer
+    context = context_of(LENGTHS[0], lambda text: len(tokenizer(text)['input_ids']), SEED)
+    same = reused = 0
+    for question in questions(number + 1, SEED):
+        ids = chat.token_ids(question, '', context)
+        with_, without = (arm.answer(question, ids, NEW_TOKENS) for arm in (reusing, reading))
+        if with_.cached_tokens:  # all but the first
+            reused += 1
+            same += with_.text == without.text
+    return {'identical': same, 'n': reused}
+
+
+@contextmanager
+def _llama_cpp(python: str) -> Iterator[int]:
+    """Run the server on as many threads as torch has; yield its port, 0 if it is not asked for."""
+    if not python:
+        yield 0
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        log, threads = Path(folder) / 'server.log', torch.get_num_threads()
+        with chat_server(python, locate(BUILT_IN), threads, log, 2 * max(LENGTHS)) as server:
+            yield server.port
+
+
 def _asked(
-    arms: dict[str, Arm], asked: list[tuple[str, list[int]]], progress: Progress
+    arms: Mapping[str, Arm | LlamaCppArm], asked: list[tuple[str, list[int]]], progress: Progress
 ) -> list[dict[str, Answered]]:
     draw, runs = random.Random(SEED), []
     for number, (question, ids) in enumerate(asked):
@@ -104,13 +159,19 @@ def _summary(runs: list[dict[str, Answered]]) -> dict[str, Any]:
     def median(of: str, arm: str) -> float:
         return statistics.median(getattr(run[arm], of) for run in runs)
 
-    times = {
-        of: {arm: median(of, arm) for arm in ('on', 'off')}
-        for of in ('first_token_s', 'total_s', 'prefill_s')
+    times: dict[str, Any] = {
+        of: {arm: median(of, arm) for arm in runs[0]} for of in ('first_token_s', 'total_s')
     }
+    times['prefill_s'] = {arm: median('prefill_s', arm) for arm in ('on', 'off')}
+    first_token_s = times['first_token_s']
     return {
         **times,
-        'ratio_on_off': times['first_token_s']['on'] / times['first_token_s']['off'],
+        'ratio_on_off': first_token_s['on'] / first_token_s['off'],
+        'ratio_vs_llama_cpp': (
+            first_token_s['on'] / first_token_s['llama_cpp']
+            if 'llama_cpp' in first_token_s
+            else None
+        ),
         'total_ratio_on_off': times['total_s']['on'] / times['total_s']['off'],
         'cached_tokens': median('cached_tokens', 'on'),
         'identical_answers': sum(run['on'].text == run['off'].text for run in runs),
@@ -135,6 +196,9 @@ def _print_table(lengths: dict[str, Any]) -> None:
             f'{found[of]["on"]:.3f} of {found[of]["off"]:.3f} s' for found in lengths.values()
         ]
         rows.append((f'{label}, on of off', *cells))
+    if all(found['ratio_vs_llama_cpp'] for found in lengths.values()):
+        cells = [f'{found["ratio_vs_llama_cpp"]:.3f}' for found in lengths.values()]
+        rows.append(("first token, of llama.cpp's", *cells))
     for label, of in (('first token, ratio', 'ratio_on_off'), ('all', 'total_ratio_on_off')):
         rows.append((label, *(f'{found[of]:.3f}' for found in lengths.values())))
     for name in ('taken_over', 'copied'):
