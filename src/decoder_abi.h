@@ -9,10 +9,10 @@
 extern "C" {
 
 // Raise it whenever a library and a Python of different versions would misread each other: a function, a struct, the
-// order in which quantization.py packs weights.
+// order in which packed_weight.py packs weights.
 constexpr int32_t ABI_VERSION = 3;
 
-// Weights of (rows, columns): plain, or quantized as quantization.py packs them.
+// Weights of (rows, columns): plain, or quantized as weight_kinds.h says.
 struct Matrix {
   int32_t kind, rows, columns, unused;
   const void* weights;
@@ -80,6 +80,10 @@ int32_t timebill_decoder_step(
 // aborted or its deadline passed, it returns INTERRUPTED and the lengths of the caches have not changed; `hidden` may
 // have.
 int32_t timebill_decoder_prefill(Decoder* decoder, Pass* pass) noexcept;
+
+// Dequantizes some rows of a matrix of one of the quantized kinds. `rows` are `count` row numbers, each below
+// matrix->rows; `output` (count, columns) is written to. The bias is left out.
+int32_t timebill_decoder_lookup(const Matrix* matrix, const int64_t* rows, int64_t count, float* output) noexcept;
 
 void timebill_decoder_destroy(Decoder* decoder) noexcept;
 

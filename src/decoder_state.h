@@ -11,20 +11,15 @@
 #endif
 
 #include "decoder_abi.h"
+#include "weight_kinds.h"
 
 namespace {
 
 struct Bfloat16 { uint16_t bits; };
 struct Float16 { uint16_t bits; };
 
-constexpr int BLOCK = 32;      // rows that are multiplied together
-constexpr int GROUP = 32;      // columns that share a scale
 constexpr int MAX_HEAD = 256;  // elements
 constexpr int SPINS = 2000;    // some 30 microseconds
-constexpr int INT4_GROUP_BYTES = BLOCK * (GROUP / 2 + 4);
-constexpr int INT8_GROUP_BYTES = BLOCK * (GROUP + 2);
-
-enum Kind : int32_t { FLOAT32, BFLOAT16, INT8, INT4 };
 
 // A vector that is multiplied with a matrix.
 struct Input {

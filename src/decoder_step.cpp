@@ -21,6 +21,7 @@
 #include "decoder_abi.h"
 #include "instruction_sets.h"
 #include "model_check.h"
+#include "weight_rows.h"
 
 // A model, and the threads that run its steps.
 struct Decoder {
@@ -192,6 +193,17 @@ int32_t timebill_decoder_prefill(Decoder* decoder, Pass* pass) noexcept
       for (int i = pass->first_layer; i < pass->last_layer; ++i) decoder->model.layer[i].length += pass->tokens;
   });
   return has_failed ? has_failed : is_whole ? 0 : INTERRUPTED;
+}
+
+int32_t timebill_decoder_lookup(const Matrix* matrix, const int64_t* rows, int64_t count, float* output) noexcept
+{
+  return guarded([&] {
+    expect_shape(*matrix, matrix->rows, matrix->columns);
+    for (int64_t i = 0; i < count; ++i) {
+      expect(rows[i] >= 0 && rows[i] < matrix->rows, "there is no row " + std::to_string(rows[i]));
+      dequantize_row(*matrix, rows[i], output + i * matrix->columns);
+    }
+  });
 }
 
 void timebill_decoder_destroy(Decoder* decoder) noexcept { delete decoder; }

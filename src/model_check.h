@@ -17,7 +17,8 @@ void expect(bool condition, const std::string& otherwise)
 void expect_shape(const Matrix& matrix, int64_t rows, int64_t columns)
 {
   expect(
-    matrix.weights && matrix.kind >= FLOAT32 && matrix.kind <= INT4 && matrix.rows == rows && matrix.columns == columns,
+    matrix.weights && matrix.kind >= FLOAT32 && matrix.kind < KINDS && matrix.rows == rows &&
+    matrix.columns == columns && columns % column_multiple(matrix.kind) == 0,
     "a matrix of kind " + std::to_string(matrix.kind) + " is " + std::to_string(matrix.rows) + " x " +
     std::to_string(matrix.columns) + ", not " + std::to_string(rows) + " x " + std::to_string(columns));
 }

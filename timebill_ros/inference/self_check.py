@@ -27,8 +27,6 @@ something out gives 0.3 and more."""
 ROUNDING_FACTOR, LARGEST_TOLERANCE = 2.0, 0.5
 """In 16 bits as much is allowed as so many times what transformers' own eager and sdpa attention
 differ by, up to this."""
-ROUNDED_TOLERANCES = {'int8': 0.2, 'int4': 0.7}
-"""The same where the step's weights were rounded: that alone gives up to a third of this."""
 SHORT_TOKENS, LONG_TOKENS = 5, 136
 STEPS = 4
 LARGEST_WINDOW = 1024
@@ -199,8 +197,6 @@ def _difference(
     errors = (ours - theirs).norm(dim=-1) / spread
     error = float(errors.max() if target.dtype == torch.float32 else errors.median())
     tolerance = TOLERANCES[target.dtype]
-    if target.is_rounded:
-        tolerance = max(tolerance, ROUNDED_TOLERANCES[target.quantization])
     if target.dtype != torch.float32 and not error < tolerance:
         rounding = _rounding(engine, ids, theirs, spread)
         tolerance = max(tolerance, min(ROUNDING_FACTOR * rounding, LARGEST_TOLERANCE))
@@ -230,7 +226,7 @@ def _long_tokens(engine: Engine) -> int:
 def _random_ids(engine: Engine, tokens: int) -> list[int]:
     """Return ids of ordinary tokens: control tokens may mean images to a model."""
     tokenizer = engine.target.tokenizer
-    vocabulary = int(engine.target.model.get_input_embeddings().weight.shape[0])
+    vocabulary = int(engine.target.model.get_input_embeddings().num_embeddings)
     special = set() if tokenizer is None else set(tokenizer.added_tokens_decoder)
     if tokenizer is not None:
         vocabulary = min(vocabulary, len(tokenizer))

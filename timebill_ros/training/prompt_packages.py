@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from timebill_ros.inference.loading.cache_folder import cache_folder
-from timebill_ros.inference.loading.gguf_cache import file_hash
+from timebill_ros.inference.loading.file_hash import file_hash
 from timebill_ros.progress import Progress
 
 

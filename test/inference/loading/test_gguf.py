@@ -102,12 +102,13 @@ def test_number_formats_are_read_as_they_are(tmp_path: Path, kind: Kind) -> None
     expected = load(saved_gguf(tmp_path / 'plain.gguf', rounded))
     target = load(saved_gguf(tmp_path / 'model.gguf', kind=kind))
     torch.testing.assert_close(logits(target), logits(expected), rtol=1e-5, atol=1e-5)
-    assert target.quantization == {Kind.Q8_0: 'int8', Kind.Q4_1: 'int4'}.get(kind, 'none')
-    assert not target.is_rounded
+    bits = {Kind.Q8_0: 'int8', Kind.Q5_1: 'int5', Kind.Q4_1: 'int4'}
+    assert target.quantization == bits.get(kind, 'none')
 
 
-def _reference(target: TargetModel, rope: dict) -> torch.Tensor:
-    """Return the logits of the same weights under a configuration of our own."""
+def _reference(path: Path, rope: dict) -> torch.Tensor:
+    """Return the logits of a file's weights under a configuration of our own."""
+    target = load_target(str(path), 'cpu', 'float32', 'none')
     config = target.model.config.__class__.from_dict(target.model.config.to_dict())
     config.rope_parameters = {'rope_theta': 10000.0, **rope}
     model = AutoModelForCausalLM.from_config(config, attn_implementation='eager').eval()
@@ -122,10 +123,11 @@ def test_yarn_is_in_the_configuration(tmp_path: Path) -> None:
         writer.add_float32('llama.rope.scaling.factor', 4.0)
         writer.add_uint32('llama.rope.scaling.original_context_length', 128)
 
-    target = load(saved_gguf(tmp_path / 'model.gguf', more=yarn))
+    path = saved_gguf(tmp_path / 'model.gguf', more=yarn)
+    target = load(path)
     rope = {'rope_type': 'yarn', 'factor': 4.0, 'original_max_position_embeddings': 128}
-    torch.testing.assert_close(logits(target), _reference(target, rope), rtol=1e-4, atol=1e-4)
-    plain = _reference(target, {'rope_type': 'default'})
+    torch.testing.assert_close(logits(target), _reference(path, rope), rtol=1e-4, atol=1e-4)
+    plain = _reference(path, {'rope_type': 'default'})
     assert (logits(target) - plain).norm() > 0.1 * plain.norm()
 
 
@@ -134,8 +136,9 @@ def test_linear_scaling_is_in_the_configuration(tmp_path: Path) -> None:
         writer.add_string('llama.rope.scaling.type', 'linear')
         writer.add_float32('llama.rope.scaling.factor', 2.0)
 
-    target = load(saved_gguf(tmp_path / 'model.gguf', more=linear))
-    expected = _reference(target, {'rope_type': 'linear', 'factor': 2.0})
+    path = saved_gguf(tmp_path / 'model.gguf', more=linear)
+    target = load(path)
+    expected = _reference(path, {'rope_type': 'linear', 'factor': 2.0})
     torch.testing.assert_close(logits(target), expected, rtol=1e-4, atol=1e-4)
 
 
@@ -150,7 +153,8 @@ def test_the_factors_of_llama_3_are_the_files_own(tmp_path: Path) -> None:
     def table(writer):
         writer.add_tensor('rope_freqs.weight', factors)
 
-    target = load(saved_gguf(tmp_path / 'model.gguf', more=table))
+    path = saved_gguf(tmp_path / 'model.gguf', more=table)
+    target = load(path)
     rope = {
         'rope_type': 'llama3',
         'factor': factor,
@@ -158,7 +162,7 @@ def test_the_factors_of_llama_3_are_the_files_own(tmp_path: Path) -> None:
         'high_freq_factor': high,
         'original_max_position_embeddings': original,
     }
-    torch.testing.assert_close(logits(target), _reference(target, rope), rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(logits(target), _reference(path, rope), rtol=1e-4, atol=1e-4)
     assert target.context_length == CONTEXT
 
 
@@ -184,7 +188,7 @@ def test_an_interrupted_conversion_is_removed_at_the_next_start(tmp_path: Path) 
 def test_a_damaged_conversion_is_made_anew(tmp_path: Path, caplog, damage: str) -> None:
     path = saved_gguf(tmp_path / 'model.gguf')
     expected = logits(load(path))
-    file = next(tmp_path.glob('cache/timebill_ros/models/*/model.safetensors'))
+    file = next(tmp_path.glob('cache/timebill_ros/models/*/packed.safetensors'))
     content = file.read_bytes()
     if damage == 'cut':
         file.write_bytes(content[: len(content) // 2])
@@ -210,12 +214,12 @@ def test_a_conversion_is_announced_with_how_long_it_takes(tmp_path: Path, caplog
 
 
 def test_a_conversion_that_fails_leaves_nothing(tmp_path: Path, monkeypatch) -> None:
-    from timebill_ros.inference.loading import gguf_cache
+    from timebill_ros.inference.loading import conversion_cache
 
     def full_disk(path):
         raise OSError('No space left on device')
 
-    monkeypatch.setattr(gguf_cache, '_sync', full_disk)
+    monkeypatch.setattr(conversion_cache, '_sync', full_disk)
     with pytest.raises(ValueError, match='No space left on device'):
         load(saved_gguf(tmp_path / 'model.gguf'))
     assert not list(tmp_path.glob('cache/timebill_ros/models/[!.]*'))
@@ -223,17 +227,17 @@ def test_a_conversion_that_fails_leaves_nothing(tmp_path: Path, monkeypatch) -> 
 
 
 def test_a_disk_without_room_is_passed_over(tmp_path: Path, monkeypatch, caplog) -> None:
-    from timebill_ros.inference.loading import gguf_cache
+    from timebill_ros.inference.loading import conversion_cache
 
     temporary = tmp_path / 'temporary'
-    monkeypatch.setattr(gguf_cache, 'temporary_folder', lambda: temporary)
-    usage = gguf_cache.shutil.disk_usage
+    monkeypatch.setattr(conversion_cache, 'temporary_folder', lambda: temporary)
+    usage = conversion_cache.shutil.disk_usage
 
     def full(folder):
         measured = usage(folder)
         return measured._replace(free=100) if 'cache' in str(folder) else measured
 
-    monkeypatch.setattr(gguf_cache.shutil, 'disk_usage', full)
+    monkeypatch.setattr(conversion_cache.shutil, 'disk_usage', full)
     load(saved_gguf(tmp_path / 'model.gguf'))
-    assert len(list(temporary.glob('models/*/model.safetensors'))) == 1
+    assert len(list(temporary.glob('models/*/packed.safetensors'))) == 1
     assert 'is full' in caplog.text

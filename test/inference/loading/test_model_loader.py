@@ -146,7 +146,8 @@ def test_prepacked_layers_give_the_plain_ones_logits(built_in: TargetModel) -> N
     assert isinstance(layer, PrepackedLinear)
     assert layer.weight is None  # the step reads it in 4 bits
     plain = AutoModelForCausalLM.from_pretrained(
-        built_in.model.config._name_or_path, dtype=torch.bfloat16
+        load_target(BUILT_IN, device='cpu', quantization='none').model.config._name_or_path,
+        dtype=torch.bfloat16,
     ).eval()
     for tokens in (1, 3, 200):
         ids = torch.arange(300, 300 + tokens)[None]

@@ -11,12 +11,13 @@
 #include <vector>
 
 #include "decoder_abi.h"
+#include "weight_kinds.h"
 
 namespace {
 
-enum Kind : int32_t { FLOAT32, BFLOAT16, INT8, INT4 };
-constexpr const char* KINDS[] = {"float32", "bfloat16", "int8", "int4"};
-constexpr int GROUP = 32, HIDDEN = 96, INTERMEDIATE = 160, VOCABULARY = 77, LAYERS = 3, CAPACITY = 45, WINDOW = 7;
+constexpr const char* NAMES[] =
+  {"float32", "bfloat16", "int8", "int4", "int5", "super4", "super5", "super6", "float16"};
+constexpr int VOCABULARY = 77, LAYERS = 3, CAPACITY = 45, WINDOW = 7;
 constexpr int SHORTEST = 40;  // capacity of the second layer, which is the first to be full
 constexpr int STEPS = 4;      // from the beginning, and again until it is full
 
@@ -34,6 +35,7 @@ constexpr Shape SHAPES[] = {{6, 2, 64}, {4, 1, 32}, {2, 2, 256}};
 struct RandomModel {
   Shape shape;
   int32_t kind, cache_kind;
+  int hidden, intermediate;
   uint32_t state = 1;
   std::list<std::vector<char>> memory;
   std::vector<Layer> layers{LAYERS};
@@ -42,26 +44,28 @@ struct RandomModel {
 
   RandomModel(Shape given, int32_t weights, int32_t cache) : shape(given), kind(weights), cache_kind(cache)
   {
+    hidden = column_multiple(kind) == SUPER ? SUPER : 96;
+    intermediate = column_multiple(kind) == SUPER ? 2 * SUPER : 160;
     const int queries = shape.heads * shape.head_size, keys = shape.kv_heads * shape.head_size;
     for (int i = 0; i < LAYERS; ++i) {
       Layer& layer = layers[i];
       layer = {};
-      layer.attention_norm = floats(HIDDEN);
-      layer.mlp_norm = floats(HIDDEN);
+      layer.attention_norm = floats(hidden);
+      layer.mlp_norm = floats(hidden);
       if (i > 0) layer.query_norm = floats(shape.head_size), layer.key_norm = floats(shape.head_size);
-      layer.query = matrix(queries, HIDDEN), layer.key = matrix(keys, HIDDEN), layer.value = matrix(keys, HIDDEN);
-      layer.output = matrix(HIDDEN, queries);
-      layer.gate = matrix(INTERMEDIATE, HIDDEN), layer.up = matrix(INTERMEDIATE, HIDDEN);
-      layer.down = matrix(HIDDEN, INTERMEDIATE);
+      layer.query = matrix(queries, hidden), layer.key = matrix(keys, hidden), layer.value = matrix(keys, hidden);
+      layer.output = matrix(hidden, queries);
+      layer.gate = matrix(intermediate, hidden), layer.up = matrix(intermediate, hidden);
+      layer.down = matrix(hidden, intermediate);
       layer.capacity = i == 1 ? SHORTEST : CAPACITY;
       layer.window = i == 2 ? WINDOW : 0;
       layer.keys = plain(keys * layer.capacity, cache_kind), caches.push_back(&memory.back());
       layer.values = plain(keys * layer.capacity, cache_kind), caches.push_back(&memory.back());
     }
-    model.layers = LAYERS, model.hidden = HIDDEN, model.intermediate = INTERMEDIATE;
+    model.layers = LAYERS, model.hidden = hidden, model.intermediate = intermediate;
     model.heads = shape.heads, model.kv_heads = shape.kv_heads, model.head_size = shape.head_size;
     model.cache_kind = cache_kind, model.epsilon = 1e-5f, model.scaling = 0.2f;
-    model.layer = layers.data(), model.final_norm = floats(HIDDEN), model.head = matrix(VOCABULARY, HIDDEN);
+    model.layer = layers.data(), model.final_norm = floats(hidden), model.head = matrix(VOCABULARY, hidden);
   }
 
   char* block(size_t bytes) { return memory.emplace_back(bytes).data(); }
@@ -76,6 +80,10 @@ struct RandomModel {
   {
     const size_t bytes = as == FLOAT32 ? sizeof(float) : sizeof(uint16_t);
     char* const values = block(count * bytes);
+    if (as == FLOAT16) {
+      halves(values, count, 0x3000);  // +-2^-3
+      return values;
+    }
     for (int i = 0; i < count; ++i) {
       const float value = random();  // its high half is a bfloat16
       std::memcpy(values + i * bytes, reinterpret_cast<const char*>(&value) + sizeof value - bytes, bytes);
@@ -85,25 +93,40 @@ struct RandomModel {
 
   float* floats(int count) { return static_cast<float*>(plain(count, FLOAT32)); }
 
+  char* halves(char* to, int count, uint16_t half)
+  {
+    for (int i = 0; i < count; ++i, to += sizeof half) {
+      const uint16_t number = half | (random() < 0 ? 0x8000 : 0);
+      std::memcpy(to, &number, sizeof number);
+    }
+    return to;
+  }
+
+  char* any_bytes(char* to, int count)
+  {
+    for (int i = 0; i < count; ++i) *to++ = static_cast<char>(256 * random());
+    return to;
+  }
+
   const void* quantized(int rows, int columns)
   {
-    const int codes = GROUP * GROUP / (kind == INT4 ? 2 : 1), halves = kind == INT4 ? 2 * GROUP : GROUP;
-    const int groups = (rows + GROUP - 1) / GROUP * (columns / GROUP);
-    char* const bytes = block(groups * (codes + halves * sizeof(uint16_t)));
+    const int codes = code_bytes(kind == INT4 || kind == SUPER4 ? 0 : kind == INT8 ? 4 : kind == SUPER6 ? 2 : 1);
+    const int blocks = (rows + BLOCK - 1) / BLOCK, scales = kind == INT8 || kind == SUPER6 ? BLOCK : 2 * BLOCK;
+    char* const bytes = block(blocks * block_bytes(kind, columns));
     char* to = bytes;
-    for (int group = 0; group < groups; ++group) {
-      for (int i = 0; i < codes; ++i) *to++ = static_cast<char>(256 * random());
-      for (int i = 0; i < halves; ++i, to += sizeof(uint16_t)) {
-        const uint16_t half = 0x1800 | (random() < 0 ? 0x8000 : 0);  // +-2^-9
-        std::memcpy(to, &half, sizeof half);
+    for (int group = 0; group < blocks * columns / GROUP; ++group)
+      if (column_multiple(kind) == SUPER) {
+        if (group % (SUPER / GROUP) == 0) to = halves(to, scales, 0x0400);  // +-2^-14
+        to = any_bytes(to, codes + 2 * BLOCK);
+      } else {
+        to = halves(any_bytes(to, codes), scales, 0x1800);  // +-2^-9
       }
-    }
     return bytes;
   }
 
   Matrix matrix(int rows, int columns)
   {
-    const bool is_plain = kind == FLOAT32 || kind == BFLOAT16;
+    const bool is_plain = kind == FLOAT32 || kind == BFLOAT16 || kind == FLOAT16;
     const void* weights = is_plain ? plain(rows * columns, kind) : quantized(rows, columns);
     return {kind, rows, columns, 0, weights, floats(rows)};
   }
@@ -123,8 +146,8 @@ std::vector<float> logits_after(RandomModel& random, Decoder* decoder, int lengt
   for (Layer& layer : random.layers) layer.length = length;
   std::vector<float> logits(VOCABULARY);
   for (int i = 0; i < steps; ++i) {
-    std::vector<float> embedding(HIDDEN), cosine(random.shape.head_size), sine(random.shape.head_size);
-    for (int j = 0; j < HIDDEN; ++j) embedding[j] = std::sin(i + 0.3f * j);
+    std::vector<float> embedding(random.hidden), cosine(random.shape.head_size), sine(random.shape.head_size);
+    for (int j = 0; j < random.hidden; ++j) embedding[j] = std::sin(i + 0.3f * j);
     for (int j = 0; j < random.shape.head_size; ++j)
       cosine[j] = std::cos(0.01f * i * j), sine[j] = std::sin(0.01f * i * j);
     const int32_t failed =
@@ -139,7 +162,7 @@ void check_full_cache(RandomModel& random, Decoder* decoder)
 {
   std::vector<std::vector<char>> before;
   for (const auto* cache : random.caches) before.push_back(*cache);
-  std::vector<float> any(random.shape.head_size + HIDDEN), logits(VOCABULARY, 3.0f);
+  std::vector<float> any(random.shape.head_size + random.hidden), logits(VOCABULARY, 3.0f);
   check(timebill_decoder_step(decoder, any.data(), any.data(), any.data(), logits.data()), "a full cache is refused");
   check(std::string(timebill_decoder_error()).find("layer 1 is full") != std::string::npos, timebill_decoder_error());
   check(logits == std::vector<float>(VOCABULARY, 3.0f), "no logits are written");
@@ -168,12 +191,26 @@ void run_all(Shape shape, int32_t kind)
       const auto first = logits_after(random, decoder, 0, STEPS);
       const auto last = logits_after(random, decoder, SHORTEST - STEPS, STEPS);
       if (expected_first.empty()) expected_first = first, expected_last = last;
-      const std::string what = std::string(set) + " " + KINDS[kind] + " on " + std::to_string(threads);
+      const std::string what = std::string(set) + " " + NAMES[kind] + " on " + std::to_string(threads);
       check_near(first, expected_first, what);
       check_near(last, expected_last, what + ", full");
       check_full_cache(random, decoder);
       timebill_decoder_destroy(decoder);
     }
+}
+
+void check_lookups()
+{
+  for (const int32_t kind : {INT8, INT4, INT5, SUPER4, SUPER5, SUPER6}) {
+    RandomModel random(SHAPES[2], kind, FLOAT32);
+    const Matrix matrix = random.matrix(VOCABULARY, random.hidden);
+    const std::vector<int64_t> rows{0, VOCABULARY - 1, 31}, none{VOCABULARY}, negative{-1};
+    std::vector<float> found(rows.size() * random.hidden, NAN);
+    check(!timebill_decoder_lookup(&matrix, rows.data(), rows.size(), found.data()), timebill_decoder_error());
+    for (const float value : found) check(std::isfinite(value), "a row that was looked up is finite");
+    check(timebill_decoder_lookup(&matrix, none.data(), 1, found.data()), "a row past the end is refused");
+    check(timebill_decoder_lookup(&matrix, negative.data(), 1, found.data()), "a row before the first is refused");
+  }
 }
 
 void create_and_destroy()
@@ -220,7 +257,9 @@ int main()
 {
   check(timebill_decoder_stamp[0] == ABI_VERSION && timebill_decoder_stamp[2] == sizeof(Layer), "the stamp is its own");
   for (const Shape& shape : SHAPES)
-    for (const int32_t kind : {FLOAT32, BFLOAT16, INT8, INT4}) run_all(shape, kind);
+    for (int32_t kind = 0; kind < KINDS; ++kind)
+      if (shape.heads * shape.head_size % column_multiple(kind) == 0) run_all(shape, kind);
+  check_lookups();
   create_and_destroy();
   check_refusals();
 }

@@ -2,20 +2,24 @@
 
 from functools import cache
 
+import gguf
 import pytest
 import torch
+from transformers import LlamaConfig, LlamaForCausalLM
 
+from support.random_blocks import FORMATS, random_blocks
 from support.tiny_models import NEVER, random_prompt, tiny_model, tiny_target
+from timebill_ros.inference import attention
 from timebill_ros.inference.cache.kv_cache import KVCache
 from timebill_ros.inference.engine import DecodingSettings, Engine
 from timebill_ros.inference.loading.chat_prompt import ChatPrompt
+from timebill_ros.inference.loading.gguf_codes import quantized
 from timebill_ros.inference.loading.model_loader import BUILT_IN, load_target
-from timebill_ros.inference.loading.model_quantization import chosen_weights
 from timebill_ros.inference.step import decoder_library, native_step
 from timebill_ros.inference.step.decoding_step import decoding_step
 from timebill_ros.inference.step.generic_step import GenericStep, forward
 from timebill_ros.inference.step.native_step import NativeStep
-from timebill_ros.inference.step.quantization import packed, quantize
+from timebill_ros.inference.step.packed_weight import PackedWeight, packed
 
 INSTRUCTION_SETS = decoder_library.instruction_sets()
 PROMPT = 'List five things that a robot can do in a kitchen, and say why each is of use.'
@@ -29,6 +33,22 @@ def step_logits(model, step, ids, prompt_tokens):
         return torch.stack(
             [answering.logits(torch.tensor(token)).clone() for token in ids[prompt_tokens:]]
         )
+
+
+def wide_model():
+    """Return a random model in fp32 whose layers have a multiple of 256 columns."""
+    torch.manual_seed(0)
+    config = LlamaConfig(
+        vocab_size=96,
+        hidden_size=256,
+        intermediate_size=512,
+        num_hidden_layers=2,
+        num_attention_heads=8,
+        num_key_value_heads=2,
+        head_dim=32,
+        attn_implementation=attention.NAME,
+    )
+    return LlamaForCausalLM(config).eval()
 
 
 def relative_error(found, expected):
@@ -98,23 +118,37 @@ def test_a_run_of_tokens_that_is_too_long_is_not_begun():
         assert [layer.length for layer in cache.layers] == [6] * len(cache.layers)
 
 
-@pytest.mark.parametrize('bits', [4, 8])
 @pytest.mark.parametrize('rank', range(len(INSTRUCTION_SETS)), ids=INSTRUCTION_SETS)
-def test_quantized_weights_give_the_logits_of_the_same_weights_made_plain(rank, bits):
-    ids = random_prompt(50)
-    model = tiny_model('qwen3')
-    rounded = tiny_model.__wrapped__('qwen3')
-    weights = {}
-    for name, module in rounded.named_modules():
+@pytest.mark.parametrize('kind', FORMATS, ids=lambda kind: kind.name)
+def test_each_format_gives_the_logits_of_the_same_weights_made_plain(kind, rank):
+    ids, weights = random_prompt(40), {}
+    plain, other = wide_model(), wide_model()
+    for index, (name, module) in enumerate(plain.named_modules()):
         if isinstance(module, torch.nn.Linear):
-            quantized = quantize(module.weight.detach(), bits)
-            weights[name] = packed(quantized)
-            module.weight = torch.nn.Parameter(quantized.dequantized())
-    expected = step_logits(rounded, GenericStep(rounded), ids, 20)
-    plain = step_logits(model, GenericStep(model), ids, 20)
-    found = step_logits(rounded, NativeStep(rounded, weights, 2, rank), ids, 20)
-    assert relative_error(found, expected) < 1e-3
-    assert relative_error(plain, expected) > 5e-3  # so that plain weights would not pass
+            data = random_blocks(module.out_features, module.in_features, kind, index)
+            weights[name] = packed(quantized(data, kind))
+            values = torch.from_numpy(gguf.dequantize(data, kind).copy())
+            module.weight = torch.nn.Parameter(values)
+    expected = step_logits(plain, GenericStep(plain), ids, 20)
+    for threads in (1, 3):
+        step = NativeStep(other, weights, threads, rank)  # the plain weights are not to be read
+        found = step_logits(plain, step, ids, 20)
+        assert relative_error(found, expected) < 1e-3
+
+
+@pytest.mark.parametrize('rank', range(len(INSTRUCTION_SETS)), ids=INSTRUCTION_SETS)
+@pytest.mark.parametrize('dtype', [torch.float16, torch.bfloat16])
+def test_plain_weights_of_16_bits_are_read_as_they_are(dtype, rank):
+    model, ids, weights = tiny_model.__wrapped__('qwen3'), random_prompt(40), {}
+    for name, module in model.named_modules():
+        if isinstance(module, torch.nn.Linear):
+            halves = module.weight.detach().to(dtype)
+            kind = str(dtype).removeprefix('torch.')
+            weights[name] = PackedWeight(kind, *halves.shape, halves)
+            module.weight = torch.nn.Parameter(halves.float())
+    expected = step_logits(model, GenericStep(model), ids, 20)
+    found = step_logits(model, NativeStep(model, weights, 2, rank), ids, 20)
+    assert relative_error(found, expected) < 1e-5
 
 
 @pytest.fixture(scope='module')
@@ -212,12 +246,3 @@ def test_torchs_threads_are_given_back(reference, prompt_ids):
     next(decoding)
     decoding.close()
     assert torch.get_num_threads() == before
-
-
-def test_quantization_of_what_has_no_native_step_is_refused():
-    target = tiny_target('gemma3')
-    with pytest.raises(ValueError, match=r"quantization 'int4' is for .*Gemma3"):
-        chosen_weights(target.model, 'int4', {})
-    assert chosen_weights(target.model, 'auto', {}) == {}
-    with pytest.raises(ValueError, match="must be one of auto, none, int8, int4, got 'int3'"):
-        chosen_weights(target.model, 'int3', {})

@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
-from gguf import GGMLQuantizationType as Kind
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, GenerationConfig
 from transformers.modeling_gguf_pytorch_utils import (
     TENSOR_PROCESSORS,
@@ -14,22 +14,14 @@ from transformers.modeling_gguf_pytorch_utils import (
     get_gguf_hf_weights_map,
 )
 
-from timebill_ros.inference.loading import gguf_rope, model_quantization
+from timebill_ros.inference.loading import gguf_rope, packed_model
 from timebill_ros.inference.loading.chat_template import REMEDY
 from timebill_ros.inference.loading.gguf_file import GGUFFile, Matrix
 from timebill_ros.inference.loading.streamed_safetensors import StreamedSafetensors
 from timebill_ros.inference.loading.weights_check import named
-from timebill_ros.inference.step.quantization import (
-    BLOCK,
-    GROUP,
-    LOSSLESS,
-    PackedWeight,
-    packed,
-    quantize,
-)
+from timebill_ros.inference.step import native_step
+from timebill_ros.inference.step.packed_weight import BLOCK, PackedWeight
 
-_BITS = {Kind.Q4_0: 4, Kind.Q4_1: 4, Kind.Q4_K: 4, Kind.Q8_0: 8}
-"""Formats whose codes a decoding step can read as they are."""
 _WHOLE_TENSORS = ('token_embd.weight', 'output.weight')
 """The largest ones: no processor changes them, so that they can be read in parts."""
 _PART_ELEMENTS = 1 << 19
@@ -44,15 +36,22 @@ class GGUFConversion:
 
     Arguments:
         file: the GGUF file.
-        dtype: of the plain weights.
+        dtype: of what is not packed.
         needs_template: refuse a file without a chat template.
+        packs: keep matrices as they are stored, if the compiled step serves the model.
 
     Raises:
         ValueError: a clause that says what is wrong.
         Exception: whatever transformers raises for what it cannot read.
     """
 
-    def __init__(self, file: GGUFFile, dtype: torch.dtype, needs_template: bool = True) -> None:
+    def __init__(
+        self,
+        file: GGUFFile,
+        dtype: torch.dtype,
+        needs_template: bool = True,
+        packs: bool = False,
+    ) -> None:
         self._file, self._dtype = file, dtype
         with file.shared_with_transformers():
             self._read_metadata()
@@ -70,6 +69,7 @@ class GGUFConversion:
             if name in known and name not in self._tied
         }
         self._check_names(parameters)
+        self._packs = packs and not native_step.why_not(self._model)
 
     def _read_metadata(self) -> None:
         file = self._file
@@ -95,7 +95,7 @@ class GGUFConversion:
         return int(elements * self._dtype.itemsize + stored)
 
     def write(self, folder: Path) -> None:
-        """Write configuration, tokenizer, and weights, plain and as stored, into a folder.
+        """Write configuration, tokenizer and weights into a folder.
 
         Raises:
             OSError: the disk is full, say.
@@ -106,24 +106,56 @@ class GGUFConversion:
         self._config.dtype = self._dtype
         self._config.save_pretrained(folder)
         GenerationConfig.from_model_config(self._config).save_pretrained(folder)
-        linear, written = self._linear_names(), set()
-        with (
-            StreamedSafetensors(folder / 'model.safetensors', len(self._shapes)) as plain,
-            StreamedSafetensors(
-                folder / model_quantization.FILE, sum(map(len, linear.values()))
-            ) as stored,
-        ):
-            for name, kind, parts in self._weights():
-                weight = self._write(
-                    plain, name, parts, _BITS.get(kind) if name in linear else None
-                )
-                if weight is not None:
-                    for module in linear[name]:
-                        stored.add(f'{module}:{weight.bits}', weight.data)
-                written.add(name)
-                self._file.release()
+        written = self._write_packed(folder) if self._packs else self._write_plain(folder)
         if missing := self._shapes.keys() - written:
             raise ValueError(f'it lacks {named(missing)}')
+
+    def _write_plain(self, folder: Path) -> set[str]:
+        written = set()
+        with StreamedSafetensors(folder / 'model.safetensors', len(self._shapes)) as file:
+            for name, parts in self._weights():
+                file.begin(name, self._dtype, self._shapes[name])
+                for part in parts:
+                    file.rows(_tensor(part).to(self._dtype))
+                written.add(name)
+                self._file.release()
+        return written
+
+    def _write_packed(self, folder: Path) -> set[str]:
+        packable = {f'{name}.weight' for name in packed_model.matrices(self._model)}
+        written = set()
+        with packed_model.PackedFile(folder, len(self._shapes)) as file:
+            for name in self._file.tensors:
+                hf_name = self._hf_name(name)
+                if hf_name not in self._shapes or hf_name is None:
+                    continue
+                if hf_name in packable:
+                    self._check_shape(name, hf_name, self._file.shape(name))
+                    file.add_packed(hf_name, self._shapes[hf_name][0], self._packed_parts(name))
+                else:
+                    values = self._processed(name, self._file.values(name))
+                    self._check_shape(name, hf_name, list(values.shape))
+                    file.add(hf_name, _tensor(values).to(self._dtype))
+                written.add(hf_name)
+                self._file.release()
+        return written
+
+    def _packed_parts(self, name: str) -> Iterator[PackedWeight]:
+        """Yield a matrix as it is stored, some rows at a time; what no kind holds in dtype."""
+        rows, columns = self._file.shape(name)
+        # llama.cpp puts the rows of Llama's queries and keys in an order of its own.
+        order = self._processed(name, np.arange(rows, dtype=np.float32)[:, None])[:, 0]
+        assert np.array_equal(np.sort(order), np.arange(rows)), name
+        step = max(_PART_ELEMENTS // columns // BLOCK, 1) * BLOCK
+        for start in range(0, rows, step):
+            yield self._file.packed(name, order[start : start + step].astype(int), self._dtype)
+
+    def _processed(self, name: str, values: Matrix) -> Matrix:
+        """Return values as the model has them: an architecture may permute rows, say."""
+        result = self._processor.process(
+            weights=values, name=name, tensor_key_mapping=self._names, parsed_parameters={}
+        )
+        return np.asarray(result.weights)
 
     def _hf_name(self, name: str) -> str | None:
         # Experts that transformers joins are known to it without the end of their name.
@@ -144,17 +176,8 @@ class GGUFConversion:
         if extra:
             raise ValueError(f'{type(self._model).__name__} has no place for its {named(extra)}')
 
-    def _linear_names(self) -> dict[str, list[str]]:
-        """Return the names of the linear modules that read each weight in 4 or 8 bits."""
-        names: dict[str, list[str]] = {}
-        for name, module in self._model.named_modules():
-            if isinstance(module, torch.nn.Linear) and module.in_features % GROUP == 0:
-                weight = f'{name}.weight'
-                names.setdefault(self._tied.get(weight, weight), []).append(name)
-        return names
-
-    def _weights(self) -> Iterator[tuple[str, Kind | None, Iterator[Matrix]]]:
-        """Yield each weight's name in the model, its format in the file, and its parts in fp32."""
+    def _weights(self) -> Iterator[tuple[str, Iterator[Matrix]]]:
+        """Yield each weight's name in the model, and its parts in fp32."""
         joined: dict[str, Any] = {'tensors': {}}
         for name, tensor in self._file.tensors.items():
             hf_name = self._hf_name(name)
@@ -163,7 +186,7 @@ class GGUFConversion:
             if name in _WHOLE_TENSORS:
                 self._check_shape(name, hf_name, tensor.shape[::-1].tolist())
                 rows = max(_PART_ELEMENTS // int(tensor.shape[0]) // BLOCK, 1) * BLOCK
-                yield hf_name, tensor.tensor_type, self._file.rows(name, rows)
+                yield hf_name, self._file.rows(name, rows)
                 continue
             result = self._processor.process(
                 weights=self._file.values(name),
@@ -173,35 +196,17 @@ class GGUFConversion:
             )
             if result.name is not None:
                 self._check_shape(name, hf_name, list(result.weights.shape))
-                yield hf_name, tensor.tensor_type, iter([result.weights])
+                yield hf_name, iter([result.weights])
         for hf_name, values in joined['tensors'].items():
             self._check_shape(hf_name, hf_name, list(values.shape))
-            yield hf_name, None, iter([values.numpy()])
+            yield hf_name, iter([values.numpy()])
 
     def _check_shape(self, name: str, hf_name: str, shape: list[int]) -> None:
         if shape != self._shapes.get(hf_name):
             wanted = self._shapes.get(hf_name)
             raise ValueError(f'its tensor {name} is of size {shape}, and should be {wanted}')
 
-    def _write(
-        self, plain: StreamedSafetensors, name: str, parts: Iterator[Matrix], bits: int | None
-    ) -> PackedWeight | None:
-        """Write a weight in dtype; return it in 4 or 8 bits, if that is what it was.
 
-        Arguments:
-            bits: to try; None: no step reads it so.
-        """
-        plain.begin(name, self._dtype, self._shapes[name])
-        blocks: list[torch.Tensor] = []
-        for part in parts:
-            # What is not quantized in the file is a view of it, and read-only.
-            values = torch.from_numpy(part if part.flags.writeable else part.copy())
-            plain.rows(values.to(self._dtype))
-            if bits is None:
-                continue
-            weight = quantize(values, bits)
-            if weight.relative_error(values) < LOSSLESS:
-                blocks.append(packed(weight).data)
-            else:
-                bits = None
-        return None if bits is None else PackedWeight(bits, torch.cat(blocks))
+def _tensor(values: Matrix) -> torch.Tensor:
+    # What is not quantized in the file is a view of it, and read-only.
+    return torch.from_numpy(values if values.flags.writeable else values.copy())

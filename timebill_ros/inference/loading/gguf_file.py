@@ -8,9 +8,13 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import torch
+from gguf import GGMLQuantizationType as Kind
 from gguf import ReaderTensor, dequantize
 
+from timebill_ros.inference.loading import gguf_codes
 from timebill_ros.inference.loading.gguf_reader import CompactReader, shared_with_transformers
+from timebill_ros.inference.step.packed_weight import PackedWeight, packed
 
 Matrix = npt.NDArray[np.float32]
 _PART = re.compile(r'(?P<stem>.*)-(?P<number>\d{5})-of-(?P<count>\d{5})\.gguf')
@@ -98,3 +102,27 @@ class GGUFFile:
         for start in range(0, len(tensor.data), rows):
             part = tensor.data[start : start + rows]
             yield np.asarray(dequantize(part, tensor.tensor_type), dtype=np.float32)
+
+    def shape(self, name: str) -> list[int]:
+        """Return the shape that PyTorch gives a tensor."""
+        return [int(length) for length in self.tensors[name].shape[::-1]]
+
+    def packed(self, name: str, order: npt.NDArray[np.int_], dtype: torch.dtype) -> PackedWeight:
+        """Return some rows of a matrix as they are stored.
+
+        Arguments:
+            order: which.
+            dtype: of what is stored in a format that no kind of packed weight holds.
+        """
+        tensor = self.tensors[name]
+        data = tensor.data[order]
+        if (weight := gguf_codes.quantized(data, tensor.tensor_type)) is not None:
+            return packed(weight)
+        if tensor.tensor_type == Kind.F16:
+            values = torch.from_numpy(data)
+        elif tensor.tensor_type == Kind.BF16:
+            values = torch.from_numpy(data).view(torch.bfloat16)
+        else:
+            values = torch.from_numpy(np.array(dequantize(data, tensor.tensor_type))).to(dtype)
+        rows, columns = values.shape
+        return PackedWeight(str(values.dtype).removeprefix('torch.'), rows, columns, values)

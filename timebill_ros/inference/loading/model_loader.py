@@ -1,28 +1,30 @@
 """From the parameter `model` to weights on a device, a tokenizer, and what is known of both."""
 
 import hashlib
-import logging
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import (
-    MODEL_FOR_CAUSAL_LM_MAPPING,
-    AutoConfig,
-    AutoModelForCausalLM,
-    AutoTokenizer,
-)
+from transformers import AutoTokenizer
 
-from timebill_ros.inference import attention
-from timebill_ros.inference.loading import model_quantization
 from timebill_ros.inference.loading.chat_template import REMEDY, read_chat_template
+from timebill_ros.inference.loading.context_length import context_length
 from timebill_ros.inference.loading.device_choice import choose_device, choose_dtype
 from timebill_ros.inference.loading.gguf_cache import converted_folder, gguf_hash
-from timebill_ros.inference.loading.model_quantization import Quantized
+from timebill_ros.inference.loading.model_quantization import CHOICES, quantization_name
 from timebill_ros.inference.loading.model_source import BUILT_IN, locate
+from timebill_ros.inference.loading.packed_loading import (
+    ModelFolder,
+    can_be_packed,
+    loaded_packed,
+)
+from timebill_ros.inference.loading.plain_model import checked_config, plain_model
 from timebill_ros.inference.loading.prepacked_linear import prepack
-from timebill_ros.inference.loading.weights_check import check_names, check_tokenizer
+from timebill_ros.inference.loading.weights_check import check_tokenizer
+from timebill_ros.inference.step import native_step
+from timebill_ros.inference.step.packed_weight import PackedWeight
 
 BUILT_IN_REPETITION_PENALTY = 1.05
 """Chosen by looking at 30 answers of at most 256 tokens. At 1.0, 16 ended and 5 fell into an exact
@@ -30,7 +32,6 @@ loop; at 1.05, 18 ended and none looped; at 1.1, 20 ended, but sums and copying 
 went wrong that were right before; at 1.2 most of the 26 looked at wandered off."""
 
 _HASHED_BYTES = 1 << 20
-_UNKNOWN_CONTEXT = 2048
 
 
 @dataclass(frozen=True)
@@ -45,8 +46,7 @@ class TargetModel:
         context_length: prompt and response together fit in this many tokens.
         weights_hash: tells other weights of the same name and shape apart, whatever the dtype.
         repetition_penalty: what suits this model, for those who do not choose one.
-        quantized: weights that the decoding step reads in 4 or 8 bits.
-        is_rounded: these lose something that the plain weights have.
+        quantized: weights that the compiled step reads, by the name of their module.
         evicts: prompt tokens may be evicted from its cache.
     """
 
@@ -59,14 +59,13 @@ class TargetModel:
     repetition_penalty: float
     device: torch.device
     dtype: torch.dtype
-    quantized: Quantized = field(default_factory=dict)
-    is_rounded: bool = False
+    quantized: Mapping[str, PackedWeight] = field(default_factory=dict)
     evicts: bool = True
 
     @property
     def quantization(self) -> str:
-        """'none', 'int8' or 'int4': what the decoding step reads."""
-        return model_quantization.quantization_name(self.quantized)
+        """'none', or 'int' with the smallest size of a code."""
+        return quantization_name(self.quantized)
 
 
 def load_target(
@@ -83,24 +82,35 @@ def load_target(
             'owner/name'.
         device: 'auto' (CUDA where there is one), 'cpu', 'cuda', 'cuda:N'.
         dtype: 'auto', 'float32', 'bfloat16', 'float16'.
-        quantization: 'auto' (as a GGUF file has it, where that loses nothing), 'none', 'int8',
-            'int4'; of the decoding step, on a CPU.
+        quantization: 'auto' (as a GGUF file has it; 8 bits of other files), 'none', 'int8',
+            'int4'; on a CPU, of what the compiled step serves.
         chat_template: a file with the template to use; '': the model's own.
 
     Raises:
         ValueError: one sentence that names the parameter, its value and what would do.
         ConnectionError: a hub model cannot be downloaded now; one sentence.
     """
+    if quantization not in CHOICES:
+        raise ValueError(f'quantization must be one of {", ".join(CHOICES)}, got {quantization!r}')
     torch_device = choose_device(device)
     torch_dtype = choose_dtype(dtype, torch_device)
     template = read_chat_template(chat_template) if chat_template else ''
     location = locate(source)
     weights_hash = gguf_hash(location) if location.is_file() else ''
+    packs = torch_device.type == 'cpu' and quantization != 'none'
+    quantized: Mapping[str, PackedWeight] = {}
     try:
         if location.is_file():
-            location = converted_folder(location, weights_hash, torch_dtype, not template)
+            location = converted_folder(location, weights_hash, torch_dtype, not template, packs)
+        config = checked_config(location)
+        weights_hash = weights_hash or _weights_hash(config, location)
         tokenizer = AutoTokenizer.from_pretrained(str(location), local_files_only=True)
-        model = _loaded_model(location, torch_dtype)
+        if packs and can_be_packed(config, torch_dtype):
+            model, quantized = loaded_packed(
+                ModelFolder(location, config, weights_hash), torch_dtype, quantization, tokenizer
+            )
+        else:
+            model = plain_model(location, torch_dtype)
         check_tokenizer(model, tokenizer)
     except (
         Exception
@@ -113,14 +123,14 @@ def load_target(
         raise ValueError(
             f'model {source!r} has no chat template: {REMEDY}, or take an instruct model'
         )
+    if quantization in ('int8', 'int4') and not quantized:
+        raise ValueError(
+            f"quantization {quantization!r} is for the CPU's native step: "
+            f'{native_step.why_not(model)}'
+        )
     try:
-        model = model.to(torch_device).eval()
-        stored = model_quantization.load(location)
-        quantized = model_quantization.chosen_weights(model, quantization, stored)
-        is_rounded = any(weight is not stored.get(name) for name, weight in quantized.items())
-        if is_rounded:
-            model_quantization.log_loss(model, quantized, tokenizer)
-        prepack(model, quantized)
+        model = model.to(torch_device)
+        prepack(model)
     except (RuntimeError, MemoryError) as error:  # out of memory, most likely
         raise ValueError(
             f'model {source!r} cannot be put on device {str(torch_device)!r}: '
@@ -131,93 +141,19 @@ def load_target(
         model=model,
         tokenizer=tokenizer,
         stop_token_ids=_stop_token_ids(model, tokenizer),
-        context_length=_context_length(source, model.config.get_text_config()),
-        weights_hash=weights_hash or _weights_hash(model.config),
+        context_length=context_length(source, model.config.get_text_config()),
+        weights_hash=weights_hash,
         repetition_penalty=_repetition_penalty(source, model),
         device=torch_device,
         dtype=torch_dtype,
         quantized=quantized,
-        is_rounded=is_rounded,
     )
 
 
-def _loaded_model(folder: Path, dtype: torch.dtype) -> Any:
-    config = AutoConfig.from_pretrained(str(folder), local_files_only=True)
-    if getattr(config, 'is_encoder_decoder', False) or any(
-        hasattr(config, name) for name in ('encoder_layers', 'num_encoder_layers')
-    ):
-        raise ValueError(
-            f'{config.model_type} is an encoder-decoder, and only decoder-only models are served'
-        )
-    if type(config) not in MODEL_FOR_CAUSAL_LM_MAPPING:
-        raise ValueError(
-            f'{config.model_type} is not a decoder-only language model that transformers knows'
-        )
-    if (folder / 'adapter_config.json').is_file():
-        logging.warning('the adapter in %s is not applied: merge it into the weights', folder)
-
-    def load(attn_implementation: str) -> Any:
-        return AutoModelForCausalLM.from_pretrained(
-            str(folder),
-            dtype=dtype,
-            local_files_only=True,
-            use_safetensors=True,
-            attn_implementation=attn_implementation,
-            output_loading_info=True,
-            ignore_mismatched_sizes=True,  # they are told of below, by name
-        )
-
-    try:
-        model, loading_info = load(attention.NAME)
-    except (KeyError, ValueError) as error:
-        if attention.NAME not in str(error):
-            raise
-        # A class that knows only its own kinds of attention (Falcon, MPT).
-        model, loading_info = load('eager')
-    check_names(model, loading_info)
-    return model
-
-
-def _context_length(source: str, config: Any) -> int:
-    """Return how many tokens a prompt and its response may have."""
-    names = ('max_position_embeddings', 'max_seq_len', 'n_positions', 'seq_length')
-    lengths = [value for name in names if isinstance(value := getattr(config, name, None), int)]
-    if not lengths:
-        logging.warning(
-            'model %r does not say its context length: %d is taken', source, _UNKNOWN_CONTEXT
-        )
-    length = lengths[0] if lengths else _UNKNOWN_CONTEXT
-    original = _longrope_original(config)
-    if original and original < length:
-        logging.warning(
-            'model %r is served up to %d of its %d tokens: past that, its longrope scaling '
-            'changes what has been read',
-            source,
-            original,
-            length,
-        )
-        return original
-    return length
-
-
-def _longrope_original(config: Any) -> int:
-    """Return up to what length a model's rotary factors are those of short prompts; 0: always.
-
-    Past it other factors hold for the whole prompt, also for the chunks that have been read.
-    """
-    rope = getattr(config, 'rope_parameters', None) or {}
-    for parameters in (rope, *(value for value in rope.values() if isinstance(value, dict))):
-        short, long = parameters.get('short_factor'), parameters.get('long_factor')
-        if parameters.get('rope_type') == 'longrope' and short != long:
-            original = parameters.get('original_max_position_embeddings')
-            return int(original or getattr(config, 'original_max_position_embeddings', None) or 0)
-    return 0
-
-
-def _weights_hash(config: Any) -> str:
+def _weights_hash(config: Any, folder: Path) -> str:
     """Hash each weight file's size, beginning and end: gigabytes are not read for a key."""
     digest = hashlib.sha256(str(getattr(config, '_commit_hash', '')).encode())
-    for path in sorted(Path(config._name_or_path).glob('*.safetensors')):
+    for path in sorted(folder.glob('*.safetensors')):
         digest.update(f'{path.name} {path.stat().st_size} '.encode())
         with path.open('rb') as file:
             digest.update(file.read(_HASHED_BYTES))

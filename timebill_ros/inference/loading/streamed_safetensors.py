@@ -26,8 +26,9 @@ class StreamedSafetensors:
 
     def __init__(self, path: Path, most: int) -> None:
         self._path = path
-        # The format lets a header end in spaces: there is room for it in front.
-        self._header_bytes = _ENTRY_BYTES * (most + 1)
+        # The format lets a header end in spaces: there is room for it in front. With the 8 bytes
+        # of its length it takes whole cache lines, so that tensors of whole ones lie on them.
+        self._header_bytes = _ENTRY_BYTES * (most + 1) - 8
         self._entries: dict[str, Any] = {'__metadata__': {'format': 'pt'}}
         self._end = 0
 

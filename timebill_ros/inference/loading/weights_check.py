@@ -42,7 +42,7 @@ def check_tokenizer(model: Any, tokenizer: Any) -> None:
     Raises:
         ValueError: a clause.
     """
-    rows = int(model.get_input_embeddings().weight.shape[0])
+    rows = int(model.get_input_embeddings().num_embeddings)
     if len(tokenizer) > rows:
         raise ValueError(
             f'its tokenizer has {len(tokenizer)} tokens, its weights only {rows}: they belong to '

@@ -12,7 +12,17 @@ import timebill_ros
 FILE = 'libtimebill_decoder.so'
 ABI_VERSION = 3
 """Of this module and of decoder_abi.h: raise both together."""
-KINDS = {'float32': 0, 'bfloat16': 1, 'int8': 2, 'int4': 3}
+KINDS = {
+    'float32': 0,
+    'bfloat16': 1,
+    'int8': 2,
+    'int4': 3,
+    'int5': 4,
+    'super4': 5,
+    'super5': 6,
+    'super6': 7,
+    'float16': 8,
+}
 LARGEST_HEAD = 256
 INTERRUPTED = 2
 """What a pass returns that was cut off."""
@@ -143,10 +153,12 @@ def load(path: Path) -> ctypes.CDLL:
     loaded.timebill_decoder_create.argtypes = [POINTER(Model), c_int32, c_int32, POINTER(c_void_p)]
     loaded.timebill_decoder_step.argtypes = [c_void_p] * 5
     loaded.timebill_decoder_prefill.argtypes = [c_void_p, POINTER(Pass)]
+    loaded.timebill_decoder_lookup.argtypes = [POINTER(Matrix), c_void_p, c_int64, c_void_p]
     for function in (
         loaded.timebill_decoder_create,
         loaded.timebill_decoder_step,
         loaded.timebill_decoder_prefill,
+        loaded.timebill_decoder_lookup,
     ):
         function.restype = c_int32
         function.errcheck = raise_if_failed

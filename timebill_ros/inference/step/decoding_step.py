@@ -10,7 +10,7 @@ from timebill_ros.inference.step import graph_step, native_step
 from timebill_ros.inference.step.generic_step import GenericStep
 from timebill_ros.inference.step.graph_step import GraphStep
 from timebill_ros.inference.step.native_step import NativeStep
-from timebill_ros.inference.step.quantization import PackedWeight
+from timebill_ros.inference.step.packed_weight import PackedWeight
 
 DecodingStep = GenericStep | NativeStep | GraphStep
 

@@ -21,7 +21,8 @@ from timebill_ros.inference.step.decoder_library import (
     Pass,
 )
 from timebill_ros.inference.step.one_by_one import OneByOne
-from timebill_ros.inference.step.quantization import PackedWeight
+from timebill_ros.inference.step.packed_modules import PackedEmbedding
+from timebill_ros.inference.step.packed_weight import PackedWeight
 
 FAMILIES = ('LlamaForCausalLM', 'MistralForCausalLM', 'Qwen2ForCausalLM', 'Qwen3ForCausalLM')
 """transformers' classes whose layers the library computes."""
@@ -49,7 +50,7 @@ def why_not(model: Any) -> str:
     config, kind = model.config, type(model).__name__
     if no_library := decoder_library.why_not():
         return no_library
-    if model.device.type != 'cpu':
+    if model.device.type not in ('cpu', 'meta'):  # no weights yet: they will be on the CPU
         return f'the model is on {model.device.type}'
     if kind not in FAMILIES:
         return f'{kind} is not one of {", ".join(FAMILIES)}'
@@ -85,7 +86,7 @@ class NativeStep(OneByOne):
 
     Arguments:
         model: one for which why_not() is ''. The step reads its weights in place.
-        quantized: weights in 4 or 8 bits, by their module's name. They replace the model's.
+        quantized: weights that replace the model's, by their module's name.
         threads: number of threads.
         instruction_set: rank among decoder_library.instruction_sets(); 0 is the best.
 
@@ -128,7 +129,6 @@ class NativeStep(OneByOne):
             head=self._matrix(model.lm_head, 'lm_head'),
         )
         self._logits = torch.empty(model.lm_head.out_features)
-        self._embedding = model.model.embed_tokens.weight.detach()
         library = decoder_library.library()
         assert library is not None, 'why_not() says so'
         self._library = library
@@ -169,7 +169,7 @@ class NativeStep(OneByOne):
         assert answer is not None, 'an answer has begun'
         if answer.count == len(answer.cosine):
             raise RuntimeError(f'this answer was to have {answer.count} steps at most')
-        embedding = self._embedding[token].float()
+        embedding = self.embedded(token[None])
         offset = answer.count * answer.cosine.stride(0) * answer.cosine.itemsize
         self._library.timebill_decoder_step(
             self._decoder,
@@ -255,7 +255,10 @@ class NativeStep(OneByOne):
 
     def embedded(self, ids: torch.Tensor) -> torch.Tensor:
         """Return a new tensor of embeddings, (tokens, hidden), fp32."""
-        embedded: torch.Tensor = self._embedding[ids].float().contiguous()
+        embedding = self._model.model.embed_tokens
+        if isinstance(embedding, PackedEmbedding):
+            return embedding.packed.lookup(ids)
+        embedded: torch.Tensor = embedding.weight.detach()[ids].float().contiguous()
         return embedded
 
     @contextmanager
@@ -289,21 +292,14 @@ class NativeStep(OneByOne):
             setattr(layer, field, None if norm is None else self._floats(norm.weight))
 
     def _matrix(self, linear: torch.nn.Linear, name: str) -> Matrix:
-        quantized = self._quantized.get(name)
-        if quantized is None:
-            kind, weights = _kind(linear.weight.dtype), linear.weight.detach().contiguous()
-        else:
-            kind, weights = KINDS[f'int{quantized.bits}'], quantized.data
-        self._alive.append(weights)
-        self._read_bytes += weights.nbytes
-        bias = None if linear.bias is None else self._floats(linear.bias)
-        return Matrix(
-            kind=kind,
-            rows=linear.out_features,
-            columns=linear.in_features,
-            weights=weights.data_ptr(),
-            bias=bias,
-        )
+        weight = self._quantized.get(name)
+        if weight is None:
+            plain = linear.weight.detach().contiguous()
+            kind = str(plain.dtype).removeprefix('torch.')
+            weight = PackedWeight(kind, linear.out_features, linear.in_features, plain)
+        self._alive.append(weight)
+        self._read_bytes += weight.data.nbytes
+        return weight.matrix(None if linear.bias is None else self._floats(linear.bias))
 
     def _floats(self, values: torch.Tensor) -> int:
         copy = values.detach().float().contiguous()
