@@ -10,7 +10,7 @@ extern "C" {
 
 // Raise it whenever a library and a Python of different versions would misread each other: a function, a struct, the
 // order in which packed_weight.py packs weights.
-constexpr int32_t ABI_VERSION = 3;
+constexpr int32_t ABI_VERSION = 4;
 
 // Weights of (rows, columns): plain, or quantized as weight_kinds.h says.
 struct Matrix {

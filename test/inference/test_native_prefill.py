@@ -3,20 +3,23 @@
 import dataclasses
 import time
 
+import gguf
 import pytest
 import torch
 
-from support.tiny_models import NEVER, random_prompt, target_of, tiny_model
+from support.random_blocks import FORMATS, random_blocks
+from support.tiny_models import NEVER, random_prompt, target_of, tiny_model, wide_model
 from timebill_ros.core.deadline import Deadline
 from timebill_ros.inference.cache.kv_cache import KVCache
 from timebill_ros.inference.engine import DecodingSettings, Engine
 from timebill_ros.inference.interrupt import Interrupt, InterruptedGenerationError
 from timebill_ros.inference.length.prefill_states import PrefillStates
+from timebill_ros.inference.loading.gguf_codes import quantized
 from timebill_ros.inference.native_prefill import NativePrefill
 from timebill_ros.inference.step import decoder_library
 from timebill_ros.inference.step.generic_step import GenericStep
 from timebill_ros.inference.step.native_step import NativeStep
-from timebill_ros.inference.step.quantization import packed, quantize
+from timebill_ros.inference.step.packed_weight import PackedWeight, packed
 
 SETS = decoder_library.instruction_sets()
 FAMILIES = ('llama', 'qwen2', 'qwen3', 'mistral-sliding')
@@ -71,20 +74,36 @@ def test_bf16_is_as_near_to_fp32_as_the_generic_prefill(architecture, rank, size
     assert worst_error(native, exact) < 1.2 * worst_error(generic, exact)
 
 
-@pytest.mark.parametrize('bits', [4, 8])
 @pytest.mark.parametrize('rank', range(len(SETS)), ids=SETS)
-def test_quantized_weights_are_the_same_weights_made_plain(rank, bits):
+@pytest.mark.parametrize('kind', FORMATS, ids=lambda kind: kind.name)
+def test_each_format_is_read_as_the_same_weights_made_plain(kind, rank):
     ids, weights = random_prompt(TOKENS), {}
-    rounded = tiny_model.__wrapped__('qwen3')
-    for name, module in rounded.named_modules():
+    plain, other = wide_model(), wide_model()
+    for index, (name, module) in enumerate(plain.named_modules()):
         if isinstance(module, torch.nn.Linear):
-            quantized = quantize(module.weight.detach(), bits)
-            weights[name] = packed(quantized)
-            module.weight = torch.nn.Parameter(quantized.dequantized())
-    target, settings = target_of('qwen3', rounded), DecodingSettings()
-    expected = Engine(target, settings, step=GenericStep(rounded)).prefill(ids, 4, NEVER)
-    step = NativeStep(rounded, weights, 2, rank)
-    found = Engine(target, settings, step=step).prefill(ids, 4, NEVER)
+            data = random_blocks(module.out_features, module.in_features, kind, index)
+            weights[name] = packed(quantized(data, kind))
+            values = torch.from_numpy(gguf.dequantize(data, kind).copy())
+            module.weight = torch.nn.Parameter(values)
+    target = target_of('llama', plain)
+    expected = Engine(target, DecodingSettings(), step=GenericStep(plain)).prefill(ids, 4, NEVER)
+    step = NativeStep(other, weights, 2, rank)  # the plain weights are not to be read
+    found = Engine(target, DecodingSettings(), step=step).prefill(ids, 4, NEVER)
+    assert worst_error(found, expected) < 1e-4
+
+
+@pytest.mark.parametrize('rank', range(len(SETS)), ids=SETS)
+def test_plain_weights_of_float16_are_read_as_they_are(rank):
+    model, ids, weights = tiny_model.__wrapped__('qwen3'), random_prompt(TOKENS), {}
+    for name, module in model.named_modules():
+        if isinstance(module, torch.nn.Linear):
+            halves = module.weight.detach().half()
+            weights[name] = PackedWeight('float16', *halves.shape, halves)
+            module.weight = torch.nn.Parameter(halves.float())
+    target = target_of('qwen3', model)
+    expected = Engine(target, DecodingSettings(), step=GenericStep(model)).prefill(ids, 4, NEVER)
+    step = NativeStep(model, weights, 2, rank)
+    found = Engine(target, DecodingSettings(), step=step).prefill(ids, 4, NEVER)
     assert worst_error(found, expected) < 1e-4
 
 

@@ -8,6 +8,7 @@ from transformers import (
     AutoModelForCausalLM,
     Gemma3TextConfig,
     LlamaConfig,
+    LlamaForCausalLM,
     MistralConfig,
     Qwen2Config,
     Qwen3Config,
@@ -110,3 +111,19 @@ def decoded(engine: Engine, prefilled: Prefilled, tokens: int) -> tuple[list[int
     ids = [token for token, _ in engine.decode(prefilled, tokens, NEVER)]
     engine.step.logits = compute  # type: ignore[method-assign]
     return ids, torch.stack(seen)
+
+
+def wide_model():
+    """Return a random model in fp32 whose layers have a multiple of 256 columns."""
+    torch.manual_seed(0)
+    config = LlamaConfig(
+        vocab_size=96,
+        hidden_size=256,
+        intermediate_size=512,
+        num_hidden_layers=2,
+        num_attention_heads=8,
+        num_key_value_heads=2,
+        head_dim=32,
+        attn_implementation=attention.NAME,
+    )
+    return LlamaForCausalLM(config).eval()

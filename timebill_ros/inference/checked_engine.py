@@ -13,6 +13,7 @@ import transformers
 from timebill_ros.core.atomic_file import write_json
 from timebill_ros.inference.engine import Engine
 from timebill_ros.inference.loading.cache_folder import cache_folder
+from timebill_ros.inference.loading.prepacked_linear import prepack
 from timebill_ros.inference.reference_attention import use_attention
 from timebill_ros.inference.self_check import Verdict, self_check
 from timebill_ros.inference.step.generic_step import GenericStep
@@ -57,6 +58,8 @@ def checked_engine(engine: Engine) -> Engine:
             verdict.reason,
         )
     step = engine.step if engine.step.name == verdict.step else GenericStep(target.model)
+    if isinstance(step, GenericStep):
+        prepack(target.model)  # what was left to the compiled library
     return Engine(replace(target, evicts=verdict.evicts), engine.settings, engine.scorer, step)
 
 

@@ -10,10 +10,19 @@ import torch
 from gguf import GGMLQuantizationType as Kind
 from transformers import AutoModelForCausalLM
 
-from support.tiny_gguf import CONTEXT, HEAD_SIZE, TEMPLATE, saved_gguf, saved_split, weights
+from support.tiny_gguf import (
+    CONTEXT,
+    HEAD_SIZE,
+    HIDDEN,
+    TEMPLATE,
+    saved_gguf,
+    saved_split,
+    weights,
+)
 from timebill_ros.core.deadline import Deadline
 from timebill_ros.inference.engine import DecodingSettings, Engine
 from timebill_ros.inference.interrupt import Interrupt
+from timebill_ros.inference.loading import gguf_conversion
 from timebill_ros.inference.loading.model_loader import TargetModel, load_target
 
 NEVER = Interrupt(Deadline(math.inf))
@@ -104,6 +113,32 @@ def test_number_formats_are_read_as_they_are(tmp_path: Path, kind: Kind) -> None
     torch.testing.assert_close(logits(target), logits(expected), rtol=1e-5, atol=1e-5)
     bits = {Kind.Q8_0: 'int8', Kind.Q5_1: 'int5', Kind.Q4_1: 'int4'}
     assert target.quantization == bits.get(kind, 'none')
+
+
+@pytest.mark.parametrize('rows', [32, 1 << 14], ids=['in parts', 'whole'])
+@pytest.mark.parametrize('kind', [Kind.Q8_0, Kind.Q4_1, Kind.F16], ids=lambda kind: kind.name)
+def test_packed_rows_stand_where_transformers_has_them(
+    tmp_path: Path, monkeypatch, kind: Kind, rows: int
+) -> None:
+    # llama.cpp permutes the rows of queries and keys, of Mistral's files too: they say 'llama'.
+    monkeypatch.setattr(gguf_conversion, '_PART_ELEMENTS', rows * HIDDEN)
+    target = load(saved_gguf(tmp_path / 'model.gguf', kind=kind))
+    reference = AutoModelForCausalLM.from_pretrained(tmp_path, gguf_file='model.gguf')
+    assert len(target.quantized) == 15
+    for name, weight in target.quantized.items():
+        expected = reference.get_submodule(name).weight.detach().float()
+        torch.testing.assert_close(weight.dequantized(), expected, rtol=0, atol=0)
+    embedding = target.model.model.embed_tokens.packed
+    expected = reference.model.embed_tokens.weight.detach().float()
+    torch.testing.assert_close(embedding.dequantized(), expected, rtol=0, atol=0)
+
+
+def test_another_file_under_the_same_path_is_converted(tmp_path: Path) -> None:
+    path = saved_gguf(tmp_path / 'model.gguf')
+    before, size = logits(load(path)), path.stat().st_size
+    after = logits(load(saved_gguf(path, weights(seed=1))))
+    assert path.stat().st_size == size
+    assert (after - before).norm() > 0.1 * before.norm()
 
 
 def _reference(path: Path, rope: dict) -> torch.Tensor:

@@ -12,7 +12,7 @@ from timebill_ros.inference.engine import DecodingSettings, Engine
 from timebill_ros.inference.interrupt import Interrupt
 from timebill_ros.inference.loading.chat_prompt import ChatPrompt
 from timebill_ros.inference.loading.model_loader import BUILT_IN, TargetModel, load_target
-from timebill_ros.inference.loading.prepacked_linear import PrepackedLinear
+from timebill_ros.inference.loading.prepacked_linear import PrepackedLinear, prepack
 
 
 def test_the_built_in_model_knows_its_end_and_its_penalty(built_in: TargetModel) -> None:
@@ -139,12 +139,20 @@ def test_a_device_that_is_not_there_is_said(device: str) -> None:
         load_target(BUILT_IN, device=device)
 
 
-def test_prepacked_layers_give_the_plain_ones_logits(built_in: TargetModel) -> None:
-    if built_in.dtype != torch.bfloat16:
+def test_what_the_compiled_library_reads_has_no_second_copy(built_in: TargetModel) -> None:
+    for target in (built_in, load_target(BUILT_IN, device='cpu', quantization='none')):
+        modules = list(target.model.modules())
+        assert not any(isinstance(module, PrepackedLinear) for module in modules)
+        plain = any(isinstance(module, torch.nn.Linear) for module in modules)
+        assert plain == (target is not built_in)
+
+
+def test_prepacked_layers_give_the_plain_ones_logits() -> None:
+    target = load_target(BUILT_IN, device='cpu')
+    if target.dtype != torch.bfloat16:
         pytest.skip('this machine does not compute in bf16')
-    layer = built_in.model.model.layers[0].mlp.gate_proj
-    assert isinstance(layer, PrepackedLinear)
-    assert layer.weight is None  # the step reads it in 4 bits
+    prepack(target.model)
+    assert isinstance(target.model.model.layers[0].mlp.gate_proj, PrepackedLinear)
     plain = AutoModelForCausalLM.from_pretrained(
         load_target(BUILT_IN, device='cpu', quantization='none').model.config._name_or_path,
         dtype=torch.bfloat16,
@@ -152,5 +160,5 @@ def test_prepacked_layers_give_the_plain_ones_logits(built_in: TargetModel) -> N
     for tokens in (1, 3, 200):
         ids = torch.arange(300, 300 + tokens)[None]
         with torch.inference_mode():
-            found, expected = built_in.model(ids).logits, plain(ids).logits
+            found, expected = target.model(ids).logits, plain(ids).logits
         assert (found - expected).float().norm() / expected.float().norm() < 2e-2

@@ -5,11 +5,9 @@ from functools import cache
 import gguf
 import pytest
 import torch
-from transformers import LlamaConfig, LlamaForCausalLM
 
 from support.random_blocks import FORMATS, random_blocks
-from support.tiny_models import NEVER, random_prompt, tiny_model, tiny_target
-from timebill_ros.inference import attention
+from support.tiny_models import NEVER, random_prompt, tiny_model, tiny_target, wide_model
 from timebill_ros.inference.cache.kv_cache import KVCache
 from timebill_ros.inference.engine import DecodingSettings, Engine
 from timebill_ros.inference.loading.chat_prompt import ChatPrompt
@@ -33,22 +31,6 @@ def step_logits(model, step, ids, prompt_tokens):
         return torch.stack(
             [answering.logits(torch.tensor(token)).clone() for token in ids[prompt_tokens:]]
         )
-
-
-def wide_model():
-    """Return a random model in fp32 whose layers have a multiple of 256 columns."""
-    torch.manual_seed(0)
-    config = LlamaConfig(
-        vocab_size=96,
-        hidden_size=256,
-        intermediate_size=512,
-        num_hidden_layers=2,
-        num_attention_heads=8,
-        num_key_value_heads=2,
-        head_dim=32,
-        attn_implementation=attention.NAME,
-    )
-    return LlamaForCausalLM(config).eval()
 
 
 def relative_error(found, expected):

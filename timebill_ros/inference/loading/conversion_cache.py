@@ -52,9 +52,10 @@ def kept_folder(name: str, begin: Callable[[], Conversion], announcement: str) -
         Exception: whatever the conversion raises.
     """
     name, models = f'{name}-{_LAYOUT}', cache_folder() / 'models'
-    _remove_leftovers(models)
-    if _is_whole(models / name):
-        return models / name
+    for folder in (models, temporary_folder() / 'models'):
+        _remove_leftovers(folder)
+        if _is_whole(folder / name):
+            return folder / name
     conversion = begin()
     models = _with_room(models, conversion.nbytes)
     with _locked(models):

@@ -22,7 +22,7 @@ def file_hash(path: Path) -> str:
 
 def remembered_hash(path: Path) -> str:
     """Return the same; a file of known size, time and ends is not read whole again."""
-    known = cache_folder() / 'hashes' / f'{_identity(path)}.json'
+    known = cache_folder() / 'hashes' / f'{file_identity(path)}.json'
     try:
         return str(json.loads(known.read_text(encoding='utf-8'))['sha256'])
     except (OSError, ValueError, LookupError, TypeError):
@@ -34,7 +34,7 @@ def remembered_hash(path: Path) -> str:
     return found
 
 
-def _identity(path: Path) -> str:
+def file_identity(path: Path) -> str:
     """Return a hash of a file's size, time of change, beginning and end."""
     status = path.stat()
     digest = hashlib.sha256(f'{status.st_size} {status.st_mtime_ns} '.encode())

@@ -107,7 +107,7 @@ def load_target(
         tokenizer = AutoTokenizer.from_pretrained(str(location), local_files_only=True)
         if packs and can_be_packed(config, torch_dtype):
             model, quantized = loaded_packed(
-                ModelFolder(location, config, weights_hash), torch_dtype, quantization, tokenizer
+                ModelFolder(location, config), torch_dtype, quantization, tokenizer
             )
         else:
             model = plain_model(location, torch_dtype)
@@ -130,7 +130,8 @@ def load_target(
         )
     try:
         model = model.to(torch_device)
-        prepack(model)
+        if native_step.why_not(model):  # the compiled library reads all weights in place
+            prepack(model)
     except (RuntimeError, MemoryError) as error:  # out of memory, most likely
         raise ValueError(
             f'model {source!r} cannot be put on device {str(torch_device)!r}: '

@@ -75,30 +75,29 @@ class RoundedConversion:
     @property
     def nbytes(self) -> int:
         """At most so much will be written [bytes]."""
-        plain = sum(parameter.nbytes for parameter in self._model.parameters())
+        others = sum(parameter.nbytes for _, parameter in self._others())
         elements = sum(math.prod(_shape(module)) for module in self._matrices.values())
-        return int(plain + 1.2 * elements)
+        return int(others + 1.2 * elements)
 
     def write(self, folder: Path) -> None:
         """Write configuration and weights into a folder, and what the rounding has cost."""
         model = self._model
         model.config.save_pretrained(folder)
         model.generation_config.save_pretrained(folder)
-        skipped = {f'{name}.weight' for name in packed_model.matrices(model)}
         with packed_model.PackedFile(
             folder, len(self._matrices) + len(model.state_dict())
         ) as file:
             for name, module in self._matrices.items():
                 rows = _shape(module)[0]
                 file.add_packed(f'{name}.weight', rows, self._parts(name, module))
-            for name, parameter in model.named_parameters():
-                if name not in skipped:
-                    file.add(name, parameter.detach())
+            for name, parameter in self._others():
+                file.add(name, parameter.detach())
         rounded, weights = packed_model.load(folder, model.config, model.dtype)
+        texts = [self._tokenizer(text, add_special_tokens=False).input_ids for text in _TEXTS]
         losses = [
-            (tokens, log_likelihood(rounded, ids), log_likelihood(model, ids))
-            for text in _TEXTS
-            if (tokens := len(ids := self._tokenizer(text, add_special_tokens=False).input_ids))
+            (len(ids), log_likelihood(rounded, ids), log_likelihood(model, ids))
+            for ids in texts
+            if len(ids) > 1
         ]
         write_json(
             folder / _LOSS_FILE,
@@ -110,6 +109,13 @@ class RoundedConversion:
                 ],
             },
         )
+
+    def _others(self) -> Iterator[tuple[str, torch.nn.Parameter]]:
+        """Yield the parameters that are not matrices, with their names."""
+        matrices = {f'{name}.weight' for name in packed_model.matrices(self._model)}
+        for name, parameter in self._model.named_parameters():
+            if name not in matrices:
+                yield name, parameter
 
     def _parts(self, name: str, module: Any) -> Iterator[PackedWeight]:
         known = getattr(module, 'packed', None)
@@ -139,6 +145,8 @@ def log_loss(folder: Path) -> None:
     except FileNotFoundError:
         return
     texts = content['texts']
+    if not texts:
+        return
     total = sum(text['tokens'] for text in texts)
     rounded, plain = (
         sum(text[which] * text['tokens'] for text in texts) / total

@@ -1,5 +1,6 @@
 """Packed models: as a GGUF file stores them, or rounded once."""
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +11,7 @@ from transformers import MODEL_FOR_CAUSAL_LM_MAPPING
 
 from timebill_ros.inference.loading import packed_model
 from timebill_ros.inference.loading.conversion_cache import kept_folder
+from timebill_ros.inference.loading.file_hash import file_identity
 from timebill_ros.inference.loading.model_quantization import (
     RoundedConversion,
     log_loss,
@@ -30,12 +32,19 @@ class ModelFolder:
     Arguments:
         path: a folder in Hugging Face format, or one that a conversion has made.
         config: its configuration.
-        weights_hash: tells its weights apart from others.
     """
 
     path: Path
     config: Any
-    weights_hash: str
+
+    @property
+    def key(self) -> str:
+        """A hash that changes with the weights or the configuration."""
+        digest = hashlib.sha256()
+        for pattern in ('*.safetensors', 'config.json', 'generation_config.json'):
+            for path in sorted(self.path.glob(pattern)):
+                digest.update(f'{path.name} {file_identity(path)} '.encode())
+        return digest.hexdigest()
 
 
 def can_be_packed(config: Any, dtype: torch.dtype) -> bool:
@@ -62,7 +71,6 @@ def loaded_packed(
         Exception: whatever transformers raises for what it cannot read.
     """
     bits = _BY_DEFAULT if quantization == 'auto' else int(quantization.removeprefix('int'))
-
     model = None
     if (folder.path / packed_model.FILE).is_file():
         model, weights = packed_model.load(folder.path, folder.config, dtype)
@@ -71,8 +79,7 @@ def loaded_packed(
         ):
             return model, weights
     path = kept_folder(
-        f'{folder.path.name[:60]}-{folder.weights_hash[:16]}-'
-        f'{str(dtype).removeprefix("torch.")}-int{bits}',
+        f'{folder.path.name[:60]}-{folder.key[:16]}-{str(dtype).removeprefix("torch.")}-int{bits}',
         lambda: RoundedConversion(model or plain_model(folder.path, dtype), tokenizer, bits),
         f'rounding the weights of {folder.path} to {bits} bits, once for this model',
     )

@@ -10,7 +10,7 @@ from typing import Any
 import timebill_ros
 
 FILE = 'libtimebill_decoder.so'
-ABI_VERSION = 3
+ABI_VERSION = 4
 """Of this module and of decoder_abi.h: raise both together."""
 KINDS = {
     'float32': 0,
