@@ -46,8 +46,8 @@ class ModelSettings(Settings):
     quantization: str = parameter(
         'auto',
         "Format of the compiled library's weights on a CPU. 'none': `dtype`. 'int8': 8 bits. "
-        "'int4': 4 bits, and 8 bits in the output layer. 'auto': the format of the GGUF file if "
-        "that is Q4_0, Q4_1 or Q8_0, else 'none'. The prefill always uses `dtype`.",
+        "'int4': 4 bits, and 8 bits in the output layer and the embedding. 'auto': the format of "
+        "a GGUF file, and 8 bits of other files.",
         choices=('auto', 'none', 'int8', 'int4'),
         change='unconfigured',
     )
