@@ -24,6 +24,7 @@ from timebill_ros.inference.engine import DecodingSettings, Engine
 from timebill_ros.inference.interrupt import Interrupt
 from timebill_ros.inference.loading import gguf_conversion
 from timebill_ros.inference.loading.model_loader import TargetModel, load_target
+from timebill_ros.inference.step import decoder_library
 
 NEVER = Interrupt(Deadline(math.inf))
 IDS = list(range(3, 200))
@@ -131,6 +132,20 @@ def test_packed_rows_stand_where_transformers_has_them(
     embedding = target.model.model.embed_tokens.packed
     expected = reference.model.embed_tokens.weight.detach().float()
     torch.testing.assert_close(embedding.dequantized(), expected, rtol=0, atol=0)
+
+
+def test_a_file_that_was_packed_is_served_without_the_compiled_library_too(
+    tmp_path: Path, monkeypatch
+) -> None:
+    path = saved_gguf(tmp_path / 'model.gguf')
+    packed = load(path)
+    assert packed.quantized
+    expected = logits(packed)
+    monkeypatch.setattr(decoder_library, 'library', lambda: None)
+    monkeypatch.setattr(decoder_library, 'why_not', lambda: 'it is not built')
+    plain = load(path)
+    assert not plain.quantized
+    torch.testing.assert_close(logits(plain), expected, rtol=1e-3, atol=1e-3)
 
 
 def test_another_file_under_the_same_path_is_converted(tmp_path: Path) -> None:

@@ -23,7 +23,7 @@ from timebill_ros.inference.loading.packed_loading import (
 from timebill_ros.inference.loading.plain_model import checked_config, plain_model
 from timebill_ros.inference.loading.prepacked_linear import prepack
 from timebill_ros.inference.loading.weights_check import check_tokenizer
-from timebill_ros.inference.step import native_step
+from timebill_ros.inference.step import decoder_library, native_step
 from timebill_ros.inference.step.packed_weight import PackedWeight
 
 BUILT_IN_REPETITION_PENALTY = 1.05
@@ -97,7 +97,8 @@ def load_target(
     template = read_chat_template(chat_template) if chat_template else ''
     location = locate(source)
     weights_hash = gguf_hash(location) if location.is_file() else ''
-    packs = torch_device.type == 'cpu' and quantization != 'none'
+    reads_codes = torch_device.type == 'cpu' and not decoder_library.why_not()
+    packs = reads_codes and quantization != 'none'
     quantized: Mapping[str, PackedWeight] = {}
     try:
         if location.is_file():
