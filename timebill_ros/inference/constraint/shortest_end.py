@@ -1,6 +1,7 @@
 """A bounded search for the shortest text that completes what a matcher has seen."""
 
-from collections import deque
+import heapq
+import itertools
 from collections.abc import Iterator
 
 from llguidance import LLMatcher
@@ -17,26 +18,38 @@ _ALIKE = ('isdigit', 'islower', 'isupper')
 def shortest_end(vocabulary: Vocabulary, matcher: LLMatcher) -> str | None:
     """Return a text after which the matcher accepts; None: none is found in 64 states.
 
-    States whose next tokens are the same count as one.
+    States after as many characters whose next tokens are the same count as one.
 
     Arguments:
         matcher: it stays as it is.
     """
-    queue = deque([(matcher.deep_copy(), '')])
-    seen: set[bytes] = set()
+    numbers = itertools.count()
+    queue = [(0, next(numbers), '', matcher.deep_copy())]
+    seen: set[tuple[int, bytes]] = set()
     while queue and len(seen) < _MOST_STATES:
-        state, text = queue.popleft()
+        _, _, text, state = heapq.heappop(queue)
         if state.is_accepting():
             return text
-        mask = state.compute_bitmask()
-        if state.is_error() or mask in seen or len(text) > _LONGEST:
+        if forced := state.compute_ff_tokens():
+            # Where only one text may follow, the mask has its tokens and no other way to write it.
+            if state.try_consume_tokens(forced) == len(forced):
+                text += _text(vocabulary, forced)
+                heapq.heappush(queue, (len(text), next(numbers), text, state))
             continue
-        seen.add(mask)
+        mask = state.compute_bitmask()
+        if state.is_error() or (len(text), mask) in seen or len(text) > _LONGEST:
+            continue
+        seen.add((len(text), mask))
         for sign, token_id in _signs(vocabulary, mask):
             following = state.deep_copy()
             if following.consume_token(token_id):
-                queue.append((following, text + sign))
+                heapq.heappush(queue, (len(text) + 1, next(numbers), text + sign, following))
     return None
+
+
+def _text(vocabulary: Vocabulary, token_ids: list[int]) -> str:
+    content: bytes = vocabulary.tokens.decode_bytes(token_ids)
+    return content.decode(errors='replace')  # half a character fits nothing: that is checked
 
 
 def _signs(vocabulary: Vocabulary, mask: bytes) -> Iterator[tuple[str, int]]:
