@@ -13,13 +13,10 @@ from timebill_ros.inference.cache.kv_cache import KVCache
 from timebill_ros.inference.step import decoder_library
 from timebill_ros.inference.step.decoder_library import (
     INTERRUPTED,
-    KINDS,
     NEVER_NS,
-    Layer,
-    Matrix,
-    Model,
     Pass,
 )
+from timebill_ros.inference.step.native_model import NativeModel
 from timebill_ros.inference.step.one_by_one import OneByOne
 from timebill_ros.inference.step.packed_modules import PackedEmbedding
 from timebill_ros.inference.step.packed_weight import PackedWeight
@@ -33,16 +30,6 @@ leave the interrupt unasked for too long."""
 STEPS_OF_A_PASS = 2
 """A pass over so many takes about as long as that: 1.1 steps with plain weights, 1.8 with 8-bit
 and 2.2 with 4-bit weights, which have to be unpacked."""
-
-_PROJECTIONS = {
-    'query': 'self_attn.q_proj',
-    'key': 'self_attn.k_proj',
-    'value': 'self_attn.v_proj',
-    'output': 'self_attn.o_proj',
-    'gate': 'mlp.gate_proj',
-    'up': 'mlp.up_proj',
-    'down': 'mlp.down_proj',
-}
 
 
 def why_not(model: Any) -> str:
@@ -103,45 +90,26 @@ class NativeStep(OneByOne):
     ) -> None:
         self.name = f'native {decoder_library.instruction_sets()[instruction_set]}'
         self._model = model
-        self._alive: list[Any] = []  # what the library has pointers to
-        self._quantized = quantized
         self._answer: _Answer | None = None
-        self._read_bytes = 0
-        config = model.config
-        self._layers = (Layer * config.num_hidden_layers)()
-        for index, (layer, module) in enumerate(
-            zip(self._layers, model.model.layers, strict=True)
-        ):
-            self._fill(layer, module, f'model.layers.{index}')
-        attention = model.model.layers[0].self_attn
-        described = Model(
-            layers=config.num_hidden_layers,
-            hidden=config.hidden_size,
-            heads=config.num_attention_heads,
-            kv_heads=config.num_key_value_heads,
-            head_size=attention.head_dim,
-            intermediate=config.intermediate_size,
-            cache_kind=_kind(model.dtype),
-            epsilon=config.rms_norm_eps,
-            scaling=attention.scaling,
-            layer=self._layers,
-            final_norm=self._floats(model.model.norm.weight),
-            head=self._matrix(model.lm_head, 'lm_head'),
-        )
+        self._native = NativeModel(model, quantized)
+        self._layers = self._native.layers
         self._logits = torch.empty(model.lm_head.out_features)
         library = decoder_library.library()
         assert library is not None, 'why_not() says so'
         self._library = library
         self._decoder = ctypes.c_void_p()
         library.timebill_decoder_create(
-            ctypes.byref(described), threads, instruction_set, ctypes.byref(self._decoder)
+            ctypes.byref(self._native.described),
+            threads,
+            instruction_set,
+            ctypes.byref(self._decoder),
         )
         weakref.finalize(self, library.timebill_decoder_destroy, self._decoder)
 
     @property
     def nbytes(self) -> int:
         """Bytes of weights that a step reads."""
-        return self._read_bytes
+        return self._native.nbytes
 
     @contextmanager
     def answering(
@@ -281,31 +249,6 @@ class NativeStep(OneByOne):
         finally:
             self._go_on_with(self._answer)
 
-    def _fill(self, layer: Layer, module: Any, name: str) -> None:
-        layer.attention_norm = self._floats(module.input_layernorm.weight)
-        layer.mlp_norm = self._floats(module.post_attention_layernorm.weight)
-        for field, path in _PROJECTIONS.items():
-            linear = module.get_submodule(path)
-            setattr(layer, field, self._matrix(linear, f'{name}.{path}'))
-        for field, path in (('query_norm', 'q_norm'), ('key_norm', 'k_norm')):
-            norm = getattr(module.self_attn, path, None)
-            setattr(layer, field, None if norm is None else self._floats(norm.weight))
-
-    def _matrix(self, linear: torch.nn.Linear, name: str) -> Matrix:
-        weight = self._quantized.get(name)
-        if weight is None:
-            plain = linear.weight.detach().contiguous()
-            kind = str(plain.dtype).removeprefix('torch.')
-            weight = PackedWeight(kind, linear.out_features, linear.in_features, plain)
-        self._alive.append(weight)
-        self._read_bytes += weight.data.nbytes
-        return weight.matrix(None if linear.bias is None else self._floats(linear.bias))
-
-    def _floats(self, values: torch.Tensor) -> int:
-        copy = values.detach().float().contiguous()
-        self._alive.append(copy)
-        return copy.data_ptr()
-
 
 @contextmanager
 def _alone() -> Iterator[None]:
@@ -316,7 +259,3 @@ def _alone() -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(threads)
-
-
-def _kind(dtype: torch.dtype) -> int:
-    return KINDS[str(dtype).removeprefix('torch.')]
