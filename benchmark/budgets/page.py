@@ -57,7 +57,7 @@ def setting(budgets: dict[str, Any] | None) -> str:
 
 
 def _rival(budgets: dict[str, Any]) -> str:
-    if budgets['quantization'] != 'none':
+    if budgets['quantization'] not in ('none', 'int8'):
         return 'none: every arm has the quantized target'
     is_measured = FOUR_BIT in _arms_of(budgets)
     return 'the same target, rounded to int4' if is_measured else 'none: there is no int4 step'

@@ -44,7 +44,7 @@ class BudgetRun:
     Arguments:
         time_model: of its engine, as profiled.
         seed: of items, orders and intervals.
-        rival: the same target with int4 weights; None: the target itself has quantized ones.
+        rival: the same target with int4 weights; None: the target itself has about as few bits.
     """
 
     recorder: Recorder
@@ -115,7 +115,7 @@ def parser(description: str | None, max_new_tokens: int | None = None) -> argpar
         '--quantization',
         default='auto',
         choices=('auto', 'none', 'int8', 'int4'),
-        help="as the node's parameter; on a CPU, none has int4 as a rival",
+        help="as the node's parameter; on a CPU, none and int8 have int4 as a rival",
     )
     options.add_argument('--seed', type=int, default=0, help='of the items; default: 0')
     options.add_argument(
@@ -167,8 +167,9 @@ def budget_run(options: argparse.Namespace) -> Iterator[BudgetRun]:
 
 
 def _four_bit(engine: Engine, options: argparse.Namespace) -> Engine | None:
-    """Return the target with int4 weights; None: it has quantized ones, or cannot have them."""
-    if engine.target.quantization != 'none' or native_step.why_not(engine.target.model):
+    """Return the target with int4 weights; None: it has fewer than 8 bits, or cannot have them."""
+    target = engine.target
+    if target.quantization not in ('none', 'int8') or native_step.why_not(target.model):
         return None
     return loaded_engine(
         ModelSettings(model=options.model, device=options.device, quantization='int4')
