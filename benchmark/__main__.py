@@ -8,6 +8,7 @@ QUESTIONS = {
     'constraints': 'benchmark.constraints.constraints',
     'deadline': 'benchmark.deadlines.deadline',
     'overload': 'benchmark.deadlines.overload',
+    'preemption': 'benchmark.deadlines.preemption',
     'engine': 'benchmark.engine.engine',
     'estimator': 'benchmark.estimator.estimator',
     'eviction': 'benchmark.eviction.eviction',
