@@ -60,7 +60,9 @@ def _outcome(kind: str) -> tuple[str, str]:
         except Exception as error:
             return NOT_BUILT, str(error)
         try:
-            engine = loaded_engine(ModelSettings(model=folder, device='cpu', dtype='float32'))
+            engine = loaded_engine(
+                ModelSettings(model=folder, device='cpu', dtype='float32', quantization='none')
+            )
         except ValueError as error:
             return REFUSED, str(error).replace(repr(folder), '...')
         except Exception as error:
