@@ -18,7 +18,7 @@ EXECUTABLES = dict(
 )
 
 
-def start(name: str, *arguments: str) -> 'subprocess.Popen[str]':
+def start(name: str, *arguments: str, **variables: str) -> 'subprocess.Popen[str]':
     return subprocess.Popen(
         [
             sys.executable,
@@ -30,7 +30,12 @@ def start(name: str, *arguments: str) -> 'subprocess.Popen[str]':
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        env={**os.environ, 'ROS_DOMAIN_ID': str(next_domain()), 'MPLBACKEND': 'Agg'},
+        env={
+            **os.environ,
+            'ROS_DOMAIN_ID': str(next_domain()),
+            'MPLBACKEND': 'Agg',
+            **variables,
+        },
     )
 
 
@@ -86,3 +91,19 @@ def test_a_parameter_that_is_not_yaml_is_named_and_nothing_starts(value: str) ->
     assert line.startswith('timebill: ') and f"'-p {rule}'" in line
     assert line.endswith("quote a text twice, -p \"NAME:='TEXT'\"")
     assert '/' not in line and line.count('The value must be YAML') == 1
+
+
+@pytest.mark.parametrize('arguments', [(), ('--ros-args', '-r', '__ns:=/robot')])
+def test_the_node_starts_where_no_log_file_can_be_written(arguments: tuple[str, ...]) -> None:
+    process = start('timebill_node', *arguments, HOME='', ROS_HOME='', ROS_LOG_DIR='')
+    assert process.stderr is not None
+    lines = []
+    for line in process.stderr:
+        lines.append(line)
+        if 'set ROS_LOG_DIR' in line:
+            break
+    process.send_signal(signal.SIGINT)
+    _, rest = process.communicate(timeout=60)
+    log = ''.join(lines) + rest
+    assert 'the log folder ~/.ros/log cannot be written (there is no HOME)' in log
+    assert (process.returncode, 'Traceback' in log) == (0, False), log

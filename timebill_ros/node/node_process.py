@@ -15,6 +15,7 @@ from rclpy.task import Future
 from rclpy.utilities import remove_ros_args
 
 from timebill_ros.node.argument_error import argument_error
+from timebill_ros.node.log_files import WITHOUT_LOG_FILES, why_no_log_files
 from timebill_ros.node.logger import Logger
 from timebill_ros.node.timebill_node import TimebillNode
 
@@ -38,7 +39,11 @@ def run_node(arguments: Sequence[str], stop: threading.Event) -> int:
     )
     try:
         parser.parse_args(remove_ros_args(list(arguments))[1:])
-        rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
+        no_log_files = why_no_log_files()
+        rclpy.init(
+            args=[*arguments, *(WITHOUT_LOG_FILES if no_log_files else ())],
+            signal_handler_options=SignalHandlerOptions.NO,
+        )
     except RuntimeError as error:  # a parameter, a file of them that is not YAML
         print(f'timebill: {argument_error(error)}', file=sys.stderr)
         return 1
@@ -48,6 +53,8 @@ def run_node(arguments: Sequence[str], stop: threading.Event) -> int:
         print(f'timebill: {error}', file=sys.stderr)
         rclpy.shutdown()
         return 1
+    if no_log_files:
+        node.get_logger().warning(no_log_files)
     threading.excepthook = fault_hook(node.get_logger())
     # The guard's thread gets the interpreter from a busy executor sooner than after 5 ms.
     sys.setswitchinterval(0.001)

@@ -1,6 +1,7 @@
 """The cache folder, and what stands in for it."""
 
 import os
+import pwd
 import tempfile
 from pathlib import Path
 
@@ -58,7 +59,18 @@ def test_a_file_in_its_place_is_no_end(monkeypatch, tmp_path, caplog) -> None:
     assert cache_folder().is_relative_to(tmp_path / 'tmp')
 
 
-def test_no_home_is_no_end(monkeypatch, tmp_path, caplog) -> None:
+def test_a_user_id_without_entry_and_home_is_no_end(monkeypatch, tmp_path, caplog) -> None:
+    def no_entry(uid: int) -> None:
+        raise KeyError(uid)
+
+    monkeypatch.setattr(pwd, 'getpwuid', no_entry)
+    for name in ('HOME', 'XDG_CACHE_HOME'):
+        monkeypatch.delenv(name, raising=False)
+    assert cache_folder().is_relative_to(tmp_path / 'tmp')
+    assert 'this user has no home folder' in caplog.text
+
+
+def test_a_home_that_is_not_known_is_no_end(monkeypatch, tmp_path, caplog) -> None:
     monkeypatch.setattr(module.platformdirs, 'user_cache_path', lambda *_, **__: Path('~/.cache'))
     assert cache_folder().is_relative_to(tmp_path / 'tmp')
     assert 'no home folder' in caplog.text

@@ -20,8 +20,8 @@ def cache_folder() -> Path:
     """
     try:
         wanted = str(platformdirs.user_cache_path(_NAME, appauthor=False))
-    except RuntimeError:  # there is no HOME, and this user has no entry in the list of users
-        wanted = ''
+    except RuntimeError:  # no HOME, and no entry of this user; older releases return '~' with it
+        wanted = f'~/.cache/{_NAME}'
     return _writable(wanted)
 
 
