@@ -1,6 +1,9 @@
 """The real worker process, without a model: how it ends when the connection does not serve."""
 
 import logging
+import socket
+import subprocess
+import sys
 from collections.abc import Iterator
 
 import msgspec
@@ -70,6 +73,27 @@ def test_a_kill_from_outside_names_the_likely_cause(started: Started) -> None:
     started.process._popen.kill()
     words = started.last_words()
     assert words == 'killed by SIGKILL, as the kernel does when memory runs out'
+
+
+@pytest.mark.parametrize(
+    ('said', 'words'),
+    [
+        ('WARNING: no length predictor', ''),
+        ('INFO: removing what is left over', ''),
+        ('ERROR: generation failed', ': generation failed'),
+        ('terminate called', ': terminate called'),
+        ('illegal hardware instruction', ': illegal hardware instruction'),
+    ],
+)
+def test_only_what_tells_of_a_fault_is_given_as_its_reason(said: str, words: str) -> None:
+    script = f'import os; os.write(2, {said.encode()!r}); os.kill(os.getpid(), 9)'
+    ours, theirs = socket.socketpair()
+    with theirs:
+        popen = subprocess.Popen([sys.executable, '-c', script], stderr=subprocess.PIPE)
+        log: list[LogLine] = []
+        process = WorkerProcess(popen, ours, log.append)
+    wait_until(lambda: popen.poll() is not None and log, 60.0, 'its end')
+    assert process.close() == f'killed by SIGKILL, as the kernel does when memory runs out{words}'
 
 
 def test_what_cannot_be_loaded_is_a_sentence(started: Started) -> None:

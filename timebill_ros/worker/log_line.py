@@ -49,6 +49,11 @@ def take_over_libraries() -> None:
             logger.propagate = True
 
 
+def is_record(raw: str) -> bool:
+    """Whether a line comes from a logger, and not from a native library or a dying Python."""
+    return _LINE.fullmatch(raw) is not None
+
+
 class LogReader:
     """Reads the lines of one worker's standard error, in order."""
 

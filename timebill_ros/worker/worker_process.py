@@ -14,7 +14,7 @@ from typing import TypeVar
 
 import msgspec
 
-from timebill_ros.worker.log_line import LogLine, LogReader
+from timebill_ros.worker.log_line import LogLine, LogReader, is_record
 from timebill_ros.worker.protocol import FromWorker
 from timebill_ros.worker.wire import encode, messages_from_worker, received
 
@@ -143,6 +143,8 @@ class WorkerProcess:
                 text = raw.decode(errors='replace').rstrip()
                 if text:
                     line = reader.read(text)
-                    if line.level > logging.DEBUG:
+                    # A logger's warning tells of something else, perhaps hours ago.
+                    lowest = logging.ERROR if is_record(text) else logging.WARNING
+                    if line.level >= lowest:
                         self._last_line = line.text
                     self._on_log(line)
