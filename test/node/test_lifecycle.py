@@ -164,9 +164,12 @@ def _suspended_load(node: NodeProcess, services: NodeServices) -> int:
 
 
 def test_a_transition_that_there_is_not_is_answered_and_changes_nothing(driven: Driven) -> None:
-    _, asker, services = driven
+    node, asker, services = driven
     for number in (0, ACTIVATE, DEACTIVATE, CLEANUP, 10, 97, 200):
         assert not services.is_changed(number)
+    log = node.log.read_text()
+    assert 'there is no transition activate from the state unconfigured' in log
+    assert 'parameter' not in log
     assert not services.is_changed(0, label='nonsense')
     assert services.state() == 'unconfigured'
     services.change_state(CONFIGURE)

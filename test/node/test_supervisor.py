@@ -272,6 +272,16 @@ def test_a_transition_that_fails_ends_the_worker_and_the_node_can_be_configured_
     assert node._why_not_serving() == ''
 
 
+def test_no_class_of_the_node_takes_a_private_name_of_another() -> None:
+    owners: dict[str, list[type]] = {}
+    for cls in TimebillNode.__mro__:
+        for name in vars(cls):
+            if name.startswith('_') and not name.startswith(('__', '_abc')):
+                owners.setdefault(name, []).append(cls)
+    taken = {name: classes for name, classes in owners.items() if len(classes) > 1}
+    assert not [name for name, (first, *_) in taken.items() if 'timebill' in first.__module__]
+
+
 def test_parameters_set_atomically_change_all_or_nothing(node: Any) -> None:
     good = Parameter('pessimistic_factor', value=2.0)
     for bad in (

@@ -21,11 +21,11 @@ class LenientParameters(Node):
             result = super().set_parameters_atomically(parameters.as_declared(parameter_list))
         except ParameterNotDeclaredException:  # its text does not always name them
             unknown = [p.name for p in parameter_list if not self.has_parameter(p.name)]
-            self._warn_of(f'this node has no parameter {", ".join(unknown)}')
+            self._warn_of_refusal(f'this node has no parameter {", ".join(unknown)}')
             raise
         if not result.successful:
-            self._warn_of(result.reason)
+            self._warn_of_refusal(result.reason)
         return result
 
-    def _warn_of(self, reason: str) -> None:
+    def _warn_of_refusal(self, reason: str) -> None:
         self.get_logger().warning(f'no parameter is changed: {reason}')

@@ -65,7 +65,7 @@ class LoadingLifecycleNode(LifecycleNode):
         """Begin to configure. Return a Future that tells whether it has succeeded."""
         configured: Any = Future(executor=self.executor)
         if self.state_label != 'unconfigured':
-            self._warn_of('configure')
+            self._warn_of_transition('configure')
             configured.set_result(False)
             return configured
         self._state_machine.trigger_transition_by_id(Transition.TRANSITION_CONFIGURE, True)
@@ -107,7 +107,7 @@ class LoadingLifecycleNode(LifecycleNode):
             if transition == 'cleanup':
                 return True
         if self.state_label not in _FROM[transition]:
-            self._warn_of(transition)
+            self._warn_of_transition(transition)
             return False
         result = getattr(self, f'trigger_{transition}')()
         self._log_state(transition)
@@ -122,11 +122,11 @@ class LoadingLifecycleNode(LifecycleNode):
         elif transition:
             response.success = self.change_state(transition)
         else:
-            self._warn_of(request.transition.label or str(request.transition.id))
+            self._warn_of_transition(request.transition.label or str(request.transition.id))
             response.success = False
         return response
 
-    def _warn_of(self, transition: str) -> None:
+    def _warn_of_transition(self, transition: str) -> None:
         self.get_logger().warning(
             f'there is no transition {transition} from the state {self.state_label}'
         )
