@@ -25,9 +25,10 @@ def assert_no_traceback(node: NodeProcess) -> None:
 
 
 def test_a_stopped_worker_is_replaced_and_its_query_ends_by_its_deadline(tmp_path: Path) -> None:
-    with node_and_asker(tmp_path / 'log') as (node, asker):
+    # However busy the machine is, a query ends so long before its deadline.
+    with node_and_asker(tmp_path / 'log', publish_reserve=3.0) as (node, asker):
         asker.wait_until_serving()
-        running_query(asker, 'stopped', budget_s=4.0)
+        running_query(asker, 'stopped', budget_s=7.0)
         worker = node.wait_for_worker()
         worker.suspend()
         asker.wait_for(['stopped'], 10.0)
