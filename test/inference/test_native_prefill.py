@@ -134,3 +134,17 @@ def test_a_deadline_on_the_monotonic_clock_is_seen_by_the_library():
     ):
         prefill.read(ids, 0)
     assert Interrupt(Deadline(5.0, lambda: 0.0)).at_ns == decoder_library.NEVER_NS
+
+
+def test_whoever_measures_learns_how_long_nobody_looked():
+    class Measuring(Interrupt):
+        def was_checked(self, longest_s):
+            found.append(longest_s)
+
+    found = []
+    native = engine('llama', lambda model: NativeStep(model, {}, 2))
+    start_s = time.perf_counter()
+    native.prefill(random_prompt(TOKENS), 4, Measuring(Deadline(float('inf'))), chunked(64))
+    assert len(found) == 3
+    assert all(longest_s > 0.0 for longest_s in found)
+    assert sum(found) < time.perf_counter() - start_s

@@ -35,6 +35,13 @@ class Interrupt:
         if self.abort.is_set() or (self.stop or self.deadline).has_passed():
             raise InterruptedGenerationError
 
+    def was_checked(self, longest_s: float) -> None:
+        """Learn that the library has checked it; one that measures overrides this.
+
+        Arguments:
+            longest_s: the longest time between two checks since the last one from here [s].
+        """
+
     @property
     def at_ns(self) -> int:
         """When it is due on the system's monotonic clock [ns]; on another clock: never."""

@@ -34,7 +34,6 @@ class NativePrefill:
         prompt_tokens: int,
         interrupt: Interrupt,
     ) -> None:
-        self.longest_unchecked_s = 0.0
         self._step = step
         self._cache = cache
         self._prompt_tokens = prompt_tokens
@@ -99,8 +98,7 @@ class NativePrefill:
                 )
                 if not run(described):
                     raise InterruptedGenerationError
-                unchecked_s = described.longest_unchecked_ns / 1e9
-                self.longest_unchecked_s = max(self.longest_unchecked_s, unchecked_s)
+                self._interrupt.was_checked(described.longest_unchecked_ns / 1e9)
                 if reader is not None and last in wanted:
                     reader.see(last, hidden)
                 first = last
