@@ -7,7 +7,7 @@ BIN := $(CURDIR)/$(VENV)/bin
 # The virtual environment is the ROS prefix, and the only one: a ROS 2 that happens to be sourced is left out.
 RUN := env -u PYTHONPATH -u LD_LIBRARY_PATH PATH="$(BIN):$$PATH" \
 	CMAKE_PREFIX_PATH="$(CURDIR)/$(VENV)" AMENT_PREFIX_PATH="$(CURDIR)/$(VENV)"
-SOURCES := $(shell find msg srv launch config src timebill_ros -type f -not -path '*/__pycache__/*')
+SOURCES := $(shell find action msg srv launch config src timebill_ros -type f -not -path '*/__pycache__/*')
 
 .PHONY: demo test lint docs run collect-lengths train-predictor build clean
 

@@ -17,7 +17,7 @@ ALLOWED = {
     'worker': {'core', 'inference'},
     'remote': {'core', 'worker'},
     'dispatch': {'core'},
-    'node': {'core', 'dispatch', 'worker', 'remote', 'msg', 'srv'},
+    'node': {'core', 'dispatch', 'worker', 'remote', 'msg', 'srv', 'action'},
     'client': {'msg', 'srv'},
     'examples': {'client', 'msg'},
     'training': {'core', 'inference', 'progress'},

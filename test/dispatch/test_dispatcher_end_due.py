@@ -20,7 +20,7 @@ class Replies:
     def __init__(self):
         self.outcomes = []
 
-    def publish_chunk(self, origin, sequence, text):
+    def publish_chunk(self, origin, sequence, text, bill):
         pass
 
     def publish_outcome(self, origin, outcome, bill, chunk_count):

@@ -1,5 +1,7 @@
 """Which ends of queries count as misses, and for how long."""
 
+from dataclasses import replace
+
 import pytest
 
 from timebill_ros.core.bill import Bill
@@ -72,3 +74,24 @@ def test_errors_of_estimates_are_kept() -> None:
     for error in (0.1, 0.0, -0.2):
         statistics.count_estimate(error)
     assert statistics.summary().estimate_errors == (0.1, -0.2)
+
+
+def test_kinds_rates_and_times_are_told() -> None:
+    clock = FakeClock()
+    statistics = QueryStatistics(clock)
+    assert statistics.summary().quiet_s == 0.0
+    clock.now_s += 10.0
+    bill = Bill(time_budget=5.0, slack=3.0, cached_tokens=30, prompt_tokens=40)
+    statistics.count(IN_TIME, bill)
+    statistics.count(LATE, replace(bill, slack=-1.0, cached_tokens=0))
+    statistics.count(MISSED, bill)
+    clock.now_s += 2.0
+    statistics.count(Miss(MissReason.CANCELLED, ''), bill)
+    summary = statistics.summary()
+    assert (summary.answered, summary.answered_late) == (2, 1)
+    assert summary.response_times_s == (2.0, 6.0)
+    assert summary.cached_share == pytest.approx(30 / 80)
+    assert summary.quiet_s == 2.0  # since the last one that counts
+    assert summary.rates == pytest.approx(
+        dict.fromkeys(('answered', 'answered_late', 'missed_killed', 'missed_cancelled'), 1 / 12)
+    )

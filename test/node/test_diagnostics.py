@@ -1,15 +1,19 @@
 """Levels, messages and keys of the three statuses."""
 
 import os
+import platform
 
 import pytest
 from diagnostic_msgs.msg import DiagnosticStatus
 
+from timebill_ros.core.link_model import LinkState
 from timebill_ros.core.outcome import MissReason
+from timebill_ros.core.remote_settings import RemoteSettings
 from timebill_ros.core.time_model import TimeModel
 from timebill_ros.dispatch.query_statistics import QuerySummary
 from timebill_ros.node.diagnostics import (
     ERROR_CONSECUTIVE_MISSES,
+    QUIET_S,
     RATED_QUERIES,
     WARN_CONSECUTIVE_MISSES,
     deadlines_status,
@@ -18,6 +22,7 @@ from timebill_ros.node.diagnostics import (
     percentile,
     resident_memory_mb,
 )
+from timebill_ros.node.remote_status import remote_status
 from timebill_ros.worker.protocol import Estimate, PrefixesHeld, Ready
 from timebill_ros.worker.worker_client import WorkerState
 
@@ -45,7 +50,7 @@ def test_inference_is_ok_only_while_queries_are_served(
     state: WorkerState, sentence: str, level: bytes
 ) -> None:
     status = inference_status('/robot/timebill', state, sentence, 'model', READY, 2, 321.09, HELD)
-    assert (status.name, status.hardware_id) == ('/robot/timebill: inference', 'cpu')
+    assert status.name == '/robot/timebill: inference'
     assert (status.level, status.message) == (level, sentence or 'serving queries')
     assert values(status) == {
         'state': state.value,
@@ -79,7 +84,32 @@ def test_deadlines_warn_of_many_misses_and_of_misses_in_a_row(
     queries: int, misses: int, consecutive: int, level: bytes
 ) -> None:
     summary = QuerySummary(queries, misses, consecutive)
-    assert deadlines_status('/timebill', summary, 0).level == level
+    assert deadlines_status('/timebill', summary, 0, False).level == level
+
+
+@pytest.mark.parametrize(
+    ('quiet_s', 'is_serving', 'level'),
+    [(QUIET_S - 1, False, ERROR), (QUIET_S, False, OK), (QUIET_S, True, ERROR)],
+)
+def test_misses_are_forgiven_after_a_minute_without_a_query(
+    quiet_s: float, is_serving: bool, level: bytes
+) -> None:
+    status = deadlines_status('/timebill', QuerySummary(10, 10, 10, quiet_s=quiet_s), 0, is_serving)
+    assert status.level == level
+    assert status.message.startswith('10 of the last 10 queries missed, the last 10 in a row')
+    assert status.message.endswith('; no query for 60 s') == (level == OK)
+    assert values(status)['consecutive_misses'] == '10'
+
+
+def test_every_status_names_the_machine() -> None:
+    estimate, summary = Estimate(None), QuerySummary()
+    for status in (
+        inference_status('/timebill', WorkerState.LOADING, '', 'model', None, 0, 0.0, HELD),
+        deadlines_status('/timebill', summary, 0, False),
+        estimate_status('/timebill', estimate, [], 0.95),
+        *remote_status('/timebill', RemoteSettings(), (LinkState.OK, '')),
+    ):
+        assert status.hardware_id == platform.node() != ''
 
 
 def test_deadlines_have_the_keys_of_autoware() -> None:
@@ -92,7 +122,7 @@ def test_deadlines_have_the_keys_of_autoware() -> None:
         answered=7,
         missed=((MissReason.KILLED, 2),),
     )
-    status = deadlines_status('/timebill', summary, 5)
+    status = deadlines_status('/timebill', summary, 5, True)
     assert status.message == '2 of the last 4 queries missed, the last 2 in a row'
     assert values(status) == {
         'queue_length': '5',

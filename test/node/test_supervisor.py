@@ -322,7 +322,7 @@ def test_the_node_logs_what_takes_long_and_what_is_missed(
 ) -> None:
     logger = FakeLogger()
     monkeypatch.setattr(node._replies._log, '_logger', logger)
-    node._on_query(msg.Query(asker='arm', id='early', prompt='?'))
+    node._intake._on_query(msg.Query(asker='arm', id='early', prompt='?'))
     assert "'early' of asker 'arm': missed (NOT_READY" in logger.at('warning')[0]
     monkeypatch.setattr(node, 'get_logger', lambda: logger)
     node._log_progress()

@@ -25,11 +25,13 @@ class FakeReplies:
 
     def __init__(self) -> None:
         self.chunks: list[tuple[str, int, str]] = []
+        self.chunk_bills: list[Bill] = []
         self.outcomes: list[tuple[str, Any, Bill, int]] = []
 
-    def publish_chunk(self, origin: Origin, sequence: int, text: str) -> None:
+    def publish_chunk(self, origin: Origin, sequence: int, text: str, bill: Bill) -> None:
         assert origin.key.id not in [outcome[0] for outcome in self.outcomes]
         self.chunks.append((origin.key.id, sequence, text))
+        self.chunk_bills.append(bill)
 
     def publish_outcome(self, origin: Origin, outcome: Any, bill: Bill, chunk_count: int) -> None:
         self.outcomes.append((origin.key.id, outcome, bill, chunk_count))

@@ -238,7 +238,7 @@ class Simulation:
 
     # The dispatcher's replies
 
-    def publish_chunk(self, origin: Origin, sequence: int, text: str) -> None:
+    def publish_chunk(self, origin: Origin, sequence: int, text: str, bill: Bill) -> None:
         pass
 
     def publish_outcome(

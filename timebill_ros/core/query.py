@@ -19,11 +19,18 @@ class QueryKey:
 
 @dataclass(frozen=True)
 class Origin:
-    """What every reply repeats: the identity of the query, and its unchanged stamp (ROS time)."""
+    """Where a query comes from, and so its replies go to.
+
+    Arguments:
+        key: its identity. Every reply repeats it.
+        stamp_sec, stamp_nanosec: its unchanged stamp, ROS time. Every reply repeats it.
+        goal: the goal of the action that asked it; empty: a message did.
+    """
 
     key: QueryKey
     stamp_sec: int = 0
     stamp_nanosec: int = 0
+    goal: str = ''
 
 
 @dataclass(frozen=True)

@@ -63,8 +63,8 @@ class RemoteEngine(Protocol):
 class Replies(Protocol):
     """Where replies go. Called with the dispatcher's lock held, so in order."""
 
-    def publish_chunk(self, origin: Origin, sequence: int, text: str) -> None:
-        """Publish a piece of an answer."""
+    def publish_chunk(self, origin: Origin, sequence: int, text: str, bill: Bill) -> None:
+        """Publish a piece of an answer; the bill is what it has cost until now."""
 
     def publish_outcome(
         self, origin: Origin, outcome: Outcome, bill: Bill, chunk_count: int

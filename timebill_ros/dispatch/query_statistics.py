@@ -3,11 +3,13 @@
 import threading
 import time
 from collections import Counter, deque
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from timebill_ros.core.bill import Bill
 from timebill_ros.core.deadline import Clock
 from timebill_ros.core.outcome import Answer, MissReason, Outcome
+from timebill_ros.dispatch.outcome_rates import OutcomeRates
 
 WINDOW = 100
 """Queries, times and errors so far back are told of."""
@@ -43,6 +45,11 @@ class QuerySummary:
         estimate_errors: measured / predicted total time - 1 of generations, newest last.
         answered: answers since the node started, late ones included.
         missed: misses of each reason since the node started, the asker's included.
+        answered_late: late answers since the node started.
+        rates: how often queries ended in the last minute, by kind_of() [1/s].
+        response_times_s: from the query's stamp to its answer [s], newest last.
+        cached_share: of the prompt tokens of answers, those that were not read again.
+        quiet_s: time since one of the queries ended, of those that count here [s]; 0: none has.
     """
 
     queries: int = 0
@@ -53,11 +60,23 @@ class QuerySummary:
     estimate_errors: tuple[float, ...] = ()
     answered: int = 0
     missed: tuple[tuple[MissReason, int], ...] = ()
+    answered_late: int = 0
+    rates: Mapping[str, float] = field(default_factory=dict)
+    response_times_s: tuple[float, ...] = ()
+    cached_share: float = 0.0
+    quiet_s: float = 0.0
 
     @property
     def miss_rate(self) -> float:
         """Share of the queries that were missed."""
         return self.misses / self.queries if self.queries else 0.0
+
+
+def kind_of(outcome: Outcome) -> str:
+    """Return how a query ended: 'answered', 'answered_late' or 'missed_<reason>'."""
+    if isinstance(outcome, Answer):
+        return 'answered' if outcome.deadline_met else 'answered_late'
+    return f'missed_{outcome.reason.name.lower()}'
 
 
 class QueryStatistics:
@@ -73,29 +92,37 @@ class QueryStatistics:
         self._is_miss: deque[bool] = deque(maxlen=WINDOW)
         self._total_times_s: deque[float] = deque(maxlen=WINDOW)
         self._errors: deque[float] = deque(maxlen=WINDOW)
+        self._response_times_s: deque[float] = deque(maxlen=WINDOW)
+        self._prompts: deque[tuple[int, int]] = deque(maxlen=WINDOW)
+        self._rates = OutcomeRates(clock)
         self._consecutive_misses = 0
-        self._first_miss_s = self._last_miss_s = 0.0
-        self._answered = 0
+        self._first_miss_s = self._last_miss_s = self._last_s = 0.0
+        self._answered = self._answered_late = 0
         self._missed: Counter[MissReason] = Counter()
 
     def count(self, outcome: Outcome, bill: Bill) -> None:
         """Count a query that has ended."""
         with self._lock:
+            self._rates.count(kind_of(outcome))
             if isinstance(outcome, Answer):
-                self._answered += 1
                 is_miss = not outcome.deadline_met
+                self._answered += 1
+                self._answered_late += is_miss
+                self._response_times_s.append(bill.time_budget - bill.slack)
+                self._prompts.append((bill.cached_tokens, bill.prompt_tokens))
             else:
                 self._missed[outcome.reason] += 1
                 if outcome.reason not in NODE_MISSES:
                     return
                 is_miss = True
+            self._last_s = self._clock()
             self._is_miss.append(is_miss)
             if bill.total_time > 0.0:
                 self._total_times_s.append(bill.total_time)
             if not is_miss:
                 self._consecutive_misses = 0
                 return
-            self._last_miss_s = self._clock()
+            self._last_miss_s = self._last_s
             if self._consecutive_misses == 0:
                 self._first_miss_s = self._last_miss_s
             self._consecutive_misses += 1
@@ -114,6 +141,8 @@ class QueryStatistics:
         """Return how things stand."""
         with self._lock:
             missing = self._consecutive_misses > 0
+            cached = sum(cached for cached, _ in self._prompts)
+            prompts = sum(tokens for _, tokens in self._prompts)
             return QuerySummary(
                 queries=len(self._is_miss),
                 misses=sum(self._is_miss),
@@ -123,4 +152,9 @@ class QueryStatistics:
                 estimate_errors=tuple(self._errors),
                 answered=self._answered,
                 missed=tuple((reason, self._missed[reason]) for reason in MissReason),
+                answered_late=self._answered_late,
+                rates=self._rates.rates(),
+                response_times_s=tuple(self._response_times_s),
+                cached_share=cached / prompts if prompts else 0.0,
+                quiet_s=self._clock() - self._last_s if self._is_miss else 0.0,
             )

@@ -53,6 +53,8 @@ class ReplyWriter:
     def _publish_chunk(self, entry: PendingQuery, text: str) -> None:
         piece = entry.text.take(text)
         if piece:
-            self._replies.publish_chunk(entry.query.origin, entry.chunk_count, piece)
+            now_s, origin = self._clock(), entry.query.origin
+            bill = entry.bill.at_reply(now_s)
+            self._replies.publish_chunk(origin, entry.chunk_count, piece, bill)
             entry.chunk_count += 1
-            entry.chunk_at_s = self._clock()
+            entry.chunk_at_s = now_s

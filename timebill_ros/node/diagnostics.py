@@ -2,13 +2,14 @@
 
 - `<node>: inference`: the process that runs the model. ERROR: it failed, or died and waits to be
   started again; WARN: queries are not served, for another reason.
-- `<node>: deadlines`: how the last 100 queries ended, however long ago that was. The keys of
-  processing times are Autoware's. Which misses count: query_statistics.NODE_MISSES.
+- `<node>: deadlines`: how the last 100 queries ended; OK again after a minute without a query. The
+  keys of processing times are Autoware's. Which misses count: query_statistics.NODE_MISSES.
 - `<node>: estimate`: how well the predicted times hold. WARN: the machine has changed.
 """
 
 import math
 import os
+import platform
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -26,7 +27,10 @@ WARN_MISS_RATE = 0.1
 ERROR_MISS_RATE = 0.5
 RATED_QUERIES = 20
 """Fewer queries than this make no rate."""
+QUIET_S = 60.0
+"""So long after the last query, its misses are no trouble of now."""
 PERCENTILES = (50, 95, 99)
+HARDWARE_ID = platform.node() or 'localhost'
 
 
 def inference_status(
@@ -70,20 +74,26 @@ def inference_status(
         'prefix_cache_prompts': str(prefixes.prompts),
         'prefix_cache_mb': f'{prefixes.nbytes / 1e6:.1f}',
     }
-    return _status(level, f'{name}: inference', sentence or 'serving queries', values)
+    return status(level, f'{name}: inference', sentence or 'serving queries', values)
 
 
-def deadlines_status(name: str, summary: QuerySummary, queue_length: int) -> DiagnosticStatus:
+def deadlines_status(
+    name: str, summary: QuerySummary, queue_length: int, is_serving: bool
+) -> DiagnosticStatus:
     """Return the status of how deadlines are kept.
 
     Arguments:
         name: the node's full name.
         summary: how queries have ended.
         queue_length: queries that wait.
+        is_serving: a query waits or runs.
     """
     consecutive, rate = summary.consecutive_misses, summary.miss_rate
     is_rated = summary.queries >= RATED_QUERIES
-    if consecutive >= ERROR_CONSECUTIVE_MISSES or (is_rated and rate >= ERROR_MISS_RATE):
+    is_quiet = not is_serving and summary.quiet_s >= QUIET_S
+    if is_quiet:
+        level = DiagnosticStatus.OK
+    elif consecutive >= ERROR_CONSECUTIVE_MISSES or (is_rated and rate >= ERROR_MISS_RATE):
         level = DiagnosticStatus.ERROR
     elif consecutive >= WARN_CONSECUTIVE_MISSES or (is_rated and rate >= WARN_MISS_RATE):
         level = DiagnosticStatus.WARN
@@ -94,6 +104,8 @@ def deadlines_status(name: str, summary: QuerySummary, queue_length: int) -> Dia
         message = 'no query yet'
     if consecutive > 1:
         message += f', the last {consecutive} in a row'
+    if is_quiet:
+        message += f'; no query for {summary.quiet_s:.0f} s'
     times_ms = [1e3 * time_s for time_s in summary.total_times_s]
     values = {
         'queue_length': str(queue_length),
@@ -110,7 +122,7 @@ def deadlines_status(name: str, summary: QuerySummary, queue_length: int) -> Dia
         'answered': str(summary.answered),
         **{f'missed_{reason.name}': str(count) for reason, count in summary.missed},
     }
-    return _status(level, f'{name}: deadlines', message, values)
+    return status(level, f'{name}: deadlines', message, values)
 
 
 def estimate_status(
@@ -134,8 +146,8 @@ def estimate_status(
     else:
         message = 'following the machine' if model else 'no time model: nothing is predicted'
     values = {
-        'estimate_error': f'{_mean([abs(error) for error in errors]):.3f}',
-        'estimate_bias': f'{_mean(errors):.3f}',
+        'estimate_error': f'{mean([abs(error) for error in errors]):.3f}',
+        'estimate_bias': f'{mean(errors):.3f}',
         'drift_factor': f'{estimate.drift_factor:.3f}',
         'worst_case_margin': f'{model.delta:.3f}' if model else '',
         **{
@@ -145,7 +157,7 @@ def estimate_status(
             for tokens in LEVERAGE_TOKENS
         },
     }
-    return _status(level, f'{name}: estimate', message, values)
+    return status(level, f'{name}: estimate', message, values)
 
 
 def diagnostic_array(now: object, *statuses: DiagnosticStatus) -> DiagnosticArray:
@@ -171,15 +183,17 @@ def resident_memory_mb(pid: int | None) -> float:
     return int(pages) * os.sysconf('SC_PAGE_SIZE') / 1e6
 
 
-def _status(level: bytes, name: str, message: str, values: Mapping[str, str]) -> DiagnosticStatus:
+def status(level: bytes, name: str, message: str, values: Mapping[str, str]) -> DiagnosticStatus:
+    """Return a status of this machine."""
     return DiagnosticStatus(
         level=level,
         name=name,
         message=message,
-        hardware_id=values.get('device', ''),
+        hardware_id=HARDWARE_ID,
         values=[KeyValue(key=key, value=value) for key, value in values.items()],
     )
 
 
-def _mean(values: Sequence[float]) -> float:
+def mean(values: Sequence[float]) -> float:
+    """Return the mean; 0.0 for none."""
     return sum(values) / len(values) if values else 0.0

@@ -40,10 +40,14 @@ class Arrival:
     clock: Clock
 
 
-def origin_of(message: msg.Query, assigned_id: str) -> Origin:
-    """Return what replies echo; a query without an id gets the assigned one."""
-    stamp = message.header.stamp
-    return Origin(QueryKey(message.asker, message.id or assigned_id), stamp.sec, stamp.nanosec)
+def origin_of(message: msg.Query, assigned_id: str, goal: str = '') -> Origin:
+    """Return what replies echo; a query without an id gets the assigned one.
+
+    Arguments:
+        goal: of the action; empty: the message came by the topic.
+    """
+    key, stamp = QueryKey(message.asker, message.id or assigned_id), message.header.stamp
+    return Origin(key, stamp.sec, stamp.nanosec, goal)
 
 
 def query_of(

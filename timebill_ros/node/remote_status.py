@@ -1,9 +1,10 @@
 """What the node says on /diagnostics of the link to a remote engine."""
 
-from diagnostic_msgs.msg import DiagnosticStatus, KeyValue
+from diagnostic_msgs.msg import DiagnosticStatus
 
 from timebill_ros.core.link_model import LinkState
 from timebill_ros.core.remote_settings import RemoteSettings
+from timebill_ros.node.diagnostics import status
 
 
 def remote_status(
@@ -32,11 +33,4 @@ def remote_status(
         'origin': settings.origin,
         'model': settings.remote_model,
     }
-    return [
-        DiagnosticStatus(
-            level=level,
-            name=f'{name}: link',
-            message=message,
-            values=[KeyValue(key=key, value=value) for key, value in values.items()],
-        )
-    ]
+    return [status(level, f'{name}: link', message, values)]

@@ -13,6 +13,7 @@ from timebill_ros.core.outcome import Answer, Outcome
 from timebill_ros.core.query import Origin
 from timebill_ros.dispatch.query_statistics import QueryStatistics
 from timebill_ros.node import messages
+from timebill_ros.node.generate_action import GenerateAction
 from timebill_ros.node.query_log import QueryLog
 
 REPLY_QOS = QoSProfile(
@@ -26,12 +27,16 @@ class ReplyPublisher:
 
     Arguments:
         node: whose topics and clock they are.
+        goals: told of what is published of their queries.
         statistics: told of every terminal reply.
         steady: a clock that never stands still, for the log's summaries.
     """
 
-    def __init__(self, node: Node, statistics: QueryStatistics, steady: Clock) -> None:
+    def __init__(
+        self, node: Node, goals: GenerateAction, statistics: QueryStatistics, steady: Clock
+    ) -> None:
         self._clock = node.get_clock()
+        self._goals = goals
         self._statistics = statistics
         self._log = QueryLog(node.get_logger())
         node.create_timer(_SUMMARY_PERIOD_S, self._log.summarise, clock=steady)
@@ -45,9 +50,11 @@ class ReplyPublisher:
         self._responses = publisher(msg.Response, '~/response')
         self._misses = publisher(msg.DeadlineMiss, '~/deadline_miss')
 
-    def publish_chunk(self, origin: Origin, sequence: int, text: str) -> None:
+    def publish_chunk(self, origin: Origin, sequence: int, text: str, bill: Bill) -> None:
         """Publish a piece of an answer."""
         self._chunks.publish(messages.chunk_message(origin, self._now(), sequence, text))
+        if origin.goal:
+            self._goals.text_added(origin.goal, text, bill)
 
     def publish_outcome(
         self, origin: Origin, outcome: Outcome, bill: Bill, chunk_count: int
@@ -55,6 +62,8 @@ class ReplyPublisher:
         """Publish the terminal reply."""
         message = messages.outcome_message(origin, self._now(), outcome, bill, chunk_count)
         (self._responses if isinstance(outcome, Answer) else self._misses).publish(message)
+        if origin.goal:
+            self._goals.has_ended(origin.goal, message)
         self._statistics.count(outcome, bill)
         self._log.ended(origin, outcome, bill)
 

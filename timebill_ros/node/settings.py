@@ -1,5 +1,6 @@
 """All parameters of the node, grouped by concern."""
 
+import importlib.util
 from dataclasses import dataclass, field
 
 from timebill_ros.core.model_settings import ModelSettings
@@ -26,9 +27,24 @@ class NodeSettings(Settings):
         'for lifecycle transitions.',
         change='never',
     )
+    bond_heartbeat_period_s: float = parameter(
+        0.0,
+        "Period of the heartbeat by which nav2's lifecycle manager knows that the node lives, "
+        "while it is active. 0.0: no heartbeat; set the manager's `bond_timeout` to 0.0 then. "
+        'Needs `bondpy`.',
+        name='bond_heartbeat_period',
+        unit='s',
+        bounds=(0.0, 10.0),
+        change='unconfigured',
+    )
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        if self.bond_heartbeat_period_s > 0.0 and importlib.util.find_spec('bondpy') is None:
+            raise ValueError(
+                'bond_heartbeat_period must be 0.0 s as long as the ROS package bondpy is not '
+                f'installed, got {self.bond_heartbeat_period_s} s'
+            )
         budget_s, most_s = self.queries.default_time_budget_s, self.serving.max_time_budget_s
         if budget_s > most_s:
             raise ValueError(

@@ -1,45 +1,35 @@
 """The lifecycle node `timebill`: topics, services, parameters and the lifecycle, tied together."""
 
-import itertools
 import time
 from typing import Any
 
-from diagnostic_msgs.msg import DiagnosticArray
 from rcl_interfaces.msg import SetParametersResult
 from rclpy.clock import Clock, ClockType
 from rclpy.lifecycle import LifecycleState, TransitionCallbackReturn
-from rclpy.node import Node
 from rclpy.parameter import Parameter
-from rclpy.qos import HistoryPolicy, QoSProfile, ReliabilityPolicy
 from std_srvs.srv import Trigger
 
-import timebill_ros.msg as msg
 from timebill_ros.core.outcome import Miss, MissReason
 from timebill_ros.dispatch.dispatcher import Dispatcher
 from timebill_ros.dispatch.query_statistics import QueryStatistics
-from timebill_ros.node import messages, parameters
+from timebill_ros.node import parameters
 from timebill_ros.node.cancel_service import CancelService
-from timebill_ros.node.diagnostics import (
-    deadlines_status,
-    diagnostic_array,
-    estimate_status,
-    inference_status,
-    resident_memory_mb,
-)
+from timebill_ros.node.diagnostics import resident_memory_mb
+from timebill_ros.node.generate_action import GenerateAction
 from timebill_ros.node.lenient_parameters import LenientParameters
 from timebill_ros.node.loading_lifecycle_node import LoadingLifecycleNode
+from timebill_ros.node.manager_bond import ManagerBond
 from timebill_ros.node.name_watch import NameWatch
+from timebill_ros.node.node_state import NodeState
 from timebill_ros.node.prepare_service import PrepareService
+from timebill_ros.node.query_intake import QueryIntake
 from timebill_ros.node.remote_link import RemoteLink
-from timebill_ros.node.remote_status import remote_status
 from timebill_ros.node.reply_publisher import ReplyPublisher
+from timebill_ros.node.status_publisher import StatusPublisher
 from timebill_ros.node.supervisor import NOTHING_HELD, Supervisor
 from timebill_ros.worker.protocol import Estimate
 from timebill_ros.worker.worker_client import WorkerState
 
-QUERY_QOS = QoSProfile(
-    depth=1000, history=HistoryPolicy.KEEP_LAST, reliability=ReliabilityPolicy.RELIABLE
-)
 _PROGRESS_PERIOD_S = 10.0
 _NOT_CONFIGURED = 'the node is not configured'
 
@@ -62,27 +52,31 @@ class TimebillNode(LenientParameters, LoadingLifecycleNode):
         for sentence in parameters.ignored(self):
             self.get_logger().warning(sentence)
         self.add_on_set_parameters_callback(self._on_set_parameters)
-        self._diagnostics = Node.create_publisher(self, DiagnosticArray, '/diagnostics', 10)
         self._statistics = QueryStatistics()
         # A simulation's clock may stand still: what a person watches must not.
         steady = Clock(clock_type=ClockType.STEADY_TIME)
-        self._replies = ReplyPublisher(self, self._statistics, steady)
+        self._goals = GenerateAction(
+            self,
+            lambda message, origin: self._intake.take(message, origin),
+            lambda key: self._dispatcher.cancel(key.asker, key.id, 'its goal was cancelled'),
+        )
+        self._replies = ReplyPublisher(self, self._goals, self._statistics, steady)
         self._dispatcher = Dispatcher(
             self._settings.serving, self._replies, time.monotonic, self._why_not_ready
         )
         self._remote = RemoteLink(self._dispatcher, self.get_logger())
         self._remote.change_settings(self._settings.remote)
+        self._bond = ManagerBond(self)
         self._supervisor: Supervisor | None = None
         self._why_not_configured = _NOT_CONFIGURED
         self._autostarts = self._settings.autostart
-        self._assigned_ids = itertools.count(1)
-        self.create_subscription(msg.Query, '~/query', self._on_query, QUERY_QOS)
+        self._intake = QueryIntake(self, self._dispatcher, lambda: self._settings)
         CancelService(self, self._dispatcher)
         self.create_service(Trigger, '~/recalibrate', self._on_recalibrate)
         PrepareService(
             self, lambda: self._supervisor, lambda: self._settings, self._why_not_serving
         )
-        self.create_timer(1.0, self._publish_diagnostics, clock=steady)
+        StatusPublisher(self, self._dispatcher, self._statistics, self._state, steady)
         self.create_timer(_PROGRESS_PERIOD_S, self._log_progress, clock=steady)
         self._name_watch = NameWatch(self, steady)
         self._loaded_signal = self.create_guard_condition(self._on_loaded)
@@ -108,11 +102,13 @@ class TimebillNode(LenientParameters, LoadingLifecycleNode):
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Serve queries."""
         self._dispatcher.resume()
+        self._bond.form(self._settings.bond_heartbeat_period_s)
         return TransitionCallbackReturn.SUCCESS
 
     def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """End what is in flight as CANCELLED, refuse what comes; the worker keeps the model."""
         self._dispatcher.pause(Miss(MissReason.CANCELLED, 'the node is being deactivated'))
+        self._bond.dissolve()
         return TransitionCallbackReturn.SUCCESS
 
     def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
@@ -136,7 +132,13 @@ class TimebillNode(LenientParameters, LoadingLifecycleNode):
         self._end('the node is being shut down')
         self._remote.close()
         self._dispatcher.shut_down()
+        self._goals.wait_until_sent(timeout_s=0.5)
         self._replies.wait_until_received(timeout_s=0.5)
+
+    def destroy_node(self) -> None:
+        """Remove the node, when its executor does not spin any more."""
+        self._goals.destroy()
+        super().destroy_node()
 
     # Callbacks of the executor
 
@@ -154,16 +156,6 @@ class TimebillNode(LenientParameters, LoadingLifecycleNode):
         if self._autostarts and not has_failed:
             self.change_state('activate')
         self._autostarts = False
-
-    def _on_query(self, message: msg.Query) -> None:
-        origin = messages.origin_of(message, f'auto-{next(self._assigned_ids)}')
-        arrival = messages.Arrival(self.get_clock().now().nanoseconds * 1e-9, time.monotonic)
-        try:
-            query = messages.query_of(message, origin, self._settings, arrival)
-        except messages.RefusedError as refused:
-            self._dispatcher.refuse(origin, refused.miss)
-            return
-        self._dispatcher.submit(query)
 
     def _on_set_parameters(self, changes: list[Parameter]) -> SetParametersResult:
         try:
@@ -185,38 +177,25 @@ class TimebillNode(LenientParameters, LoadingLifecycleNode):
         response.message = refusal or f'the time model is being measured again, for {time_s:.0f} s'
         return response
 
-    def _publish_diagnostics(self) -> None:
-        supervisor = self._supervisor
-        name, summary = self.get_fully_qualified_name(), self._statistics.summary()
-        self._diagnostics.publish(
-            diagnostic_array(
-                self.get_clock().now().to_msg(),
-                inference_status(
-                    name,
-                    self._worker_state,
-                    self._why_not_serving(),
-                    self._settings.loading.model,
-                    supervisor.ready if supervisor else None,
-                    supervisor.restarts if supervisor else 0,
-                    resident_memory_mb(supervisor.pid if supervisor else None),
-                    supervisor.prefixes if supervisor else NOTHING_HELD,
-                ),
-                deadlines_status(name, summary, self._dispatcher.queue_length),
-                estimate_status(
-                    name,
-                    supervisor.estimate if supervisor else Estimate(None),
-                    summary.estimate_errors,
-                    self._settings.planning.max_eviction_ratio,
-                ),
-                *remote_status(name, self._settings.remote, self._remote.watch()),
-            )
-        )
-
     def _log_progress(self) -> None:
         if self._supervisor is not None and self._supervisor.progress:
             self.get_logger().info(self._supervisor.progress)
 
     # Ours
+
+    def _state(self) -> NodeState:
+        supervisor = self._supervisor
+        return NodeState(
+            self._settings,
+            self._worker_state,
+            self._why_not_serving(),
+            supervisor.ready if supervisor else None,
+            supervisor.estimate if supervisor else Estimate(None),
+            supervisor.prefixes if supervisor else NOTHING_HELD,
+            supervisor.restarts if supervisor else 0,
+            resident_memory_mb(supervisor.pid if supervisor else None),
+            self._remote.watch(),
+        )
 
     @property
     def _worker_state(self) -> WorkerState:
@@ -242,6 +221,7 @@ class TimebillNode(LenientParameters, LoadingLifecycleNode):
         """End what is in flight, and the worker; refuse what comes."""
         outcome = Miss(MissReason.CANCELLED, detail)
         self._dispatcher.pause(outcome)
+        self._bond.dissolve()
         supervisor, self._supervisor = self._supervisor, None
         if supervisor is not None:
             supervisor.close(outcome)

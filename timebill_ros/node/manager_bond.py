@@ -1,0 +1,55 @@
+"""The bond with nav2's lifecycle manager: its heartbeat tells the manager that the node lives."""
+
+from typing import Any
+
+from rclpy.node import Node
+
+_TOPIC = 'bond'
+_TIMEOUT_S = 4.0
+"""The manager is gone when its own heartbeat has not come for so long, as for nav2's nodes."""
+_PARAMETER = '/bond_disable_heartbeat_timeout'
+
+
+class ManagerBond:
+    """Exists while the node is active. If it breaks, the node goes on; what to do is the manager's.
+
+    Arguments:
+        node: whose heartbeat it is; the bond has its name.
+    """
+
+    def __init__(self, node: Node) -> None:
+        self._node = node
+        self._bond: Any = None
+
+    def form(self, period_s: float) -> None:
+        """Begin to send heartbeats.
+
+        Arguments:
+            period_s: between them [s]; 0.0: none is sent.
+        """
+        if period_s == 0.0:
+            return
+        from bondpy.bondpy import Bond
+
+        # bondpy declares it each time that a bond breaks, and fails the second time.
+        if self._node.has_parameter(_PARAMETER):
+            self._node.undeclare_parameter(_PARAMETER)
+        self._bond = Bond(self._node, _TOPIC, self._node.get_name(), on_broken=self._on_broken)
+        self._bond.heartbeat_period = period_s
+        self._bond.heartbeat_timeout = _TIMEOUT_S
+        self._bond.start()
+
+    def dissolve(self) -> None:
+        """Tell the manager that the heartbeats end, if there are any."""
+        bond, self._bond = self._bond, None
+        if bond is not None:
+            bond.set_broken_callback(None)
+            bond.shutdown()
+            # bondpy leaves both in the node's lists.
+            self._node.destroy_subscription(bond.sub)
+            self._node.destroy_publisher(bond.pub)
+
+    def _on_broken(self) -> None:
+        self._node.get_logger().warning(
+            'the bond with the lifecycle manager is broken: the manager is gone, or was never there'
+        )
