@@ -7,6 +7,7 @@ QUESTIONS = {
     'architectures': 'benchmark.architectures.architectures',
     'constraints': 'benchmark.constraints.constraints',
     'deadline': 'benchmark.deadlines.deadline',
+    'goals': 'benchmark.deadlines.goals',
     'overload': 'benchmark.deadlines.overload',
     'preemption': 'benchmark.deadlines.preemption',
     'engine': 'benchmark.engine.engine',

@@ -24,6 +24,8 @@ class Ask:
         overrun_policy: as in the Query message.
         age_s: how long before its publication it is stamped [s].
         at_s: how long after the first of those that are asked together it is published [s].
+        as_goal: it is sent as a goal of the action; else it is published on the topic.
+        cancel_after_s: how long after its publication the goal is cancelled [s]; negative: never.
     """
 
     id: str
@@ -34,6 +36,8 @@ class Ask:
     overrun_policy: int = 0
     age_s: float = 0.0
     at_s: float = 0.0
+    as_goal: bool = False
+    cancel_after_s: float = -1.0
 
 
 @dataclass(frozen=True)
@@ -64,6 +68,23 @@ class Reply:
     total_s: float = 0.0
 
 
+@dataclass(frozen=True)
+class Result:
+    """A result of a goal as the asker saw it.
+
+    Arguments:
+        status: of the goal, as action_msgs/GoalStatus has it.
+        outcome: 'ANSWERED', or the name of the miss's reason.
+        received_ns: when the asker's callback had it, ROS time [ns].
+        phase: how far the query had come: 'waiting', 'prefill' or 'decode'.
+    """
+
+    status: int
+    outcome: str
+    received_ns: int
+    phase: str
+
+
 @dataclass
 class Record:
     """A query that was sent, and all that came back for it; all times in ROS time [ns].
@@ -75,6 +96,7 @@ class Record:
         chunks: number of chunks that were received.
         chunks_rise: whether they came in their order, the first one being number 0.
         last_chunk_ns: when the middleware wrote the last of them; 0: not told, or none.
+        as_goal: it was sent as a goal, and should have one result.
     """
 
     id: str
@@ -86,6 +108,8 @@ class Record:
     chunks: int = 0
     chunks_rise: bool = True
     last_chunk_ns: int = 0
+    as_goal: bool = False
+    results: list[Result] = field(default_factory=list)
 
 
 class Asker:
@@ -157,7 +181,13 @@ class Asker:
         """Listen for a few more seconds; return all records, and the number of stray replies."""
         answer = self._call({'finish': True})
         records = [
-            Record(**{**fields, 'replies': [Reply(**reply) for reply in fields['replies']]})
+            Record(
+                **{
+                    **fields,
+                    'replies': [Reply(**reply) for reply in fields['replies']],
+                    'results': [Result(**result) for result in fields['results']],
+                }
+            )
             for fields in answer['records']
         ]
         return records, answer['stray']

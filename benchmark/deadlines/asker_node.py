@@ -14,7 +14,8 @@ from rclpy.parameter import Parameter
 from rclpy.qos import HistoryPolicy, QoSProfile, ReliabilityPolicy
 from rclpy.subscription import Subscription
 
-from benchmark.deadlines.asker import Record, Reply
+from benchmark.deadlines.asker import Record, Reply, Result
+from benchmark.deadlines.goal_sender import GoalSender
 from timebill_ros.core.outcome import MissReason
 from timebill_ros.msg import DeadlineMiss, Query, Response, ResponseChunk
 
@@ -53,6 +54,7 @@ class AskerNode(Node):
             DeadlineMiss, '/timebill/deadline_miss', self._on_miss, _QOS
         )
         self.create_subscription(ResponseChunk, '/timebill/response_chunk', self._on_chunk, _QOS)
+        self._goals = GoalSender(self, self._on_result)
         self._setter = self.create_client(
             SetParametersAtomically, '/timebill/set_parameters_atomically'
         )
@@ -63,6 +65,7 @@ class AskerNode(Node):
             self._queries.get_subscription_count()
             and self._responses.get_publisher_count()
             and self._misses.get_publisher_count()
+            and self._goals.is_ready()
         ):
             time.sleep(0.05)
         # Whether the node's publishers have found us cannot be seen from here. Before they have,
@@ -117,11 +120,16 @@ class AskerNode(Node):
         stamp_ns = sent_ns - int(ask['age_s'] * 1e9)
         deadline_ns = stamp_ns + int(ask['time_budget_s'] * 1e9)
         message.header.stamp = Time(sec=stamp_ns // 10**9, nanosec=stamp_ns % 10**9)
-        record = Record(ask['id'], ask['group'], batch_size, sent_ns, deadline_ns)
+        record = Record(
+            ask['id'], ask['group'], batch_size, sent_ns, deadline_ns, as_goal=ask['as_goal']
+        )
         with self._changed:
             self._records[record.id] = record
             self._open[record.id] = deadline_ns
-        self._queries.publish(message)
+        if record.as_goal:
+            self._goals.send(message, ask['cancel_after_s'])
+        else:
+            self._queries.publish(message)
         return record
 
     def _query(self, ask: dict) -> Query:
@@ -179,6 +187,17 @@ class AskerNode(Node):
                     message.bill.total_time,
                 )
             )
+            self._settle(record)
+
+    def _on_result(self, query_id: str, result: Result) -> None:
+        with self._changed:
+            record = self._records[query_id]
+            record.results.append(result)
+            self._settle(record)
+
+    def _settle(self, record: Record) -> None:
+        """Wait no longer for a query that has all that it should have."""
+        if record.replies and (record.results or not record.as_goal):
             self._open.pop(record.id, None)
             self._awaited.discard(record.id)
             if not self._awaited:

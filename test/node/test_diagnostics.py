@@ -94,7 +94,9 @@ def test_deadlines_warn_of_many_misses_and_of_misses_in_a_row(
 def test_misses_are_forgiven_after_a_minute_without_a_query(
     quiet_s: float, is_serving: bool, level: bytes
 ) -> None:
-    status = deadlines_status('/timebill', QuerySummary(10, 10, 10, quiet_s=quiet_s), 0, is_serving)
+    status = deadlines_status(
+        '/timebill', QuerySummary(10, 10, 10, quiet_s=quiet_s), 0, is_serving
+    )
     assert status.level == level
     assert status.message.startswith('10 of the last 10 queries missed, the last 10 in a row')
     assert status.message.endswith('; no query for 60 s') == (level == OK)

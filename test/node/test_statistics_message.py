@@ -23,9 +23,16 @@ from timebill_ros.worker.worker_client import WorkerState
 MODEL = TimeModel(0, 1e-3, 0, p=1e-5, q=1e-2, delta=0.25)
 KINDS = ('answered', 'answered_late', *(f'missed_{reason.name.lower()}' for reason in MissReason))
 STATE = NodeState(
-    NodeSettings(), WorkerState.READY, '', None, Estimate(MODEL, 1.5), PrefixesHeld(3, 1_500_000, 9),
-    2, 300.0, None,
-)  # fmt: skip
+    NodeSettings(),
+    WorkerState.READY,
+    '',
+    ready=None,
+    estimate=Estimate(MODEL, 1.5),
+    prefixes=PrefixesHeld(3, 1_500_000, 9),
+    restarts=2,
+    worker_memory_mb=300.0,
+    link=None,
+)
 SUMMARY = QuerySummary(
     queries=4,
     misses=1,

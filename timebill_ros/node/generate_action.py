@@ -24,7 +24,7 @@ _SERVICE_QOS = QoSProfile(depth=1000)
 _FEEDBACK_QOS = QoSProfile(depth=100)
 _RESULT_KEPT_S = 10
 _ROUNDS = 3
-"""The executor takes a reply in one round, ends its goal in the next, and then sends the result."""
+"""The executor takes a reply in one round, ends its goal in the second, and sends its result."""
 
 
 @dataclass

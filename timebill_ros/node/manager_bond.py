@@ -11,7 +11,7 @@ _PARAMETER = '/bond_disable_heartbeat_timeout'
 
 
 class ManagerBond:
-    """Exists while the node is active. If it breaks, the node goes on; what to do is the manager's.
+    """Exists while the node is active. If it breaks, the node goes on, and the manager decides.
 
     Arguments:
         node: whose heartbeat it is; the bond has its name.
@@ -51,5 +51,5 @@ class ManagerBond:
 
     def _on_broken(self) -> None:
         self._node.get_logger().warning(
-            'the bond with the lifecycle manager is broken: the manager is gone, or was never there'
+            'the bond with the lifecycle manager is broken: is the manager gone, was there one?'
         )

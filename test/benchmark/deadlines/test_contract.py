@@ -1,5 +1,6 @@
+from benchmark.deadlines.asker import Result
 from benchmark.deadlines.contract import count_violations, violations
-from support.benchmark_records import record, reply
+from support.benchmark_records import MS, record, reply
 
 
 def test_one_reply_in_time_keeps_the_contract():
@@ -50,3 +51,22 @@ def test_violations_are_counted_by_kind():
         'missing': 2,
         'chunks': 1,
     }
+
+
+def goal(outcome, *results, **more):
+    return record(reply(outcome, 900), as_goal=True, results=list(results), **more)
+
+
+def test_a_goal_has_one_result_with_the_outcome_of_its_reply():
+    def result(outcome='ANSWERED', status=4, received_ms=950):
+        return Result(status, outcome, received_ms * MS, 'decode')
+
+    assert violations(goal('ANSWERED', result())) == []
+    assert violations(goal('KILLED', result('KILLED', 6))) == []
+    assert violations(goal('CANCELLED', result('CANCELLED', 5))) == []
+    assert violations(goal('ANSWERED')) == ['0 results']
+    assert violations(goal('ANSWERED', result(), result())) == ['2 results']
+    assert violations(goal('ANSWERED', result('KILLED', 6))) == ['another result than the reply']
+    assert violations(goal('KILLED', result('KILLED', 4))) == ['status']
+    assert violations(goal('ANSWERED', result(received_ms=1001))) == ['result received late']
+    assert violations(goal('EXPIRED', result('EXPIRED', 6, 1001))) == []
