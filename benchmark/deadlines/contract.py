@@ -12,8 +12,8 @@ def violations(record: Record, may_be_late: bool = False) -> list[str]:
     One terminal reply and no other; stamped, written and received before the deadline (EXPIRED is
     exempt); chunks from number 0 on without a gap, as many as the reply says, all written before
     it. An answer says that it is late if and only if it is stamped late, which only SKIP_NEXT
-    allows. A goal has one result, before the deadline too: with the outcome of the reply, and the
-    status that goes with it.
+    allows. A goal has one result, with the outcome of the reply and the status that goes with it;
+    when it comes is told apart, by is_result_late().
 
     Arguments:
         may_be_late: the query's overrun policy is SKIP_NEXT.
@@ -33,7 +33,7 @@ def violations(record: Record, may_be_late: bool = False) -> list[str]:
         found.append('chunks')
     if reply.source_ns and record.last_chunk_ns > reply.source_ns:
         found.append('chunk after the reply')
-    return found + (_of_goal(record, reply, is_late_answer) if record.as_goal else [])
+    return found + (_of_goal(record, reply) if record.as_goal else [])
 
 
 def count_violations(found: Iterable[list[str]]) -> dict[str, int]:
@@ -48,7 +48,15 @@ _RESERVE_NS = 20_000_000
 """publish_reserve: what ends in it counts as late."""
 
 
-def _of_goal(record: Record, reply: Reply, is_late_answer: bool) -> list[str]:
+def is_result_late(record: Record) -> bool:
+    """Return whether a goal's result came after the deadline; EXPIRED is exempt."""
+    return any(
+        result.received_ns > record.deadline_ns and result.outcome != 'EXPIRED'
+        for result in record.results
+    )
+
+
+def _of_goal(record: Record, reply: Reply) -> list[str]:
     if len(record.results) != 1:
         return [f'{len(record.results)} results']
     (result,), found = record.results, []
@@ -56,9 +64,6 @@ def _of_goal(record: Record, reply: Reply, is_late_answer: bool) -> list[str]:
         found.append('another result than the reply')
     if result.status not in _STATUSES.get(result.outcome, (_ABORTED,)):
         found.append('status')
-    is_exempt = is_late_answer or reply.outcome == 'EXPIRED'
-    if result.received_ns > record.deadline_ns and not is_exempt:
-        found.append('result received late')
     return found
 
 

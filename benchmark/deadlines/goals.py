@@ -2,7 +2,9 @@
 
 First, 200 goals are cancelled at random moments: while they wait, in the prefill, and while the
 model writes. Then come the queries of the deadline benchmark, on the machine as it is and while a
-process at the same priority keeps every core busy, every second one as a goal.
+process at the same priority keeps every core busy, every second one as a goal. The executors of
+the node and of the asker pass results on, so these come after the replies on the topics. How long
+after is told by how many queries were asked at once.
 """
 
 import dataclasses
@@ -15,7 +17,7 @@ from typing import Any
 import psutil
 
 from benchmark.deadlines.asker import Ask, Asker, Record
-from benchmark.deadlines.contract import count_violations, violations
+from benchmark.deadlines.contract import count_violations, is_result_late, violations
 from benchmark.deadlines.deadline import CONDITIONS, wait_until_ready
 from benchmark.deadlines.node_process import private_domain, running_node
 from benchmark.deadlines.query_mix import QueryMix, Section
@@ -99,6 +101,17 @@ def summarise(records: list[Record]) -> dict[str, Any]:
         'cancelled_in': dict(
             Counter(result.phase for result in results if result.outcome == 'CANCELLED')
         ),
+        'by_batch_size': {
+            str(size): _of_batches([record for record in goals if record.batch_size == size])
+            for size in sorted({record.batch_size for record in goals})
+        },
+    }
+
+
+def _of_batches(goals: list[Record]) -> dict[str, Any]:
+    """Return when the results of goals came that were sent with as many others."""
+    return {
+        'results_after_deadline': sum(is_result_late(record) for record in goals),
         'result_after_reply_ms': distribution(
             [
                 (result.received_ns - record.replies[0].stamp_ns) * 1e-6
@@ -150,18 +163,20 @@ def _ask_section(asker: Asker, section: Section) -> None:
 
 def _print_table(parts: dict[str, dict[str, Any]]) -> None:
     columns = ('queries', 'goals', 'results', 'contract_violations')
-    rows: list[tuple[str, ...]] = [('', *columns, 'result after the reply, p50/p99/max [ms]')]
-    for part, figures in parts.items():
-        times = figures['result_after_reply_ms']
-        rows.append(
-            (
-                part,
-                *(str(figures[column]) for column in columns),
-                f'{times["p50"]:g} / {times["p99"]:g} / {times["max"]:g}',
-            )
-        )
+    rows: list[tuple[str, ...]] = [('', *columns)]
+    rows += [
+        (part, *(str(figures[column]) for column in columns)) for part, figures in parts.items()
+    ]
     print(screen_table(rows))
+    times: list[tuple[str, ...]] = [
+        ('result after the reply [ms]', 'n', 'p50', 'p99', 'max', 'late')
+    ]
     for part, figures in parts.items():
         print(f'{part}: {figures["outcomes"]}; cancelled in {figures["cancelled_in"]}')
         if figures['violations']:
             print(f'{part}: violations {figures["violations"]}')
+        for size, of_batch in figures['by_batch_size'].items():
+            after_ms, late = of_batch['result_after_reply_ms'], of_batch['results_after_deadline']
+            cells = (f'{after_ms[name]:g}' for name in ('n', 'p50', 'p99', 'max'))
+            times.append((f'{part}, {size} at once', *cells, str(late)))
+    print(screen_table(times))

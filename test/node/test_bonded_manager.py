@@ -1,6 +1,7 @@
 """The real node under a lifecycle manager with a bond, as nav2's has."""
 
 import signal
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -36,10 +37,12 @@ def test_a_manager_brings_it_up_and_down_and_sees_it_die(
         manager.take_down()
         wait_until(manager.bond.is_broken, 2.0, 'the bond to be dissolved')
         assert _warnings(node) == 0
-        manager.bond.shutdown()
+        manager.release()
     assert manager.bring_up()
+    time.sleep(1.0)  # bondpy counts the time only from the second heartbeat on
     node.popen.send_signal(signal.SIGKILL)
     wait_until(manager.bond.is_broken, 8.0, 'the manager to see that the node died')
+    manager.release()
 
 
 def test_the_node_goes_on_when_its_manager_is_gone(driven: tuple[NodeProcess, Asker]) -> None:
@@ -50,7 +53,7 @@ def test_the_node_goes_on_when_its_manager_is_gone(driven: tuple[NodeProcess, As
         manager.bond.break_bond()
         wait_until(lambda n=breaks: _warnings(node) == n, 8.0, 'the warning')
         assert isinstance(asker.ask(asker.query(id=f'alone {breaks}')), msg.Response)
-        manager.bond.shutdown()
+        manager.release()
         manager.take_down()
 
 

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 import rclpy
 from rclpy.context import Context
+from rclpy.executors import SingleThreadedExecutor
 from rclpy.parameter import Parameter
 
 from support import fake_bondpy
@@ -69,13 +70,31 @@ def test_it_beats_while_the_node_is_active(node: Any) -> None:
     assert (bond.id, bond.doing, bond.heartbeat_period) == ('timebill', 'started', 0.5)
     assert bond.sub.topic_name == bond.pub.topic_name == '/robot/bond'
     node.change_state('deactivate')
+    assert bond.doing == 'breaking'  # bondpy tells the manager meanwhile
+    executor = SingleThreadedExecutor(context=node.context)
+    executor.add_node(node)
+    bond.broken()
+    assert bond.doing == 'broken'  # in another thread than the executor's, perhaps
+    executor.spin_once(timeout_sec=5.0)
     assert bond.doing == 'shut down'
     assert held(node) == before
+    executor.shutdown()
+
+
+def test_another_activation_or_the_end_of_the_node_does_not_wait_for_the_manager(
+    node: Any,
+) -> None:
+    before = held(node)
+    node.change_state('activate')
+    node.change_state('deactivate')
     node.declare_parameter(_PARAMETER, False)  # as bondpy does when a bond breaks
     node.change_state('activate')
     assert not node.has_parameter(_PARAMETER)
+    assert [bond.doing for bond in FakeBond.made] == ['shut down', 'started']
     node.change_state('shutdown')
-    assert [bond.doing for bond in FakeBond.made] == ['shut down', 'shut down']
+    assert FakeBond.made[1].doing == 'breaking'
+    node._bond.close()
+    assert FakeBond.made[1].doing == 'shut down'
     assert held(node) == before
 
 
@@ -86,10 +105,14 @@ def test_a_broken_bond_is_a_warning_and_a_dissolved_one_is_none(
     node.change_state('activate')
     monkeypatch.setattr(node, 'get_logger', lambda: logger)
     (bond,) = FakeBond.made
-    bond.on_broken()
+    bond.broken()
     assert 'the bond with the lifecycle manager is broken' in logger.at('warning')[0]
     node.change_state('deactivate')
-    assert bond.on_broken is None
+    assert bond.doing == 'shut down'
+    node.change_state('activate')
+    node.change_state('deactivate')
+    FakeBond.made[1].broken()
+    assert len(logger.at('warning')) == 1
 
 
 def test_there_is_none_by_default(node: Any) -> None:

@@ -18,6 +18,7 @@ class FakeBond:
         self.node, self.topic, self.id, self.on_broken = node, topic, bond_id, on_broken
         self.heartbeat_period = self.heartbeat_timeout = 0.0
         self.doing = 'made'
+        self.is_shutdown = False
         self.pub = node.create_publisher(String, topic, 1)
         self.made.append(self)
 
@@ -28,7 +29,20 @@ class FakeBond:
     def set_broken_callback(self, on_broken: Any) -> None:
         self.on_broken = on_broken
 
+    def is_broken(self) -> bool:
+        return self.doing == 'broken'
+
+    def break_bond(self) -> None:
+        assert self.doing == 'started'
+        self.doing = 'breaking'
+
+    def broken(self) -> None:
+        """Be broken by the manager, or by its silence."""
+        self.doing = 'broken'
+        self.on_broken()
+
     def shutdown(self) -> None:
+        self.is_shutdown = True
         self.sub.destroy()
         self.pub.destroy()
         self.doing = 'shut down'

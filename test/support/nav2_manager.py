@@ -1,5 +1,6 @@
 """A small lifecycle manager that drives the node as nav2's does, with a bond."""
 
+import threading
 from typing import Any
 
 from rclpy.duration import Duration
@@ -37,6 +38,19 @@ class Nav2Manager(LifecycleManager):
         """Deactivate and clean up; the node dissolves the bond."""
         self._change_to('deactivate', 'inactive')
         self._change_to('cleanup', 'unconfigured')
+
+    def release(self) -> None:
+        """Remove the bond, in the executor's thread: bondpy's entities must not be waited for."""
+        is_removed = threading.Event()
+
+        def remove() -> None:
+            self.bond.shutdown()
+            self._node.destroy_subscription(self.bond.sub)
+            self._node.destroy_publisher(self.bond.pub)
+            is_removed.set()
+
+        self._node.executor.create_task(remove)
+        assert is_removed.wait(5.0)
 
     def _change_to(self, transition: str, state: str) -> None:
         self.make(transition)

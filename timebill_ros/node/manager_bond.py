@@ -13,6 +13,8 @@ _PARAMETER = '/bond_disable_heartbeat_timeout'
 class ManagerBond:
     """Exists while the node is active. If it breaks, the node goes on, and the manager decides.
 
+    All methods are called in the executor's thread, or when the executor does not spin any more.
+
     Arguments:
         node: whose heartbeat it is; the bond has its name.
     """
@@ -20,6 +22,7 @@ class ManagerBond:
     def __init__(self, node: Node) -> None:
         self._node = node
         self._bond: Any = None
+        self._ending: Any = None  # it waits for the manager to hear of its end
 
     def form(self, period_s: float) -> None:
         """Begin to send heartbeats.
@@ -29,6 +32,7 @@ class ManagerBond:
         """
         if period_s == 0.0:
             return
+        self._remove(self._ending)
         from bondpy.bondpy import Bond
 
         # bondpy declares it each time that a bond breaks, and fails the second time.
@@ -40,14 +44,37 @@ class ManagerBond:
         self._bond.start()
 
     def dissolve(self) -> None:
-        """Tell the manager that the heartbeats end, if there are any."""
+        """Begin to tell the manager that the heartbeats end, if there are any."""
         bond, self._bond = self._bond, None
-        if bond is not None:
-            bond.set_broken_callback(None)
-            bond.shutdown()
-            # bondpy leaves both in the node's lists.
-            self._node.destroy_subscription(bond.sub)
-            self._node.destroy_publisher(bond.pub)
+        if bond is None:
+            return
+        if bond.is_broken():
+            self._remove(bond)
+            return
+        self._ending = bond
+        bond.set_broken_callback(lambda: self._remove_soon(bond))
+        bond.break_bond()
+
+    def close(self) -> None:
+        """End all heartbeats at once."""
+        for bond in (self._bond, self._ending):
+            self._remove(bond)
+        self._bond = None
+
+    def _remove_soon(self, bond: Any) -> None:
+        """Remove a bond in the executor's thread; bondpy calls in any."""
+        if self._node.executor is not None:
+            self._node.executor.create_task(self._remove, bond)
+
+    def _remove(self, bond: Any) -> None:
+        if bond is None or bond.is_shutdown:
+            return
+        self._ending = None
+        bond.set_broken_callback(None)
+        bond.shutdown()
+        # bondpy leaves both in the node's lists.
+        self._node.destroy_subscription(bond.sub)
+        self._node.destroy_publisher(bond.pub)
 
     def _on_broken(self) -> None:
         self._node.get_logger().warning(

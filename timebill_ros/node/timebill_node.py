@@ -137,6 +137,7 @@ class TimebillNode(LenientParameters, LoadingLifecycleNode):
 
     def destroy_node(self) -> None:
         """Remove the node, when its executor does not spin any more."""
+        self._bond.close()
         self._goals.destroy()
         super().destroy_node()
 
