@@ -9,7 +9,7 @@ RUN := env -u PYTHONPATH -u LD_LIBRARY_PATH PATH="$(BIN):$$PATH" \
 	CMAKE_PREFIX_PATH="$(CURDIR)/$(VENV)" AMENT_PREFIX_PATH="$(CURDIR)/$(VENV)"
 SOURCES := $(shell find action msg srv launch config src timebill_ros -type f -not -path '*/__pycache__/*')
 
-.PHONY: demo test lint docs run collect-lengths train-predictor build clean
+.PHONY: demo test lint docs reference run monitor collect-lengths train-predictor build clean
 
 build: $(VENV)/.built
 
@@ -24,13 +24,27 @@ lint: $(VENV)/.installed
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
 
-# docs/parameters.md and config/timebill.yaml, from the declarations of the parameters
-docs: $(VENV)/.installed
+# build/docs/index.html, from the pages in docs/; a warning is an error
+docs: $(VENV)/.docs reference
+	@$(RUN) python -m sphinx -q -W --keep-going -b html docs build/docs
+	@echo "the documentation is in build/docs/index.html"
+
+# The pages that are written from the code: parameters and messages; and config/timebill.yaml.
+reference: $(VENV)/.installed
 	@$(RUN) python -m timebill_ros.node.parameter_docs docs/parameters.md config/timebill.yaml
+	@$(RUN) python -m timebill_ros.node.message_docs . docs/messages.md
 
 # make run ARGS="--ros-args -p model:=FILE.gguf"
 run: $(VENV)/.built
 	@$(RUN) python -m timebill_ros.node $(ARGS)
+
+# make monitor ARGS="--once"
+monitor: $(VENV)/.built
+	@$(RUN) python -m timebill_ros.monitor $(ARGS)
+
+# make example-two_planners ARGS="--rounds 1"
+example-%: $(VENV)/.built
+	@$(RUN) python -m timebill_ros.examples.$* $(ARGS)
 
 bench-%: $(VENV)/.built
 	@$(RUN) python -m benchmark $* $(ARGS)
@@ -56,6 +70,10 @@ $(VENV)/.installed: requirements.txt requirements-model.txt
 	@grep -rlZ --include='*.cmake' '/opt/python/' $(VENV)/share | xargs -0 -r sed -i -E \
 		-e "s|/opt/python/[^\";]*/numpy/_core/include|$$($(BIN)/python -c 'import numpy; print(numpy.get_include())')|g" \
 		-e "s|/opt/python/[^\";]*/include/python3\.[0-9]+|$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("include"))')|g"
+	@touch $@
+
+$(VENV)/.docs: $(VENV)/.installed requirements-docs.txt
+	@$(BIN)/python -m pip install -qq --disable-pip-version-check -r requirements-docs.txt
 	@touch $@
 
 $(VENV)/.built: $(VENV)/.installed package.xml CMakeLists.txt setup.cfg $(SOURCES)

@@ -20,6 +20,7 @@ ALLOWED = {
     'node': {'core', 'dispatch', 'worker', 'remote', 'msg', 'srv', 'action'},
     'client': {'msg', 'srv'},
     'examples': {'client', 'msg'},
+    'monitor': {'client', 'msg'},
     'training': {'core', 'inference', 'progress'},
     'profile': {'core', 'inference', 'profile_figure', 'progress'},
     'profile_figure': {'core', 'inference'},
@@ -57,6 +58,7 @@ FORBIDDEN = {
     'timebill_ros.training.collect_lengths': ['rclpy', 'timebill_ros.worker', 'benchmark'],
     'timebill_ros.training.prompt_set': ['torch', 'transformers', 'timebill_ros.inference'],
     'timebill_ros.client': ['torch', 'transformers', 'timebill_ros.core', 'timebill_ros.worker'],
+    'timebill_ros.monitor.monitor_node': ['torch', 'transformers', 'timebill_ros.core', 'rich'],
     'timebill_ros.profile': ['rclpy', 'matplotlib'],
     'timebill_ros.demo': ['torch', 'timebill_ros.node', 'timebill_ros.worker'],
 }

@@ -1,0 +1,1 @@
+"""Shows in a terminal what a node does: its bills, its misses, its queue."""
