@@ -9,6 +9,12 @@ from benchmark.__main__ import QUESTIONS
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / 'README.md', ROOT / 'CONTRIBUTING.md', *sorted((ROOT / 'docs').glob('*.md'))]
+EXAMPLES = [
+    path.stem
+    for path in (ROOT / 'timebill_ros' / 'examples').glob('*.py')
+    if 'def main(' in path.read_text()
+]
+EXECUTABLES = re.findall(r'^    ([a-z_]+) = timebill_ros', (ROOT / 'setup.cfg').read_text(), re.M)
 TARGETS = re.findall(r'^([a-z-]+):(?!=)', (ROOT / 'Makefile').read_text(), re.M)
 
 
@@ -22,6 +28,8 @@ def anchors(page: Path) -> set[str]:
 def test_every_link_leads_to_a_file_and_a_heading(page: Path) -> None:
     broken = []
     for link in re.findall(r'\]\(([^)\s]+)\)', page.read_text()):
+        if link.startswith('https://'):
+            continue  # a test needs no network
         path, _, anchor = link.partition('#')
         target = (page.parent / path).resolve() if path else page
         if not target.exists() or (anchor and anchor not in anchors(target)):
@@ -32,8 +40,18 @@ def test_every_link_leads_to_a_file_and_a_heading(page: Path) -> None:
 @pytest.mark.parametrize('page', PAGES, ids=lambda page: page.name)
 def test_every_make_command_exists(page: Path) -> None:
     named = set(re.findall(r'(?:`|^)make ([\w-]+)', page.read_text(), re.M))
-    known = {*TARGETS, *(f'bench-{name}' for name in QUESTIONS), 'bench-NAME'}
+    known = {
+        *TARGETS,
+        *(f'bench-{name}' for name in (*QUESTIONS, 'NAME')),
+        *(f'example-{name}' for name in EXAMPLES),
+    }
     assert named - known == set()
+
+
+@pytest.mark.parametrize('page', PAGES, ids=lambda page: page.name)
+def test_every_executable_exists(page: Path) -> None:
+    named = set(re.findall(r'ros2 run timebill_ros (\w+)', page.read_text()))
+    assert named - set(EXECUTABLES) == set()
 
 
 def test_the_readme_is_short() -> None:
