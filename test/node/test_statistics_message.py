@@ -1,5 +1,7 @@
 """The numbers of ~/statistics: each of them is filled, and from the right place."""
 
+import ast
+import json
 import os
 from dataclasses import replace
 from pathlib import Path
@@ -20,6 +22,7 @@ from timebill_ros.node.statistics_message import statistics_message
 from timebill_ros.worker.protocol import Estimate, PrefixesHeld
 from timebill_ros.worker.worker_client import WorkerState
 
+CONFIG = Path(__file__).parents[2] / 'config'
 MODEL = TimeModel(0, 1e-3, 0, p=1e-5, q=1e-2, delta=0.25)
 KINDS = ('answered', 'answered_late', *(f'missed_{reason.name.lower()}' for reason in MissReason))
 STATE = NodeState(
@@ -94,8 +97,21 @@ def test_nothing_is_known_at_the_start() -> None:
     assert not any(told.values())
 
 
+def test_the_perspective_draws_numbers_that_there_are() -> None:
+    plugins = json.loads((CONFIG / 'timebill.perspective').read_text())['groups']['pluginmanager']
+    running = ast.literal_eval(plugins['keys']['running-plugins']['repr'])
+    assert running == {'rqt_plot/Plot': [1, 2], 'rqt_robot_monitor/RobotMonitor': [1]}
+    for plot in (1, 2):
+        settings = plugins['groups'][f'plugin__rqt_plot__Plot__{plot}']['groups']['plugin']['keys']
+        assert ast.literal_eval(settings['x_limits']['repr']) == [0.0, 60.0]
+        topics = ast.literal_eval(settings['topics']['repr'])
+        names = {topic.removeprefix('/timebill/statistics/') for topic in topics}
+        assert len(names) > 3
+        assert names <= msg.Statistics.get_fields_and_field_types().keys()
+
+
 def test_the_analyzer_takes_our_statuses_in_any_namespace_and_no_others() -> None:
-    path = Path(__file__).parents[2] / 'config' / 'diagnostic_aggregator.yaml'
+    path = CONFIG / 'diagnostic_aggregator.yaml'
     analyzers = yaml.safe_load(path.read_text())['analyzers']['ros__parameters']
     assert analyzers['timebill']['type'] == 'diagnostic_aggregator/GenericAnalyzer'
     (part,) = analyzers['timebill']['contains']
