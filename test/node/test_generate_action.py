@@ -8,8 +8,10 @@ from typing import Any
 import pytest
 import rclpy
 from action_msgs.msg import GoalStatus
+from rclpy.action import CancelResponse
 from rclpy.context import Context
 from rclpy.executors import SingleThreadedExecutor
+from unique_identifier_msgs.msg import UUID
 
 import timebill_ros.msg as msg
 from support.asker import Asker, wait_until
@@ -18,6 +20,8 @@ from support.goal_client import DONE, Goal, GoalClient
 from support.node_services import ACTIVATE, CLEANUP, DEACTIVATE, NodeServices
 from support.ros_domain import next_domain
 from support.scripted_worker_client import ScriptedWorkerClient
+from timebill_ros.action import Generate
+from timebill_ros.core.outcome import Miss, MissReason
 from timebill_ros.node import generate_action
 from timebill_ros.node import supervisor as room
 from timebill_ros.node.timebill_node import TimebillNode
@@ -37,6 +41,7 @@ class Running:
     domain: int
     asker: Asker
     goals: GoalClient
+    executor: SingleThreadedExecutor
 
     def send(self, query_id: str, **fields: Any) -> Goal:
         return self.goals.accepted(self.asker.query(id=query_id, **fields))
@@ -73,7 +78,7 @@ def running(monkeypatch: pytest.MonkeyPatch) -> Iterator[Running]:
     asker = Asker(domain)
     goals = GoalClient(asker)
     asker.wait_until_serving()
-    yield Running(node, domain, asker, goals)
+    yield Running(node, domain, asker, goals, executor)
     node.close()
     assert node._goals._goals == {}
     asker.close()
@@ -155,6 +160,29 @@ def test_an_id_is_served_once_whether_a_goal_or_a_message_has_it(running: Runnin
     assert (first.status, first.result.miss.reason) == (CANCELED, msg.DeadlineMiss.CANCELLED)
 
 
+class FakeHandle:
+    """A goal whose cancelling comes before its result is sent."""
+
+    def __init__(self, query: msg.Query) -> None:
+        self.goal_id = UUID(uuid=list(range(16)))
+        self.request = Generate.Goal(query=query)
+
+    def execute(self) -> None:
+        pass
+
+
+def test_cancelling_a_refused_goal_leaves_the_query_that_has_its_id(running: Running) -> None:
+    first = running.hanging('twice')
+    refused, goals = FakeHandle(running.asker.query(id='twice')), running.node._goals
+    goals._on_accepted(refused)
+    assert goals._on_cancel(refused) == CancelResponse.ACCEPT
+    running.asker.wait_for(['twice'], 20.0)
+    assert running.asker.reply_to('twice').reason == msg.DeadlineMiss.DUPLICATE_ID
+    running.asker.ask(running.asker.query(id='another', prompt=' '))
+    assert not first.results
+    del goals._goals[bytes(range(16)).hex()]
+
+
 def test_a_goal_is_cancelled_while_it_runs_and_while_it_waits(running: Running) -> None:
     first, second, third = running.hanging('1'), running.send('2', **HANGS), running.send('3')
     running.goals.cancel(second)
@@ -214,9 +242,23 @@ def test_goals_end_when_the_node_leaves_the_active_state_and_are_refused_then(
 def test_results_are_sent_before_the_node_goes(running: Running) -> None:
     goals = [running.hanging('runs'), running.send('waits')]
     running.node.close()
+    running.executor.shutdown(timeout_sec=0.0)
     for goal in goals:
         assert running.ended(goal) == (ABORTED, msg.DeadlineMiss.CANCELLED)
         assert goal.result.miss.detail == 'the node is being shut down'
+
+
+def test_the_node_waits_for_its_executor_to_send_results(running: Running) -> None:
+    running.hanging('runs')
+    node, is_held, is_released = running.node, threading.Event(), threading.Event()
+    running.executor.create_task(lambda: is_held.set() or is_released.wait())
+    assert is_held.wait(20.0)
+    node._dispatcher.pause(Miss(MissReason.CANCELLED, 'the end'))
+    threading.Timer(0.3, is_released.set).start()
+    node._goals.wait_until_sent(timeout_s=60.0)
+    assert is_released.is_set()
+    (future,) = node._goals._server._result_futures.values()
+    assert future.result().result.miss.detail == 'the end'
 
 
 def test_nothing_is_left_of_a_client_that_dies(running: Running) -> None:
