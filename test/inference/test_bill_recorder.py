@@ -5,7 +5,9 @@ import pytest
 from timebill_ros.core.bill import Bill
 from timebill_ros.core.plan import Plan
 from timebill_ros.inference.bill_recorder import BillRecorder
-from timebill_ros.inference.give_way import GiveWay
+from timebill_ros.inference.give_way import GiveWay, Left
+
+LEFT = Left(lambda: False, lambda: None)
 
 
 class FakeClock:
@@ -69,7 +71,7 @@ def test_a_prefill_that_is_cut_off_is_billed_as_prefill(clock: FakeClock) -> Non
 def test_the_time_of_more_urgent_queries_counts_for_no_item(clock: FakeClock) -> None:
     waits_s = iter([8.0, 0.0, 16.0])
 
-    def answer_urgent() -> int:
+    def answer_urgent(_: Left) -> int:
         wait_s = next(waits_s)
         clock.now_s += wait_s
         return int(wait_s > 0)
@@ -77,14 +79,14 @@ def test_the_time_of_more_urgent_queries_counts_for_no_item(clock: FakeClock) ->
     give_way = GiveWay(answer_urgent, clock)
     record = BillRecorder(10, give_way, clock)
     clock.now_s += 1.0
-    give_way()
+    give_way(LEFT)
     assert record.prefilled() == 1.0
     record.predicted()
     record.planned(Plan(10, 8, 0.0))
     clock.now_s += 0.5
-    give_way()
+    give_way(LEFT)
     clock.now_s += 0.25
-    give_way()
+    give_way(LEFT)
     bill = record.ended()
     assert (bill.prefill_time, bill.decode_time, bill.total_time) == (1.0, 0.75, 1.75)
     assert (bill.preemptions, bill.preempted_time) == (2, 24.0)

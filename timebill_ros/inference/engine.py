@@ -1,7 +1,7 @@
 """The decoding loop: prefill in chunks, evict, then one token after the other, greedily."""
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 
@@ -140,13 +140,14 @@ class Engine:
         if beginning is not None and beginning.memory is not None:
             read = beginning.cached_tokens
             cache.take(beginning.memory, read)
+        interrupt = replace(interrupt, free=cache.free)
         observed = ObservationWindow(self.scorer.window)
         read_chunk = self._reader(cache, len(token_ids), interrupt)
         first, logits = read, None
         try:
             for start, end in chunks or prefill_chunks(len(token_ids), read):
                 if start > first:
-                    interrupt.give_way()
+                    interrupt.leave()
                 with observed.recording():
                     logits = read_chunk(prompt_ids[start:end], start)
                 read = end
@@ -205,6 +206,7 @@ class Engine:
         Raises:
             InterruptedGenerationError: the interrupt was due. The tokens so far are valid.
         """
+        interrupt = replace(interrupt, free=prefilled.cache.free)
         penalty = RepetitionPenalty(self.settings.repetition_penalty, prefilled.prompt_ids)
         repetition = RepetitionStop()
         logits, position = prefilled.logits, len(prefilled.prompt_ids)
@@ -233,7 +235,7 @@ class Engine:
                 if reason is not None:
                     return
                 penalty.see(token_id, token)
-                interrupt.give_way()  # not later: steps share the memory of their logits
+                interrupt.leave()  # not later: steps share the memory of their logits
                 logits = step.logits(token)
 
     def _capacity(self, needed: int) -> int:

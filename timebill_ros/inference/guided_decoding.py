@@ -40,7 +40,7 @@ def guided_tokens(
         ids = guide.forced()
         if not ids:
             if waiting:
-                interrupt.give_way()  # not later: steps share the memory of their logits
+                interrupt.leave()  # not later: steps share the memory of their logits
                 logits = step.append(waiting, interrupt.check)
                 guide.passes += step.steps_of(len(waiting))
                 waiting = []

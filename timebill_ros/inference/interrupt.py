@@ -2,11 +2,12 @@
 
 import math
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from timebill_ros.core.abort_flag import AbortFlag
 from timebill_ros.core.deadline import Deadline
-from timebill_ros.inference.give_way import GiveWay
+from timebill_ros.inference.give_way import GiveWay, Left
 from timebill_ros.inference.step.decoder_library import NEVER_NS
 
 
@@ -23,12 +24,14 @@ class Interrupt:
         abort: another thread sets it to end generation at any time.
         stop: when generation ends by itself; None: at the deadline.
         give_way: called where a more urgent query may run first.
+        free: frees the generation's cache; called if its query is dropped while others run.
     """
 
     deadline: Deadline
     abort: AbortFlag = field(default_factory=AbortFlag)
     stop: Deadline | None = None
     give_way: GiveWay = field(default_factory=GiveWay)
+    free: Callable[[], None] = lambda: None
 
     def check(self) -> None:
         """Raise InterruptedGenerationError if generation must end."""
@@ -41,6 +44,15 @@ class Interrupt:
         Arguments:
             longest_s: the longest time between two checks since the last one from here [s].
         """
+
+    def leave(self) -> None:
+        """Let more urgent queries run first, if there are any.
+
+        Raises:
+            InterruptedGenerationError: some have run, and the generation must end by now.
+        """
+        if self.give_way(Left(self.abort.is_set, self.free)):
+            self.check()
 
     @property
     def at_ns(self) -> int:

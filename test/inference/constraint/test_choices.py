@@ -21,8 +21,8 @@ def test_log_likelihoods_are_those_of_transformers(architecture: str, is_generic
     assert (choices.passes, choices.longest) == (7, 5)
     prefilled = engine.prefill(prompt, choices.longest, NEVER)
     with engine.step.answering(prefilled.cache, len(prompt), choices.longest) as step_:
-        found = choices.log_likelihoods(prefilled.logits, STOPS, step_, NEVER.check)
-        again = choices.log_likelihoods(prefilled.logits, STOPS, step_, NEVER.check)
+        found = choices.log_likelihoods(prefilled.logits, STOPS, step_, NEVER)
+        again = choices.log_likelihoods(prefilled.logits, STOPS, step_, NEVER)
     model = stock_model(architecture)
     for ids, ours, second in zip(IDS.values(), found, again, strict=True):
         with torch.inference_mode():

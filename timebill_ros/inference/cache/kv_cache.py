@@ -40,6 +40,13 @@ class KVCacheLayer(CacheLayerMixin):
         self.capacity, self.length = keys.shape[2], length
         self.is_initialized = True
 
+    def free(self) -> None:
+        """Let go of the memory. The layer cannot be used afterwards."""
+        if self.is_initialized:
+            self.keys = self.values = self.keys.new_empty(0)
+        self.capacity = self.length = 0
+        self.is_initialized = False
+
     def update(
         self, key_states: torch.Tensor, value_states: torch.Tensor, *_: Any, **__: Any
     ) -> tuple[torch.Tensor, torch.Tensor]:
@@ -119,6 +126,11 @@ class KVCache(Cache):
         """Take memory in which the first tokens of the prompt are already."""
         for layer, (keys, values) in zip(self.layers, memory, strict=True):
             layer.take(keys, values, tokens)
+
+    def free(self) -> None:
+        """Let go of the memory. The cache cannot be used afterwards."""
+        for layer in self.layers:
+            layer.free()
 
     @property
     def nbytes(self) -> int:

@@ -62,7 +62,7 @@ class ChoiceGuide:
                 token_id = int(logits.index_fill(0, self._stops(logits), -math.inf).argmax())
             return [token_id]
         self.is_answering = True
-        found = self._choices.log_likelihoods(logits, self._stop_ids, step, interrupt.check)
+        found = self._choices.log_likelihoods(logits, self._stop_ids, step, interrupt)
         self.passes += self._choices.passes
         self.probabilities = tuple(torch.tensor(found, dtype=torch.float64).softmax(0).tolist())
         self.choice = max(range(len(found)), key=found.__getitem__)

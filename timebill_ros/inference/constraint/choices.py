@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 import torch
 
 from timebill_ros.core.constraint import InvalidConstraintError
+from timebill_ros.inference.interrupt import Interrupt
 from timebill_ros.inference.step.decoding_step import DecodingStep
 
 MOST_CHOICES = 256
@@ -77,7 +78,7 @@ class Choices:
         logits: torch.Tensor,
         stop_ids: Sequence[int],
         step: DecodingStep,
-        check: Callable[[], None],
+        interrupt: Interrupt,
     ) -> list[float]:
         """Return the log-likelihood of each choice, the end of the answer included.
 
@@ -85,7 +86,10 @@ class Choices:
             logits: (vocabulary,), of the first token.
             stop_ids: any of these ends the answer.
             step: it stands before the first token, and is left there.
-            check: called before each pass; it may raise an error.
+            interrupt: asked before each pass. A more urgent query may run first there.
+
+        Raises:
+            InterruptedGenerationError: the interrupt was due.
         """
         found = [0.0] * len(self.texts)
 
@@ -97,8 +101,9 @@ class Choices:
             # Read before the next pass, which may write to the same logits.
             likely = log_probabilities[list(node.children)].tolist()
             for (token_id, child), more in zip(node.children.items(), likely, strict=True):
-                check()
-                score(child, step.append([token_id], check), so_far + more)
+                interrupt.leave()
+                interrupt.check()
+                score(child, step.append([token_id], interrupt.check), so_far + more)
                 step.rewind(1)
 
         score(self._root, logits, 0.0)
