@@ -286,5 +286,17 @@ def test_a_query_that_was_preempted_often_yields_again_only_when_it_is_late(
     for _ in range(MOST_PREEMPTIONS):
         entry.bill.preempted(desk.now_s)
         entry.bill.resumed(desk.now_s)
-    assert may_preempt([entry], desk.settings, entry.last_moment_s + late_s) == may
+    assert may_preempt(entry, [entry], desk.settings, entry.last_moment_s + late_s) == may
     desk.dispatcher.shut_down()
+
+
+@pytest.mark.parametrize(('room_tokens', 'is_enough'), [(0, True), (85, True), (84, False)])
+def test_nothing_is_preempted_where_there_is_no_memory_for_both(
+    desk: Desk, room_tokens: int, is_enough: bool
+) -> None:
+    desk.dispatcher.change_planner(BudgetPlanner(time_model=MODEL), room_tokens=room_tokens)
+    patient = patient_runs(desk)  # 20 tokens, and an answer of up to 50
+    urgent = ask_urgent(desk)  # 10 and 5
+    assert desk.backend.runs() == ([patient, urgent] if is_enough else [patient])
+    ended = desk.replies.ended()
+    assert ended == ({} if is_enough else {'urgent': MissReason.OVERLOADED})

@@ -32,11 +32,13 @@ class Admission:
         lengths, prompts: what was learned of answers and of prompts.
         longest_prefix: the most tokens of a prompt that may be in the backend's cache. So much is
             assumed of a prompt that is not tokenised: it is known a moment later.
+        room_tokens: that the caches of what has begun may have together; 0: not known.
     """
 
     lengths: ResponseLengths = field(default_factory=ResponseLengths)
     prompts: PromptLength = field(default_factory=PromptLength)
     longest_prefix: int = 0
+    room_tokens: int = 0
     _completion: Completion = field(default_factory=lambda: Completion(None))
     _jobs: dict[int, Job] = field(default_factory=dict)
     _jobs_settings: DispatchSettings | None = None
@@ -116,7 +118,7 @@ class Admission:
         if (
             newcomer is not None
             and line[0].number == newcomer.number
-            and may_preempt(running, settings, now_s)
+            and may_preempt(newcomer, running, settings, now_s, self.room_tokens)
         ):
             preemption = Preemption(completion, settings.admission_probability, now_s)
             if preemption.is_right(line[0], begun, line):
@@ -181,7 +183,7 @@ class Admission:
             running: what runs, then what it has preempted.
             settings, planner, now_s: as for refused().
         """
-        if not may_preempt(running, settings, now_s):
+        if not may_preempt(waiting[0], running, settings, now_s, self.room_tokens):
             return False
         if running[0].is_late(now_s):
             # It has been preempted and is late: it yields to those that are in time.

@@ -215,11 +215,13 @@ class Dispatcher:
         with self._serving():
             self._settings = self._endings.settings = self._turns.settings = settings
 
-    def change_planner(self, planner: BudgetPlanner, longest_prefix: int = 0) -> None:
-        """Admit and plan by another estimate, other settings and the longest cached prefix."""
+    def change_planner(
+        self, planner: BudgetPlanner, longest_prefix: int = 0, room_tokens: int = 0
+    ) -> None:
+        """Admit and plan by another estimate, other settings, and what its cache can hold."""
         with self._lock:
             self._turns.planner = planner
-            self._turns.longest_prefix(longest_prefix)
+            self._turns.cache_holds(longest_prefix, room_tokens)
 
     @property
     def queue_length(self) -> int:

@@ -96,6 +96,11 @@ class PendingQuery:
         return constraint is not None and constraint.kind is ConstraintKind.CHOICES
 
     @property
+    def cache_tokens(self) -> int:
+        """The most tokens of its KV cache; while the prompt is not tokenised, of its answer."""
+        return self.bill.so_far.prompt_tokens + self.max_new_tokens
+
+    @property
     def doing(self) -> str:
         """What is being done for it."""
         if self.is_waiting:

@@ -14,14 +14,25 @@ MOST_PREEMPTIONS = 3
 """So often a query may be preempted."""
 
 
-def may_preempt(running: Sequence[PendingQuery], settings: DispatchSettings, now_s: float) -> bool:
+def may_preempt(
+    urgent: PendingQuery,
+    running: Sequence[PendingQuery],
+    settings: DispatchSettings,
+    now_s: float,
+    room_tokens: int = 0,
+) -> bool:
     """Return whether what runs may be preempted at all.
 
     Arguments:
+        urgent: would run before it.
         running: what runs, then what it has preempted.
         settings: the queue's order, and whether queries are preempted.
         now_s: on the deadlines' clock [s].
+        room_tokens: that their caches may have together; 0: not known.
     """
+    needed = sum(entry.cache_tokens for entry in (urgent, *running))
+    if 0 < room_tokens < needed:
+        return False
     return (
         settings.preemption
         and settings.queue_order == 'edf'

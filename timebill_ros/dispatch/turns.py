@@ -82,9 +82,10 @@ class Turns:
         self._admission.recached(entry)
         self._give_up(newcomer=entry)
 
-    def longest_prefix(self, tokens: int) -> None:
-        """Take the most tokens of a prompt that may be cached."""
-        self._admission.longest_prefix = tokens
+    def cache_holds(self, longest_prefix: int, room_tokens: int) -> None:
+        """Take the most tokens of a prompt that may be cached, and for how many there is room."""
+        self._admission.longest_prefix = longest_prefix
+        self._admission.room_tokens = room_tokens
 
     def ended(self, entry: PendingQuery, outcome: Outcome) -> None:
         """Learn from a query that has run or waited."""

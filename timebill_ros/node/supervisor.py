@@ -240,7 +240,8 @@ class Supervisor:
         self._dispatcher.open(self._backend, self.ready.context_length, self._planner())
 
     def _plan_anew(self) -> None:
-        self._dispatcher.change_planner(self._planner(), self.prefixes.longest_tokens)
+        held = self.prefixes
+        self._dispatcher.change_planner(self._planner(), held.longest_tokens, held.room_tokens)
 
     def _planner(self) -> BudgetPlanner:
         min_kept_tokens = self.ready.min_kept_tokens if self.ready else 1

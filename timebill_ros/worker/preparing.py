@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from timebill_ros.core.abort_flag import AbortFlag
 from timebill_ros.core.deadline import Deadline
+from timebill_ros.inference.cache_memory import token_bytes
 from timebill_ros.inference.engine import Engine
 from timebill_ros.inference.interrupt import Interrupt, InterruptedGenerationError
 from timebill_ros.inference.length.length_predictor import LengthPredictor
@@ -80,8 +81,7 @@ class Preparing:
                 f'the model has a context of {longest}, and a question needs some'
             )
         if not self._token_bytes:
-            cache = self.engine.prefill(ids[:1], 1, Interrupt(Deadline(float('inf')))).cache
-            self._token_bytes = cache.nbytes // 2
+            self._token_bytes = token_bytes(self.engine)
         needed_bytes = (len(ids) + ROOM_TOKENS) * self._token_bytes
         room_bytes = prefixes.room_bytes(holder)
         if needed_bytes > room_bytes:

@@ -182,16 +182,19 @@ class Prepared(Struct, frozen=True, tag=True):
 
 
 class PrefixesHeld(Struct, frozen=True, tag=True):
-    """Worker to node: what the cache holds of prompts that were read.
+    """Worker to node: what the cache holds of prompts that were read, and for what there is room.
 
     Arguments:
         prompts: how many beginnings of prompts.
         longest_tokens: the length of the longest.
+        room_tokens: the caches of all queries that have begun may have so many tokens together;
+            0: that is not known.
     """
 
     prompts: int
     nbytes: int
     longest_tokens: int
+    room_tokens: int = 0
 
 
 class Rejected(Struct, frozen=True, tag=True):

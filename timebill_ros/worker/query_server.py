@@ -1,6 +1,5 @@
 """Inside the worker: answers one query at a time, on the thread that owns the model."""
 
-import contextvars
 import logging
 import threading
 from collections.abc import Callable
@@ -16,6 +15,7 @@ from timebill_ros.core.deadline import Deadline
 from timebill_ros.core.drift import Drift
 from timebill_ros.core.model_settings import ModelSettings
 from timebill_ros.core.turn import user_turn
+from timebill_ros.inference.cache_memory import room_tokens, token_bytes
 from timebill_ros.inference.constraint.guide import BrokenConstraintError
 from timebill_ros.inference.give_way import GiveWay
 from timebill_ros.inference.interrupt import Interrupt
@@ -50,6 +50,7 @@ from timebill_ros.worker.protocol import (
     Run,
     Text,
 )
+from timebill_ros.worker.urgent_queries import UrgentQueries
 
 
 class QueryServer:
@@ -85,6 +86,8 @@ class QueryServer:
         self._drift = self._profile(anew=False)
         self._prefixes = self._engine.prefixes = self._prefix_cache()
         self._held = PrefixesHeld(0, 0, 0)
+        self._urgent = UrgentQueries(intake.urgent_work, self._run, self._threads)
+        self._token_bytes = token_bytes(self._engine)
         self._preparing = Preparing(self._engine, self._predictor, self._beginning_ids)
         self._tokenising = threading.Lock()
 
@@ -107,6 +110,7 @@ class QueryServer:
                 self._threads,
             )
         )
+        self._tell_prefixes(has_ended=True)
         while True:
             work = self._intake.next_work()
             if isinstance(work, Recalibrate):
@@ -167,7 +171,7 @@ class QueryServer:
                 torch.cuda.empty_cache()
         finally:
             self._intake.end(run.number)
-            self._tell_prefixes()
+            self._tell_prefixes(has_ended=self._urgent.is_alone)
 
     def _answer(self, run: Run, query: HeldQuery) -> Generation:
         prompt = user_turn(query.prompt, query.context)
@@ -181,7 +185,7 @@ class QueryServer:
                 Deadline(run.last_moment_s),
                 query.abort,
                 Deadline(run.stop_at_s),
-                GiveWay(self._answer_urgent),
+                GiveWay(self._urgent),
             ),
             Listener(
                 planned=lambda bill: self._planned(run.number, bill),
@@ -194,11 +198,17 @@ class QueryServer:
         self._intake.has_read(number)
         self._tell_prefixes()
 
-    def _tell_prefixes(self) -> None:
-        """Tell the node what is cached now, of waiting queries' prompts too."""
+    def _tell_prefixes(self, has_ended: bool = False) -> None:
+        """Tell the node what is cached now, of waiting queries' prompts too.
+
+        Arguments:
+            has_ended: no query has begun and not ended, so it is seen how much room there is.
+        """
         self._intake.promise_again()
-        prefixes = self._prefixes
-        held = PrefixesHeld(len(prefixes), prefixes.nbytes, prefixes.longest_tokens)
+        prefixes, room = self._prefixes, self._held.room_tokens
+        if has_ended:
+            room = room_tokens(self._engine, self._token_bytes)
+        held = PrefixesHeld(len(prefixes), prefixes.nbytes, prefixes.longest_tokens, room)
         if held != self._held:
             self._held = held
             self._send(held)
@@ -209,20 +219,6 @@ class QueryServer:
             logging.warning('every prompt is read whole: %s', reason)
             limit_bytes = 0
         return PrefixCache(limit_bytes, self._engine.scorer.window, self._predictor.needs_sums)
-
-    def _answer_urgent(self) -> int:
-        """Answer what the node has sent while another query runs; return how many there were."""
-        answered = 0
-        while (run := self._intake.urgent_work()) is not None:
-            threads = torch.get_num_threads()
-            torch.set_num_threads(self._threads)
-            try:
-                # An empty context: what is recorded of the prompt that waits is its own.
-                contextvars.Context().run(self._run, run)
-            finally:
-                torch.set_num_threads(threads)
-            answered += 1
-        return answered
 
     def _profile(self, anew: bool) -> Drift | None:
         """Return the time model, measured if need be; None if it is not to be measured."""
