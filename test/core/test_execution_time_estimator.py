@@ -1,7 +1,9 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
-from timebill_ros.core.execution_time_estimator import Sample, fit
+from timebill_ros.core.execution_time_estimator import CachedSample, Sample, fit
 from timebill_ros.core.time_model import TimeModel
 
 TRUTH = TimeModel(a=2.5e-7, b=8e-4, c=0.02, p=5e-6, q=0.017, e1=4e-5, e0=0.01)
@@ -96,6 +98,47 @@ def test_without_evictions_and_generations():
     found = fit(prefills, steps)
     assert (found.model.e1, found.model.e0, found.eviction.samples) == (0.0, 0.0, 0)
     assert (found.model.delta, found.generations) == (0.25, 0)
+
+
+def cached_samples(rng, noise=0.0, outliers=0):
+    """Return prefills behind cached tokens, noisy, the first few of them far too slow."""
+    truth = replace(TRUTH, d=9e-6)
+    found = []
+    for index in range(30):
+        cached = int(rng.integers(24, 4000))
+        tokens = cached + int(rng.integers(16, 100))
+        seconds = truth.t_prefill(tokens, cached) * float(np.exp(noise * rng.standard_normal()))
+        found.append(CachedSample(tokens, cached, seconds * (4 if index < outliers else 1)))
+    return found
+
+
+def test_exact_times_behind_cached_tokens_give_back_their_coefficient():
+    rng = np.random.default_rng(0)
+    exact = all_samples(rng, noise=0.0)
+    found = fit(*exact, cached=cached_samples(rng))
+    assert found.model.d == pytest.approx(9e-6, rel=1e-6)
+    assert (found.cached.samples, found.cached.mape) == (30, pytest.approx(0.0, abs=1e-6))
+    for name in ('a', 'b', 'c', 'p', 'q', 'e1', 'e0'):
+        assert getattr(found.model, name) == pytest.approx(getattr(TRUTH, name), rel=1e-6)
+    assert fit(*exact).model.d == 0.0
+
+
+@pytest.mark.parametrize('seed', range(5))
+def test_noise_and_outliers_leave_the_time_behind_cached_tokens_within_three_percent(seed):
+    rng = np.random.default_rng(seed)
+    cached = cached_samples(rng, noise=0.01, outliers=4)
+    found = fit(*all_samples(rng, outliers=6), cached=cached).model
+    truth = replace(TRUTH, d=9e-6)
+    for tokens, behind in ((572, 544), (1100, 1056), (2104, 2080), (4152, 4128)):
+        assert found.t_prefill(tokens, behind) == pytest.approx(
+            truth.t_prefill(tokens, behind), rel=0.03
+        )
+
+
+def test_cached_tokens_that_cost_less_than_nothing_cost_nothing():
+    rng = np.random.default_rng(1)
+    quick = [replace(sample, seconds=sample.seconds / 3) for sample in cached_samples(rng)]
+    assert fit(*all_samples(rng), cached=quick).model.d == 0.0
 
 
 @pytest.mark.parametrize(

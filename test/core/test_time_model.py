@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from timebill_ros.core.time_model import TimeModel
 
-SMOLLM = TimeModel(a=2.5e-7, b=8e-4, c=0.02, p=5e-6, q=0.017, e1=4e-5, e0=0.01, delta=0.25)
+SMOLLM = TimeModel(a=2.5e-7, b=8e-4, c=0.02, p=5e-6, q=0.017, e1=4e-5, e0=0.01, delta=0.25, d=1e-5)
 
 
 @given(kept=st.integers(0, 5000), response=st.integers(-1, 800))
@@ -20,12 +20,20 @@ def test_prefill_is_quadratic_in_the_prompt():
 
 
 @given(prompt=st.integers(1, 5000), share=st.floats(0, 1))
-def test_what_is_cached_saves_its_own_prefill_but_for_the_call(prompt, share):
+def test_what_is_cached_saves_its_own_prefill_but_for_the_call_and_the_attention(prompt, share):
     cached = int(share * prompt)
     rest = SMOLLM.t_prefill(prompt, cached)
-    assert rest == pytest.approx(SMOLLM.t_prefill(prompt) - SMOLLM.t_prefill(cached) + SMOLLM.c)
+    saved = SMOLLM.t_prefill(cached) - SMOLLM.c - SMOLLM.d * cached
+    assert rest == pytest.approx(SMOLLM.t_prefill(prompt) - saved)
     assert SMOLLM.c <= rest <= SMOLLM.t_prefill(prompt)
     assert SMOLLM.t_e2e(prompt, prompt, 1, cached) == rest
+
+
+def test_what_is_read_behind_cached_tokens_takes_longer_the_more_there_are():
+    # 24 tokens: a * (4152 + 4128) * 24 + b * 24 + d * 4128 + c
+    assert SMOLLM.t_prefill(4152, 4128) == pytest.approx(0.04968 + 0.0192 + 0.04128 + 0.02)
+    assert SMOLLM.t_prefill(568, 544) == pytest.approx(0.006672 + 0.0192 + 0.00544 + 0.02)
+    assert SMOLLM.scaled(2.0).t_prefill(568, 544) == pytest.approx(2 * 0.051312)
 
 
 def test_a_response_of_one_token_costs_the_prefill_only():

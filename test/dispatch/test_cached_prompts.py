@@ -1,5 +1,7 @@
 """What is cached of a prompt need not be read: admission, refusals and bills count the rest."""
 
+from dataclasses import replace
+
 import pytest
 
 from support.fake_backend import Cached, Finished, Tokenised
@@ -46,6 +48,25 @@ def test_a_query_is_infeasible_by_what_is_left_to_read(desk: Desk) -> None:
     assert miss.minimum_time_budget_s == pytest.approx(0.221)
     (bill,) = [reply[2] for reply in desk.replies.outcomes if reply[0] == 'tight']
     assert (bill.cached_tokens, bill.predicted_prefill_time) == (80, pytest.approx(0.2))
+
+
+def test_to_attend_to_what_is_cached_counts_in_the_refusal_the_plan_and_the_bill(
+    desk: Desk,
+) -> None:
+    model = replace(MODEL, d=0.002)  # 0.16 s for 80 tokens
+    desk.dispatcher.change_planner(BudgetPlanner(time_model=model), longest_prefix=2000)
+    asked(desk, 'tight', 0.3, cached_tokens=80)
+    miss = desk.outcome('tight')
+    assert miss.reason is MissReason.INFEASIBLE
+    assert 'is estimated to take 0.360 s' in miss.detail
+    assert miss.minimum_time_budget_s == pytest.approx(0.381)
+    (bill,) = [reply[2] for reply in desk.replies.outcomes if reply[0] == 'tight']
+    assert bill.predicted_prefill_time == pytest.approx(0.36)
+    asked(desk, 'runs', 10.0, cached_tokens=80)
+    asked(desk, 'late', 0.7, cached_tokens=80)  # 0.36 s ahead and 0.36 s, and two answers
+    assert desk.outcome('late').reason is MissReason.OVERLOADED
+    asked(desk, 'in time', 0.8, cached_tokens=80)
+    assert 'in time' not in desk.replies.ended()
 
 
 def test_what_waits_ahead_counts_by_what_it_has_to_read(desk: Desk) -> None:

@@ -1,7 +1,7 @@
 """Fits a time model to measured times: robust least squares on the relative error."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations
 from math import isfinite
 
@@ -34,6 +34,21 @@ class Sample:
 
 
 @dataclass(frozen=True)
+class CachedSample:
+    """One measured prefill behind tokens that are in the cache.
+
+    Arguments:
+        tokens: N_x, all of the prompt.
+        cached_tokens: N_c of them, at least 1, need not be read.
+        seconds: its time [s].
+    """
+
+    tokens: int
+    cached_tokens: int
+    seconds: float
+
+
+@dataclass(frozen=True)
 class CurveFit:
     """Quality of one fit: samples, samples left out, mean error on the others [%]."""
 
@@ -51,6 +66,7 @@ class TimeFit:
     step: CurveFit
     eviction: CurveFit
     generations: int
+    cached: CurveFit = CurveFit()
 
 
 def fit(
@@ -58,6 +74,7 @@ def fit(
     steps: Sequence[Sample],
     evictions: Sequence[Sample] = (),
     generations: Sequence[MeasuredGeneration] = (),
+    cached: Sequence[CachedSample] = (),
 ) -> TimeFit:
     """Fit the coefficients by least squares on the relative error, and delta.
 
@@ -80,6 +97,7 @@ def fit(
         steps: at least 2 different lengths.
         evictions: at least 2 different lengths; none: eviction costs nothing.
         generations: other generations than those of the samples.
+        cached: prefills behind cached tokens; none: to attend to these costs nothing.
 
     Raises:
         ValueError: too few different lengths.
@@ -90,8 +108,9 @@ def fit(
         ((0.0, 0.0), CurveFit()) if not evictions else _fit_curve('evictions', evictions, (1, 0))
     )
     mean = TimeModel(a, b, c, p, q, e1, e0)
-    model = TimeModel(a, b, c, p, q, e1, e0, delta=fit_delta(mean, generations))
-    return TimeFit(model, prefill, step, eviction, len(generations))
+    model = replace(mean, d=_cached_token_s(mean, cached), delta=fit_delta(mean, generations))
+    quality = _cached_quality(model, cached)
+    return TimeFit(model, prefill, step, eviction, len(generations), quality)
 
 
 def fit_prefill(prefills: Sequence[Sample]) -> TimeModel:
@@ -105,6 +124,27 @@ def fit_prefill(prefills: Sequence[Sample]) -> TimeModel:
     """
     (a, b, c), _ = _fit_curve('prefills', prefills, (2, 1, 0))
     return TimeModel(a, b, c, 0.0, 0.0)
+
+
+def _cached_token_s(model: TimeModel, samples: Sequence[CachedSample]) -> float:
+    """Return d, with which the absolute relative errors are least: a weighted median [s].
+
+    Arguments:
+        model: without d. It tells the time of the tokens that are read.
+    """
+    if not samples:
+        return 0.0
+    left_s = [s.seconds - model.t_prefill(s.tokens, s.cached_tokens) for s in samples]
+    each_s = np.array([t / s.cached_tokens for t, s in zip(left_s, samples, strict=True)])
+    weights = np.array([s.cached_tokens / s.seconds for s in samples])
+    order = np.argsort(each_s)
+    half = int(np.searchsorted(np.cumsum(weights[order]), weights.sum() / 2))
+    return max(0.0, float(each_s[order][half]))
+
+
+def _cached_quality(model: TimeModel, samples: Sequence[CachedSample]) -> CurveFit:
+    errors = [abs(model.t_prefill(s.tokens, s.cached_tokens) / s.seconds - 1.0) for s in samples]
+    return CurveFit(len(errors), 0, 100.0 * float(np.mean(errors)) if errors else 0.0)
 
 
 def _fit_curve(

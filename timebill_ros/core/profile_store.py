@@ -8,7 +8,7 @@ from pathlib import Path
 from timebill_ros.core.atomic_file import write_json
 from timebill_ros.core.time_model import TimeModel
 
-FORMAT = 1
+FORMAT = 2
 """Raised when the coefficients' meaning changes: older files then count as absent."""
 
 

@@ -12,11 +12,12 @@ class TimeModel:
     if a length grows, also outside the profiled lengths.
 
     Arguments:
-        a, b, c: prefill, a*N_x^2 + b*N_x + c [s]. Of tokens that are in the cache already, a and b
-            cost nothing.
+        a, b, c: prefill, a*N_x^2 + b*N_x + c [s].
         p, q: one decoding step, p*N_kv + q [s]; N_kv is the cache's length before the step.
         e1, e0: eviction, e1*N_x + e0 [s], if anything is evicted. Not in the paper.
         delta: the worst-case margin over the mean, t_wcet = (1 + delta) * t_e2e.
+        d: prefill behind N_c tokens that are in the cache already: a and b cost nothing for them,
+            but to attend to them takes d*N_c more [s]. Not in the paper.
 
     Raises:
         ValueError: a coefficient is negative or not finite.
@@ -30,6 +31,7 @@ class TimeModel:
     e1: float = 0.0
     e0: float = 0.0
     delta: float = 0.0
+    d: float = 0.0
 
     def __post_init__(self) -> None:
         for coefficient in fields(self):
@@ -45,7 +47,8 @@ class TimeModel:
             cached_tokens: so many of them, from the first on, are in the cache already.
         """
         new_tokens = prompt_tokens - cached_tokens
-        return (self.a * (prompt_tokens + cached_tokens) + self.b) * new_tokens + self.c
+        new_s = (self.a * (prompt_tokens + cached_tokens) + self.b) * new_tokens
+        return new_s + self.d * cached_tokens + self.c
 
     def t_step(self, kv_tokens: int) -> float:
         """Return the mean time of one decoding step [s], with N_kv tokens in the cache."""
@@ -109,6 +112,7 @@ class TimeModel:
             q=self.q * factor,
             e1=self.e1 * factor,
             e0=self.e0 * factor,
+            d=self.d * factor,
         )
 
     def leverage(self, prompt_tokens: int, eviction_ratio_max: float) -> float:

@@ -41,7 +41,12 @@ def time_model(
     if known is not None:
         return known
     fitted = Profiler(engine, time_limit_s, progress).run()
-    for name, curve in (('prefill', fitted.prefill), ('step', fitted.step)):
+    curves = {
+        'prefill': fitted.prefill,
+        'prefill behind a cached prompt': fitted.cached,
+        'step': fitted.step,
+    }
+    for name, curve in curves.items():
         logging.info(
             'time of the %s: mean error %.1f %%, %d of %d measurements left out',
             name,

@@ -7,24 +7,28 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+import numpy as np
 import torch
 from tokenizers import Tokenizer
 
 from timebill_ros.core.budget_planner import BudgetPlanner
 from timebill_ros.core.deadline import Deadline
-from timebill_ros.core.execution_time_estimator import Sample, TimeFit, fit
+from timebill_ros.core.execution_time_estimator import CachedSample, Sample, TimeFit, fit
 from timebill_ros.core.planner_settings import PlannerSettings
 from timebill_ros.core.worst_case_margin import MeasuredGeneration
-from timebill_ros.inference.engine import Engine
+from timebill_ros.inference.engine import Engine, Prefilled
 from timebill_ros.inference.interrupt import Interrupt
 from timebill_ros.inference.length.length_predictor import NoPredictor
 from timebill_ros.inference.pipeline import Listener, Question, answer
+from timebill_ros.inference.prefix.prefix_entry import Beginning
 from timebill_ros.inference.text_stream import TextStream
 
 LENGTHS = 7
 SHORTEST_PROMPT = 24
 FEWEST_LENGTHS = 4
 """So many are measured however slow the machine is: fewer would not make a fit."""
+READ_ANEW = (24, 96)
+"""So few and so many tokens are read behind a cached prompt, as a question behind its context."""
 STEPS = 8
 EVICTION_RATIOS = (0.0, 0.25, 0.5, 0.75, 0.95)
 CURVES_SHARE = 0.5
@@ -35,16 +39,17 @@ LARGEST_SHARE = 0.15
 
 @dataclass
 class Measurements:
-    """What was measured: samples of the three curves, and whole generations."""
+    """What was measured: samples of the curves, and whole generations."""
 
     prefills: list[Sample] = field(default_factory=list)
+    cached: list[CachedSample] = field(default_factory=list)
     steps: list[Sample] = field(default_factory=list)
     evictions: list[Sample] = field(default_factory=list)
     generations: list[MeasuredGeneration] = field(default_factory=list)
 
     def fit(self) -> TimeFit:
         """Fit the time model to all of it."""
-        return fit(self.prefills, self.steps, self.evictions, self.generations)
+        return fit(self.prefills, self.steps, self.evictions, self.generations, self.cached)
 
 
 class Profiler:
@@ -165,11 +170,12 @@ class Profiler:
         return nearest.seconds * max(growth, growth**2) if growth > 1.5 else nearest.seconds
 
     def measure_round(self, length: int, evicts: bool) -> None:
-        """Measure a prefill, then an eviction if wanted and possible, then some steps."""
+        """Measure a prefill, and that of its end, then an eviction if wanted, then some steps."""
         ids = self._tokens(min(length, self._engine.target.context_length - 2 * STEPS))
         start_s = time.perf_counter()
         prefilled = self._engine.prefill(ids, STEPS, self._interrupt)
         self.measurements.prefills.append(Sample(len(ids), time.perf_counter() - start_s))
+        self._measure_end(ids, prefilled)
         kept = len(ids)
         fewest = self._engine.min_kept_tokens
         if evicts and kept > fewest:
@@ -188,6 +194,17 @@ class Profiler:
             if last_s is not None:  # the first token came from the prefill, without a step
                 self.measurements.steps.append(Sample(kept + step - 1, now_s - last_s))
             last_s = now_s
+
+    def _measure_end(self, ids: list[int], prefilled: Prefilled) -> None:
+        """Measure how long the end of a prompt takes, in the memory of the whole of it."""
+        cached = len(ids) - self._chance.choice(READ_ANEW)
+        if cached < SHORTEST_PROMPT:
+            return
+        beginning = Beginning(np.array(ids), cached, prefilled.cache.memory)
+        start_s = time.perf_counter()
+        self._engine.prefill(ids, STEPS, self._interrupt, beginning=beginning)
+        seconds = time.perf_counter() - start_s
+        self.measurements.cached.append(CachedSample(len(ids), cached, seconds))
 
     def _tokens(self, length: int) -> list[int]:
         generator = torch.Generator().manual_seed(self._chance.randrange(2**31))
