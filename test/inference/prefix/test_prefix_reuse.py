@@ -1,6 +1,6 @@
 """Prompts that begin alike: answers are, token for token, those of a prompt that is read whole."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 import torch
@@ -9,11 +9,21 @@ from support.tiny_models import ARCHITECTURES, NEVER, decoded, random_prompt, ti
 from timebill_ros.core.deadline import Deadline
 from timebill_ros.inference.engine import DecodingSettings, Engine
 from timebill_ros.inference.interrupt import Interrupt, InterruptedGenerationError
+from timebill_ros.inference.loading.model_loader import BUILT_IN, load_target
 from timebill_ros.inference.prefix.prefix_cache import PrefixCache
 from timebill_ros.inference.step.native_step import NativeStep
 
 TOKENS, NEW = 150, 12
 LIMIT = 50_000_000
+SHARES: dict[str, Callable[[int], int]] = {
+    'none': lambda tokens: 0,
+    'one': lambda tokens: 1,
+    'half': lambda tokens: tokens // 2,
+    'all but one': lambda tokens: tokens - 1,
+    'all': lambda tokens: tokens,
+}
+LENGTHS = tuple(range(40, 140, 5))
+"""Of twenty prompts."""
 
 
 def engine_of(architecture: str, limit: int = LIMIT) -> Engine:
@@ -31,14 +41,20 @@ def beginning_with(prompt: list[int], tokens: int, seed: int) -> list[int]:
 
 
 def answer(
-    engine: Engine, prompt: list[int], kept: int | None = None, reuses: bool = True
+    engine: Engine,
+    prompt: list[int],
+    kept: int | None = None,
+    reuses: bool = True,
+    new: int = NEW,
 ) -> tuple[list[int], torch.Tensor, int]:
     """Return the answer's ids and logits, and how many tokens were cached."""
-    beginning = engine.begin(prompt, NEW) if reuses else None
-    prefilled = engine.prefill(prompt, NEW, NEVER, beginning=beginning)
+    beginning = engine.begin(prompt, new) if reuses else None
+    prefilled = engine.prefill(prompt, new, NEVER, beginning=beginning)
     if kept is not None:
         engine.evict(prefilled, kept)
-    ids, logits = decoded(engine, prefilled, NEW)
+    ids, logits = decoded(engine, prefilled, new)
+    if beginning is not None:
+        engine.prefixes.done(beginning)
     return ids, logits, beginning.cached_tokens if beginning else 0
 
 
@@ -47,20 +63,71 @@ def engine(request: pytest.FixtureRequest) -> Iterator[Engine]:
     yield engine_of(request.param)
 
 
-@pytest.mark.parametrize('kept', [None, 100])
-def test_answers_are_those_without_reuse(engine: Engine, kept: int | None) -> None:
+def expect_identity(engine: Engine, first: list[int], shared: int, kept: int | None) -> None:
+    """Ask a prompt, and another one that shares so many tokens: it is answered as if alone."""
+    engine.prefixes = PrefixCache(LIMIT, engine.scorer.window)
+    tokens = len(first)
+    answer(engine, first, kept, new=3)
+    prompt = beginning_with(first, shared, seed=1000 + tokens)
+    ids, logits, cached = answer(engine, prompt, kept, new=3)
+    whole, expected, _ = answer(engine, prompt, kept, reuses=False, new=3)
+    assert cached == min(shared, tokens - engine.scorer.window)
+    assert ids == whole
+    torch.testing.assert_close(logits, expected, rtol=1e-3, atol=1e-3)
+
+
+@pytest.mark.parametrize('share', SHARES)
+@pytest.mark.parametrize('kept_share', [1.0, 0.7])
+def test_answers_are_those_without_reuse(engine: Engine, share: str, kept_share: float) -> None:
+    layers = engine.prefill([1], 1, NEVER).cache.layers
+    if kept_share < 1.0 and all(layer.is_sliding for layer in layers):
+        pytest.skip('nothing is evicted from sliding layers')
+    for seed, tokens in enumerate(LENGTHS if kept_share == 1.0 else LENGTHS[::5]):
+        first = random_prompt(tokens, seed)
+        kept = int(kept_share * tokens) if kept_share < 1.0 else None
+        expect_identity(engine, first, SHARES[share](tokens), kept)
+
+
+@pytest.fixture(scope='module')
+def real_engine() -> Engine:
+    target = load_target(BUILT_IN, device='cpu', dtype='float32')
+    return Engine(target, DecodingSettings(stop_at_repetition=False))
+
+
+@pytest.mark.parametrize('share', SHARES)
+def test_answers_of_the_built_in_model_are_those_without_reuse(
+    real_engine: Engine, share: str
+) -> None:
+    for seed in range(4):
+        first = random_prompt(48 + seed, seed)
+        expect_identity(real_engine, first, SHARES[share](len(first)), None)
+
+
+def test_an_entry_may_be_dropped_between_the_promise_and_the_turn(engine: Engine) -> None:
     first = random_prompt(TOKENS)
-    can_evict = not all(layer.is_sliding for layer in engine.prefill(first, 1, NEVER).cache.layers)
-    kept = kept if can_evict else None
-    answer(engine, first, kept)
-    for seed, shared in enumerate((0, 1, TOKENS // 2, TOKENS - 1, TOKENS), start=1):
-        prompt = beginning_with(first, shared, seed)
-        ids, logits, cached = answer(engine, prompt, kept)
-        whole, expected, _ = answer(engine, prompt, kept, reuses=False)
-        assert cached == min(shared, TOKENS - engine.scorer.window)
-        assert ids == whole
-        torch.testing.assert_close(logits, expected, rtol=1e-3, atol=1e-3)
-        answer(engine, first, kept)  # whatever the prompt has overwritten
+    answer(engine, first)
+    prompt = beginning_with(first, TOKENS // 2, 1)
+    expected = answer(engine, prompt, reuses=False)[0]
+    assert engine.prefixes.pin(7, prompt) == TOKENS // 2
+    engine.prefixes.clear()  # there was no memory, say
+    ids, _, cached = answer(engine, prompt)
+    assert (ids, cached) == (expected, 0)
+    assert answer(engine, prompt)[0] == expected  # what is kept of it since then is right
+
+
+def test_an_entry_may_be_dropped_while_its_prompt_is_read(engine: Engine) -> None:
+    first = random_prompt(TOKENS)
+    answer(engine, first)
+    for shared in (TOKENS // 2, TOKENS):  # copied, and handed over
+        prompt = beginning_with(first, shared, 1)
+        expected = answer(engine, prompt, reuses=False)[0]
+        beginning = engine.begin(prompt, NEW)
+        assert beginning.cached_tokens > 0
+        engine.prefixes.clear()
+        prefilled = engine.prefill(prompt, NEW, NEVER, beginning=beginning)
+        assert decoded(engine, prefilled, NEW)[0] == expected
+        engine.prefixes.done(beginning)
+        answer(engine, first)
 
 
 def test_the_observation_window_is_the_whole_ones(engine: Engine) -> None:
