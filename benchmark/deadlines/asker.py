@@ -5,7 +5,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from types import TracebackType
 from typing import Any
@@ -26,6 +26,7 @@ class Ask:
         at_s: how long after the first of those that are asked together it is published [s].
         as_goal: it is sent as a goal of the action; else it is published on the topic.
         cancel_after_s: how long after its publication the goal is cancelled [s]; negative: never.
+        context: as in the Query message.
     """
 
     id: str
@@ -38,6 +39,7 @@ class Ask:
     at_s: float = 0.0
     as_goal: bool = False
     cancel_after_s: float = -1.0
+    context: str = ''
 
 
 @dataclass(frozen=True)
@@ -172,6 +174,18 @@ class Asker:
         refusal = self._call({'parameters': values})
         if refusal:
             raise RuntimeError(f'the node refuses {values}: {refusal}')
+
+    def start_preparing(self, contexts: Sequence[str], pause_s: float) -> None:
+        """Have the node prepare contexts from now on, one after the other.
+
+        Arguments:
+            pause_s: between the end of one and the next [s].
+        """
+        self._call({'prepare': contexts, 'pause_s': pause_s})
+
+    def stop_preparing(self) -> int:
+        """Prepare no more; return how many were read."""
+        return self._call({'stop_preparing': True})
 
     def overheard(self) -> dict[str, int]:
         """Return how many terminal replies there were to each query of other askers."""

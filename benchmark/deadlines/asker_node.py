@@ -141,6 +141,7 @@ class AskerNode(Node):
             time_budget=Duration(sec=seconds, nanosec=nanoseconds),
             max_new_tokens=ask['max_new_tokens'],
             overrun_policy=ask['overrun_policy'],
+            context=ask['context'],
         )
 
     def _on_response(self, message: Response, info: dict) -> None:
