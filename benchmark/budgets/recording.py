@@ -17,9 +17,10 @@ from benchmark.budgets.recorded_answer import RecordedAnswer
 from benchmark.budgets.recording_file import RecordingFile
 from benchmark.budgets.tasks.task import Item
 from benchmark.eviction.evicted_answers import NEVER, copied
-from timebill_ros.inference.engine import Engine, Prefilled
+from timebill_ros.inference.engine import Engine
 from timebill_ros.inference.length.length_predictor import LengthPredictor
 from timebill_ros.inference.loading.chat_prompt import ChatPrompt
+from timebill_ros.inference.prefilled import Prefilled
 from timebill_ros.inference.text_stream import TextStream
 from timebill_ros.progress import Progress
 

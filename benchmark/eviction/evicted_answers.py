@@ -10,8 +10,9 @@ from timebill_ros.core.deadline import Deadline
 from timebill_ros.inference.cache.kv_cache import KVCache
 from timebill_ros.inference.cache.observation_window import ObservationWindow
 from timebill_ros.inference.cache.scorers.scorer import Scorer
-from timebill_ros.inference.engine import Engine, Prefilled
+from timebill_ros.inference.engine import Engine
 from timebill_ros.inference.interrupt import Interrupt
+from timebill_ros.inference.prefilled import Prefilled
 from timebill_ros.inference.text_stream import TextStream
 
 NEVER = Interrupt(Deadline(math.inf))

@@ -90,3 +90,34 @@ def test_the_time_of_more_urgent_queries_counts_for_no_item(clock: FakeClock) ->
     bill = record.ended()
     assert (bill.prefill_time, bill.decode_time, bill.total_time) == (1.0, 0.75, 1.75)
     assert (bill.preemptions, bill.preempted_time) == (2, 24.0)
+
+
+def test_an_eviction_in_the_middle_of_an_answer_is_billed_as_one(clock: FakeClock) -> None:
+    record = planned(clock, 10)
+    for _ in range(3):
+        clock.now_s += 1.0
+        record.decoded()
+    clock.now_s += 0.125
+    assert record.decode_s == 3.125
+    record.evicting(4)
+    clock.now_s += 0.25
+    record.evicted()
+    assert record.decode_s == 3.125
+    for _ in range(2):
+        clock.now_s += 0.5
+        record.decoded()
+    assert record.decode_s == 4.125
+    bill = record.ended()
+    assert (bill.eviction_time, bill.decode_time, bill.total_time) == (0.25, 4.125, 6.875)
+    assert (bill.kept_tokens, bill.eviction_ratio) == (4, pytest.approx(0.6))
+    assert record.mean_kept_tokens == 7  # two steps with 10, two with 4
+
+
+@pytest.mark.parametrize('kept_tokens', [4, 10])
+def test_what_was_evicted_before_the_first_token_was_so_in_every_step(
+    clock: FakeClock, kept_tokens: int
+) -> None:
+    record = planned(clock, kept_tokens)
+    for _ in range(3):
+        record.decoded()
+    assert record.mean_kept_tokens == kept_tokens

@@ -9,9 +9,11 @@ from tokenizers import Tokenizer
 from support.fake_length_predictor import FakeLengthPredictor
 from timebill_ros.core.bill import Bill
 from timebill_ros.core.budget_planner import BudgetPlanner
+from timebill_ros.core.closed_loop import ClosedLoop
 from timebill_ros.core.deadline import Deadline
 from timebill_ros.core.outcome import FinishReason
 from timebill_ros.core.planner_settings import PlannerSettings
+from timebill_ros.core.remaining_lengths import RemainingLengths
 from timebill_ros.core.time_model import TimeModel
 from timebill_ros.inference.engine import DecodingSettings, Engine
 from timebill_ros.inference.interrupt import Interrupt
@@ -169,6 +171,76 @@ def test_a_prompt_that_begins_as_another_is_planned_and_billed_by_what_is_left_t
     left_s = CACHE_MATTERS.t_prefill(bill.prompt_tokens, bill.cached_tokens)
     assert bill.predicted_prefill_time == left_s < whole.bill.predicted_prefill_time
     assert predictor.expected_s == [left_s]
+
+
+@dataclasses.dataclass(frozen=True)
+class ScriptedLoop(ClosedLoop):
+    """Keeps 100 tokens from a length of the answer on; asked, writes down at what lengths."""
+
+    evict_at: int = 0
+    asked: list[tuple[int, float]] = dataclasses.field(default_factory=list)
+
+    def kept_tokens(self, written: int, decode_s: float, remaining_s: float) -> int:
+        self.asked.append((written, remaining_s))
+        assert (decode_s > 0) == (written > 0)
+        return 100 if written >= self.evict_at else self.prompt_tokens
+
+
+@dataclasses.dataclass(frozen=True)
+class ScriptedPlanner(BudgetPlanner):
+    evict_at: int = 0
+    loops: list[ScriptedLoop] = dataclasses.field(default_factory=list)
+
+    def closed_loop(self, prompt_tokens: int, lengths: RemainingLengths) -> ScriptedLoop:
+        assert self.time_model is not None
+        self.loops.append(
+            ScriptedLoop(self.time_model, prompt_tokens, 80, lengths, evict_at=self.evict_at)
+        )
+        return self.loops[-1]
+
+
+@pytest.mark.parametrize('evict_at', [0, 4, 9, 1000])
+def test_a_closed_loop_is_asked_every_few_tokens_until_it_evicts(
+    engine: Engine, evict_at: int
+) -> None:
+    settings = PlannerSettings(eviction_policy='closed_loop')
+    planner = ScriptedPlanner(settings, CACHE_MATTERS, evict_at)
+    generation, _, (planned,) = run(engine, planner, 5.0, 18, FakeLengthPredictor(3))
+    bill, loop = generation.bill, planner.loops[0]
+    expected = {0: [0], 4: [0, 4], 9: [0, 4, 8, 12], 1000: [0, 4, 8, 12, 16]}[evict_at]
+    assert [written for written, _ in loop.asked] == expected
+    assert [left for _, left in loop.asked] == pytest.approx([5.0] * len(expected))
+    assert loop.lengths.max_new_tokens == 18
+    is_evicted = evict_at < 18
+    assert bill.kept_tokens == (100 if is_evicted else bill.prompt_tokens)
+    assert bill.eviction_ratio == pytest.approx(1 - bill.kept_tokens / bill.prompt_tokens)
+    assert (bill.eviction_time > 0) == is_evicted
+    assert (planned.eviction_ratio > 0) == (evict_at == 0)
+    assert bill.prefill_time + bill.predictor_time + bill.eviction_time + bill.decode_time == (
+        pytest.approx(bill.total_time, rel=0.01)
+    )
+    # The first 12 tokens were written with the whole prompt, the others with 100 tokens of it.
+    mean = {0: 100, 1000: bill.prompt_tokens}.get(evict_at)
+    assert mean is None or generation.mean_kept_tokens == mean
+    assert mean is not None or 100 < generation.mean_kept_tokens < bill.prompt_tokens
+
+
+def test_a_closed_loop_with_time_to_spare_writes_what_is_written_without_eviction(
+    engine: Engine,
+) -> None:
+    closed, off = (
+        run(engine, BudgetPlanner(PlannerSettings(eviction_policy=policy), CACHE_MATTERS), 1e6)
+        for policy in ('closed_loop', 'off')
+    )
+    assert closed[1] == off[1]
+    assert closed[0].bill.eviction_ratio == 0.0
+    assert closed[0].bill.predicted_total_time == pytest.approx(off[0].bill.predicted_total_time)
+
+
+def test_a_closed_loop_evicts_before_the_first_token_if_it_must(engine: Engine) -> None:
+    planner = BudgetPlanner(PlannerSettings(eviction_policy='closed_loop'), CACHE_MATTERS)
+    bill = run(engine, planner, 2.0)[0].bill
+    assert 0.3 < bill.eviction_ratio < 0.9
 
 
 def test_an_interrupted_prefill_has_no_plan(engine: Engine) -> None:

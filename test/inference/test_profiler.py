@@ -12,9 +12,10 @@ import torch
 from support.tiny_models import tiny_target
 from timebill_ros.inference.cache.scorers.snapkv import SnapKV
 from timebill_ros.inference.cache.scorers.streaming_llm import StreamingLLM
-from timebill_ros.inference.engine import DecodingSettings, Engine, Prefilled
+from timebill_ros.inference.engine import DecodingSettings, Engine
 from timebill_ros.inference.loading.model_loader import BUILT_IN, load_target
 from timebill_ros.inference.measured_time_model import profile_key, time_model
+from timebill_ros.inference.prefilled import Prefilled
 from timebill_ros.inference.profiler import EVICTION_RATIOS, STEPS, Profiler
 
 TIME_LIMIT_S = 3.0

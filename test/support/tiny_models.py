@@ -16,9 +16,10 @@ from transformers import (
 
 from timebill_ros.core.deadline import Deadline
 from timebill_ros.inference import attention
-from timebill_ros.inference.engine import Engine, Prefilled
+from timebill_ros.inference.engine import Engine
 from timebill_ros.inference.interrupt import Interrupt
 from timebill_ros.inference.loading.model_loader import TargetModel
+from timebill_ros.inference.prefilled import Prefilled
 
 SLIDING_WINDOW = 12
 CONTEXT_TOKENS = 512

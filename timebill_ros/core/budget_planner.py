@@ -3,21 +3,20 @@
 import math
 from dataclasses import dataclass, field
 
+from timebill_ros.core.closed_loop import ClosedLoop
 from timebill_ros.core.expected_eviction import expected_kept_tokens
 from timebill_ros.core.plan import Plan
-from timebill_ros.core.planner_settings import PlannerSettings
+from timebill_ros.core.planner_settings import ROUNDING, PlannerSettings
+from timebill_ros.core.remaining_lengths import RemainingLengths
 from timebill_ros.core.time_model import TimeModel
 from timebill_ros.core.worst_case_eviction import kept_tokens_to_fit
-
-ROUNDING = 1e-9
-"""So that (1 - 0.95) * 1000, a little more than 50 in floating point, counts as 50."""
 
 
 @dataclass(frozen=True)
 class BudgetPlanner:
     """Chooses how much of the KV cache to evict.
 
-    Without a time model, policies timebill and expected evict nothing, and predicted times are 0.
+    Without a time model, only policy fixed evicts anything, and predicted times are 0.
 
     Arguments:
         settings: the planner's parameters.
@@ -72,6 +71,7 @@ class BudgetPlanner:
         cached_tokens: int = 0,
         predicted_response_tokens: int | None = None,
         remaining_s: float = math.inf,
+        loop: ClosedLoop | None = None,
     ) -> Plan:
         """Plan a query again after its prefill: only eviction and decoding must still fit.
 
@@ -82,6 +82,7 @@ class BudgetPlanner:
             prefill_time_s: measured time of the prefill, a part of worst_case_time_s [s].
             cached_tokens: as for plan.
             remaining_s: the time left now, without the reserve [s].
+            loop: of closed_loop().
 
         Raises:
             ValueError: a length is < 1, or a time is not a number.
@@ -93,7 +94,16 @@ class BudgetPlanner:
             predicted_response_tokens,
             prefill_time_s,
             prefill_time_s + remaining_s,
+            loop,
         )
+
+    def closed_loop(self, prompt_tokens: int, lengths: RemainingLengths) -> ClosedLoop | None:
+        """Return what decides while an answer is written; None: the policy is another one."""
+        model = self.time_model
+        if model is None or self.settings.eviction_policy != 'closed_loop':
+            return None
+        fewest = self.settings.fewest_kept(prompt_tokens)
+        return ClosedLoop(model, prompt_tokens, fewest, lengths, self.settings.is_partial)
 
     def prefill_time_s(self, prompt_tokens: int, cached_tokens: int = 0) -> float:
         """Return the predicted time of a prefill; infinite without a time model [s]."""
@@ -154,6 +164,7 @@ class BudgetPlanner:
         predicted_response_tokens: int | None,
         prefill_s: float,
         total_s: float,
+        loop: ClosedLoop | None = None,
     ) -> Plan:
         """Plan for a prefill of prefill_s, and total_s from its start to the deadline."""
         for name, tokens in (('prompt_tokens', prompt_tokens), ('max_new_tokens', max_new_tokens)):
@@ -176,7 +187,7 @@ class BudgetPlanner:
             found = kept_tokens_to_fit(
                 time_model,
                 prompt_tokens,
-                self._fewest(prompt_tokens),
+                self.settings.fewest_kept(prompt_tokens),
                 longest,
                 prefill_s,
                 total_s,
@@ -185,13 +196,18 @@ class BudgetPlanner:
             found = expected_kept_tokens(
                 time_model,
                 prompt_tokens,
-                self._fewest(prompt_tokens),
+                self.settings.fewest_kept(prompt_tokens),
                 expected,
                 total_s - prefill_s,
             )
+        elif loop is not None:
+            found = loop.kept_tokens(0, 0.0, total_s - prefill_s)
         else:
             found = self._kept_by_policy(prompt_tokens)
         kept = self._quickest(time_model, prompt_tokens, longest) if found is None else found
+        worst_s = time_model.t_after_prefill(prompt_tokens, kept, longest)
+        if loop is not None and kept == prompt_tokens:  # it may still be evicted
+            worst_s += time_model.t_eviction(prompt_tokens)
         return Plan(
             kept_tokens=kept,
             max_new_tokens=max_new_tokens,
@@ -203,8 +219,7 @@ class BudgetPlanner:
                 time_model.t_eviction(prompt_tokens) if kept < prompt_tokens else 0.0
             ),
             predicted_decode_time_s=time_model.t_decode(kept, expected),
-            worst_case_time_s=prefill_s
-            + (1.0 + time_model.delta) * time_model.t_after_prefill(prompt_tokens, kept, longest),
+            worst_case_time_s=prefill_s + (1.0 + time_model.delta) * worst_s,
         )
 
     def _worst_case_tokens(self, expected: int, max_new_tokens: int) -> int:
@@ -219,16 +234,9 @@ class BudgetPlanner:
         kept = math.floor((1.0 - self.settings.fixed_eviction_ratio) * prompt_tokens + ROUNDING)
         return max(kept, min(self.settings.min_kept_tokens, prompt_tokens))
 
-    def _fewest(self, prompt_tokens: int) -> int:
-        """Return the fewest tokens that may be kept."""
-        return max(
-            math.ceil((1.0 - self.settings.max_eviction_ratio) * prompt_tokens - ROUNDING),
-            min(self.settings.min_kept_tokens, prompt_tokens),
-        )
-
     def _quickest(self, time_model: TimeModel, prompt_tokens: int, response_tokens: int) -> int:
         """Return the kept tokens that take the least time: eviction costs time too."""
-        fewest = self._fewest(prompt_tokens)
+        fewest = self.settings.fewest_kept(prompt_tokens)
         most_s, least_s = (
             time_model.t_after_prefill(prompt_tokens, kept, response_tokens)
             for kept in (prompt_tokens, fewest)

@@ -1,14 +1,18 @@
 """What an operator chooses about planning."""
 
+import math
 from dataclasses import dataclass, replace
 from typing import Literal, get_args
 
 from timebill_ros.core.parameter_spec import parameter
 from timebill_ros.core.settings import Settings
 
-EvictionPolicy = Literal['timebill', 'expected', 'fixed', 'off']
+EvictionPolicy = Literal['timebill', 'expected', 'closed_loop', 'fixed', 'off']
 """timebill: alpha*, the smallest ratio whose worst case fits; expected: the largest
-(1 - alpha) * P(in time); fixed: a given ratio; off: evict nothing."""
+(1 - alpha) * P(in time); closed_loop: the largest expected worth, decided again and again while
+the answer is written; fixed: a given ratio; off: evict nothing."""
+ROUNDING = 1e-9
+"""So that (1 - 0.95) * 1000, a little more than 50 in floating point, counts as 50."""
 
 
 @dataclass(frozen=True)
@@ -18,6 +22,7 @@ class PlannerSettings(Settings):
     Arguments:
         min_kept_tokens: no policy keeps fewer. The node's is that of the scorer which the worker
             has loaded. A prompt that is not longer is never evicted.
+        is_partial: the text so far is the answer when time is up; see for_partial_answers.
     """
 
     eviction_policy: EvictionPolicy = parameter(
@@ -25,12 +30,15 @@ class PlannerSettings(Settings):
         "How much of the prompt the node evicts from the cache. 'timebill': as little as the time "
         "budget allows in the worst case; more answers are completed. 'expected': the "
         'eviction ratio alpha with the largest (1 - alpha) * P(in time); more of the prompt stays '
-        "when budgets are tight. 'fixed': `fixed_eviction_ratio`. 'off': nothing.",
+        "when budgets are tight. 'closed_loop': nothing at first; while the answer is written, "
+        'the node evicts as soon as the time that is left makes it worth it. '
+        "'fixed': `fixed_eviction_ratio`. 'off': nothing.",
         choices=get_args(EvictionPolicy),
     )
     max_eviction_ratio: float = parameter(
         0.95,
-        "Largest share of the prompt that policies 'timebill' and 'expected' evict (alpha_max).",
+        "Largest share of the prompt that policies 'timebill', 'expected' and 'closed_loop' evict "
+        '(alpha_max).',
         bounds=(0.0, 0.99),
     )
     fixed_eviction_ratio: float = parameter(
@@ -45,6 +53,7 @@ class PlannerSettings(Settings):
         bounds=(1.0, 100.0),
     )
     min_kept_tokens: int = 96
+    is_partial: bool = False
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -56,8 +65,15 @@ class PlannerSettings(Settings):
 
         Policy expected then evicts nothing. Of an answer that takes t, the share T / t is there;
         and by eviction t never falls faster than what is kept, so (1 - alpha) * T / t is largest
-        at alpha = 0.
+        at alpha = 0. Policy closed_loop counts what is there when time is up.
         """
-        if self.eviction_policy != 'expected':
-            return self
-        return replace(self, eviction_policy='off')
+        if self.eviction_policy == 'expected':
+            return replace(self, eviction_policy='off')
+        return replace(self, is_partial=True)
+
+    def fewest_kept(self, prompt_tokens: int) -> int:
+        """Return the fewest tokens that a policy may keep of a prompt, but fixed."""
+        return max(
+            math.ceil((1.0 - self.max_eviction_ratio) * prompt_tokens - ROUNDING),
+            min(self.min_kept_tokens, prompt_tokens),
+        )

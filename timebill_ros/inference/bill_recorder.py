@@ -35,6 +35,7 @@ class BillRecorder:
         self._bill = Bill(prompt_tokens=prompt_tokens)
         self._item: _Item = 'prefill_time'
         self._start_s = self._item_start_s = self._clock()
+        self._evicted_at: int | None = None
         self.response_tokens = 0
 
     def begun(self, cached_tokens: int) -> int:
@@ -61,9 +62,35 @@ class BillRecorder:
             self._item = 'eviction_time'
         return self._bill
 
+    def evicting(self, kept_tokens: int) -> None:
+        """Begin an eviction in the middle of the answer.
+
+        Arguments:
+            kept_tokens: prompt tokens that stay.
+        """
+        self._next('eviction_time')
+        self._evicted_at = self.response_tokens
+        ratio = 1.0 - kept_tokens / self._bill.prompt_tokens
+        self._bill = replace(self._bill, kept_tokens=kept_tokens, eviction_ratio=ratio)
+
     def evicted(self) -> None:
         """End the eviction."""
         self._next('decode_time')
+
+    @property
+    def decode_s(self) -> float:
+        """The time of decoding so far, while it goes on [s]."""
+        return self._bill.decode_time + self._clock() - self._item_start_s
+
+    @property
+    def mean_kept_tokens(self) -> int:
+        """Prompt tokens in the cache, on average over the steps: those that time was spent on."""
+        bill, steps = self._bill, self.response_tokens - 1
+        if self._evicted_at is None or steps < 1:
+            return bill.kept_tokens
+        whole = max(self._evicted_at - 1, 0)
+        mean = (whole * bill.prompt_tokens + (steps - whole) * bill.kept_tokens) / steps
+        return min(round(mean), bill.prompt_tokens - 1)
 
     def decoded(self) -> int:
         """Count a token; return how many there are."""
@@ -107,6 +134,7 @@ class BillRecorder:
     def _next(self, item: _Item) -> None:
         """Bill the time of the item that ends now, and begin another item."""
         now_s = self._clock()
-        times: dict[str, float] = {self._item: now_s - self._item_start_s}
+        before_s: float = getattr(self._bill, self._item)
+        times: dict[str, float] = {self._item: before_s + now_s - self._item_start_s}
         self._bill = replace(self._bill, **times)  # type: ignore[arg-type]
         self._item, self._item_start_s = item, now_s

@@ -19,6 +19,7 @@ from timebill_ros.inference.loading.model_loader import TargetModel
 from timebill_ros.inference.mean_probability import MeanProbability
 from timebill_ros.inference.native_prefill import NativePrefill
 from timebill_ros.inference.prefill_pace import PrefillPace
+from timebill_ros.inference.prefilled import Prefilled
 from timebill_ros.inference.prefix.prefix_cache import PrefixCache
 from timebill_ros.inference.prefix.prefix_entry import Beginning
 from timebill_ros.inference.repetition import RepetitionPenalty, RepetitionStop
@@ -54,23 +55,6 @@ class DecodingSettings:
 
     repetition_penalty: float = 1.0
     stop_at_repetition: bool = True
-
-
-@dataclass
-class Prefilled:
-    """The state between prefill and decoding.
-
-    Arguments:
-        cache: the prompt's KV cache.
-        logits: (vocabulary,), fp32, for the first token of the response.
-        prompt_ids: (prompt_tokens,).
-        observed: what the prompt's last tokens asked the attention for.
-    """
-
-    cache: KVCache
-    logits: torch.Tensor
-    prompt_ids: torch.Tensor
-    observed: ObservationWindow
 
 
 class Engine:
@@ -168,9 +152,10 @@ class Engine:
         return lambda ids, position: forward(model, ids, position, cache)
 
     def evict(self, prefilled: Prefilled, kept_tokens: int) -> None:
-        """Shrink the prompt's cache in place. Call it at most once for each prompt.
+        """Shrink the prompt's part of the cache. Call it at most once for each prompt.
 
-        It does nothing, and takes no time, if all tokens are kept.
+        It may be called after the prefill, and between two tokens of decode(). It does nothing,
+        and takes no time, if all tokens are kept.
 
         Arguments:
             kept_tokens: prompt tokens that stay, at least scorer.min_kept_tokens.
@@ -178,9 +163,10 @@ class Engine:
         Raises:
             InterruptedGenerationError: the interrupt of the prefill was due.
         """
-        if kept_tokens < len(prefilled.prompt_ids):
-            with torch.inference_mode():
-                evict(prefilled.cache, prefilled.observed, kept_tokens, self.scorer)
+        prompt_tokens = len(prefilled.prompt_ids)
+        if kept_tokens < prompt_tokens:
+            with prefilled.at_rest() as cache, torch.inference_mode():
+                evict(cache, prefilled.observed, prompt_tokens, kept_tokens, self.scorer)
             self.synchronize()
 
     def decode(
@@ -212,6 +198,7 @@ class Engine:
         logits, position = prefilled.logits, len(prefilled.prompt_ids)
         probability = probability or MeanProbability()
         with self.step.answering(prefilled.cache, position, max_new_tokens) as step:
+            prefilled.step = step
             if guide is not None:
                 stop_ids = self.target.stop_token_ids
                 yield from guided_tokens(

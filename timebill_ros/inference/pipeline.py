@@ -13,6 +13,7 @@ from timebill_ros.inference.constraint.guided import Guided
 from timebill_ros.inference.engine import Engine
 from timebill_ros.inference.interrupt import Interrupt, InterruptedGenerationError
 from timebill_ros.inference.length.length_predictor import LengthPredictor
+from timebill_ros.inference.midway_eviction import MidwayEviction
 from timebill_ros.inference.text_stream import TextStream
 
 
@@ -43,6 +44,8 @@ class Generation:
         choice: index of the chosen one; -1: none was chosen.
         choice_probabilities: of each choice.
         mean_token_probability: the geometric mean of what the model chose; 0: not known.
+        mean_kept_tokens: prompt tokens in the cache, on average over the steps; more than the bill
+            says, if they were evicted in the middle of the answer.
     """
 
     finish_reason: FinishReason | None
@@ -50,6 +53,7 @@ class Generation:
     choice: int = -1
     choice_probabilities: tuple[float, ...] = ()
     mean_token_probability: float = 0.0
+    mean_kept_tokens: int = 0
 
 
 @dataclass(frozen=True)
@@ -105,18 +109,23 @@ def answer(
         length = reading.distribution()
         record.predicted()
 
+        steps = guided.max_steps(max_new_tokens)
+        loop = planner.closed_loop(prompt_tokens, guided.lengths(length, steps))
         plan = planner.plan_after_prefill(
             prompt_tokens,
-            guided.max_steps(max_new_tokens),
+            steps,
             cached_tokens=cached_tokens,
             prefill_time_s=prefill_time_s,
             predicted_response_tokens=length.predicted_tokens(max_new_tokens) if length else None,
             remaining_s=interrupt.deadline.remaining_s(),
+            loop=loop,
         )
         listener.planned(record.planned(plan))
         if plan.kept_tokens < prompt_tokens:
             engine.evict(prefilled, plan.kept_tokens)
             record.evicted()
+            loop = None
+        midway = MidwayEviction(engine, prefilled, loop, record, interrupt.deadline)
 
         if closing := guided.new_closing():
             listener.text('', 0, 0, closing)
@@ -125,11 +134,16 @@ def answer(
         ):
             text = guided.add(token_id)
             listener.text(text, record.decoded(), stream.thinking_tokens, guided.new_closing())
+            if reason is None:
+                midway.evict_if_worth_it()
         listener.text(guided.end(), record.response_tokens, stream.thinking_tokens, None)
     except InterruptedGenerationError:
         reason = None
     finally:
         engine.prefixes.done(beginning)
     return Generation(
-        reason, record.ended(stream.thinking_tokens, *guided.billed()), *guided.confidence()
+        reason,
+        record.ended(stream.thinking_tokens, *guided.billed()),
+        *guided.confidence(),
+        record.mean_kept_tokens,
     )

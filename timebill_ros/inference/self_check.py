@@ -13,9 +13,10 @@ from typing import Any
 import torch
 
 from timebill_ros.core.deadline import Deadline
-from timebill_ros.inference.engine import Engine, Prefilled
+from timebill_ros.inference.engine import Engine
 from timebill_ros.inference.interrupt import Interrupt
 from timebill_ros.inference.loading.weights_check import damaged_tensor
+from timebill_ros.inference.prefilled import Prefilled
 from timebill_ros.inference.reference_attention import attention, eager_attention
 from timebill_ros.inference.step.decoding_step import DecodingStep
 from timebill_ros.inference.step.generic_step import GenericStep

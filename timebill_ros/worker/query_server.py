@@ -148,7 +148,8 @@ class QueryServer:
             return
         try:
             generation = self._answer(run, query)
-            self._observe(generation.bill)
+            kept = generation.mean_kept_tokens
+            self._observe(replace(generation.bill, kept_tokens=kept))
             self._send(
                 Finished(
                     run.number,

@@ -1,4 +1,4 @@
-"""Eviction: the prompt's cache shrinks to the tokens that a scorer rates best."""
+"""Eviction: the prompt's part of the cache shrinks to the tokens that a scorer rates best."""
 
 import torch
 
@@ -7,18 +7,29 @@ from timebill_ros.inference.cache.observation_window import ObservationWindow
 from timebill_ros.inference.cache.scorers.scorer import Scorer
 
 
-def evict(cache: KVCache, observed: ObservationWindow, kept_tokens: int, scorer: Scorer) -> None:
-    """Shrink a prompt's cache, in place, to the tokens that matter.
+def evict(
+    cache: KVCache,
+    observed: ObservationWindow,
+    prompt_tokens: int,
+    kept_tokens: int,
+    scorer: Scorer,
+) -> None:
+    """Shrink a prompt's part of a cache, in place, to the tokens that matter.
+
+    The tokens of the answer, behind the prompt, all stay.
 
     Arguments:
         observed: the attention queries of the prompt's last tokens.
-        kept_tokens: the number of tokens that stay in each full-attention layer.
+        prompt_tokens: the length of the prompt, of which nothing has been evicted yet.
+        kept_tokens: the number of prompt tokens that stay in each full-attention layer.
         scorer: chooses them.
     """
 
     def choose(layer: int, keys: torch.Tensor) -> torch.Tensor:
-        score = scorer.score(layer, keys, observed[layer])
-        return kept_positions(score, kept_tokens, scorer.window, scorer.sinks)
+        score = scorer.score(layer, keys[:, :prompt_tokens], observed[layer])
+        kept = kept_positions(score, kept_tokens, scorer.window, scorer.sinks)
+        answer = torch.arange(prompt_tokens, keys.shape[1], device=keys.device)
+        return torch.cat([kept, answer.expand(len(kept), -1)], dim=1)
 
     cache.evict(choose)
 

@@ -54,11 +54,15 @@ class KVCacheLayer(CacheLayerMixin):
         self.before_update()
         if not self.is_initialized:
             self.lazy_initialization(key_states, value_states)
+        self.append(key_states, value_states)
+        return self.keys[:, :, : self.length], self.values[:, :, : self.length]
+
+    def append(self, key_states: torch.Tensor, value_states: torch.Tensor) -> None:
+        """Write states of shape (batch, kv_heads, new, head_dim) behind the others."""
         start, self.length = self.length, self.length + key_states.shape[2]
         assert self.length <= self.capacity, 'the cache was taken too small'
         self.keys[:, :, start : self.length] = key_states
         self.values[:, :, start : self.length] = value_states
-        return self.keys[:, :, : self.length], self.values[:, :, : self.length]
 
     def keep(self, positions: torch.Tensor) -> None:
         """Move some of the tokens to new memory, and free the old memory.

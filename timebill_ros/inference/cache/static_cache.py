@@ -78,20 +78,11 @@ class StaticCache(Cache):
             mine.values[:, :, : its.length] = its.values[:, :, : its.length]
         self.cursor.fill_(cache.layers[0].length)
 
-    def copied(self, length: int) -> list[tuple[torch.Tensor, torch.Tensor]]:
-        """Return a copy of the first tokens' keys and values, a pair a layer."""
-        return [
-            (layer.keys[:, :, :length].clone(), layer.values[:, :, :length].clone())
-            for layer in self.layers
-        ]
-
-    def put_back(self, states: list[tuple[torch.Tensor, torch.Tensor]]) -> None:
-        """Take back what copied() has returned."""
-        for layer, (keys, values) in zip(self.layers, states, strict=True):
-            length = keys.shape[2]
-            layer.keys[:, :, :length] = keys
-            layer.values[:, :, :length] = values
-        self.cursor.fill_(length)
+    def give_back(self, cache: KVCache, length: int) -> None:
+        """Append to another cache the tokens, of the first ones here, that it does not hold."""
+        for mine, its in zip(self.layers, cache.layers, strict=True):
+            new = slice(its.length, length)
+            its.append(mine.keys[:, :, new], mine.values[:, :, new])
 
     def show(self, tokens: int) -> None:
         """Make that many tokens visible to the attention."""

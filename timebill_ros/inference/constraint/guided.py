@@ -3,6 +3,8 @@
 from dataclasses import replace
 
 from timebill_ros.core.constraint import Closing
+from timebill_ros.core.length_distribution import LengthDistribution
+from timebill_ros.core.remaining_lengths import RemainingLengths
 from timebill_ros.inference.constraint.choice_guide import ChoiceGuide
 from timebill_ros.inference.constraint.choices import Choices
 from timebill_ros.inference.constraint.compiler import Form
@@ -55,6 +57,17 @@ class Guided:
         if self._choices is None or self._stream.is_thinking:
             return max_new_tokens
         return self._choices.passes + 1
+
+    def lengths(self, predicted: LengthDistribution | None, max_steps: int) -> RemainingLengths:
+        """Return how many steps the answer may take: those of scored choices are known.
+
+        Arguments:
+            predicted: of a free answer; None: nothing predicts it.
+            max_steps: as max_steps() says.
+        """
+        if self._choices is None or self._stream.is_thinking:
+            return RemainingLengths.of(predicted, max_steps)
+        return RemainingLengths.exactly(max_steps)
 
     def add(self, token_id: int) -> str:
         """Add a token; return the text that it completes, often ''."""

@@ -67,6 +67,17 @@ class GenericStep:
         finally:
             self._cache, self._position = left
 
+    @contextmanager
+    def leave(self) -> Iterator[KVCache]:
+        """Leave the answer for a while; afterwards it goes on.
+
+        Yields:
+            The cache of answering(), with all keys and values of the answer so far. Tokens of the
+            prompt may be taken out of it.
+        """
+        assert self._cache is not None, 'an answer has begun'
+        yield self._cache
+
     def logits(self, token: torch.Tensor) -> torch.Tensor:
         """Append a token (a tensor of no dimensions); return the next one's logits in fp32."""
         assert self._cache is not None, 'an answer has begun'

@@ -36,12 +36,16 @@ def why_not(model: Any) -> str:
 
 
 @dataclass(frozen=True)
-class _Left:
-    """An answer that is left for another one: its cached tokens, and the next position."""
+class _Answer:
+    """An answer that has begun.
 
-    length: int
+    Arguments:
+        cache: of its prompt. New tokens are written there only when the answer is left.
+        position: of its next token, when it is left.
+    """
+
+    cache: KVCache
     position: int
-    states: list[tuple[torch.Tensor, torch.Tensor]]
 
 
 class GraphStep(OneByOne):
@@ -78,7 +82,8 @@ class GraphStep(OneByOne):
         self._position = torch.zeros(1, 1, dtype=torch.long, device=model.device)
         self._places = torch.arange(capacity, device=model.device)
         self._logits = torch.zeros(config.vocab_size, device=model.device)
-        self._length = 0  # no answer has begun
+        self._answer: _Answer | None = None
+        self._length = 0
         self._graphs: dict[int, Any] = {}
         if model.device.type == 'cuda':
             self._record_all()
@@ -93,30 +98,36 @@ class GraphStep(OneByOne):
             with self._generic.answering(cache, position, max_new_tokens) as step:
                 yield step
             return
-        left = self._leave()
-        self._length = length
-        with torch.inference_mode():
-            self._cache.take(cache)
-            self._position.fill_(position)
+        left = self._left()
+        self._go_on_with(_Answer(cache, position))
         try:
             yield self
         finally:
-            self._return_to(left)
+            self._go_on_with(left)
 
-    def _leave(self) -> _Left | None:
-        """Return a copy of what is kept of an answer that has begun; None: none has."""
-        if self._length == 0:
+    @contextmanager
+    def leave(self) -> Iterator[KVCache]:
+        """Leave the answer for a while; see GenericStep."""
+        left = self._left()
+        assert left is not None, 'an answer has begun'
+        yield left.cache
+        self._go_on_with(left)
+
+    def _left(self) -> _Answer | None:
+        """Return the answer that has begun, with all its tokens in its own cache; None: none."""
+        if self._answer is None:
             return None
         with torch.inference_mode():
-            return _Left(self._length, int(self._position), self._cache.copied(self._length))
+            self._cache.give_back(self._answer.cache, self._length)
+        return _Answer(self._answer.cache, int(self._position))
 
-    def _return_to(self, left: _Left | None) -> None:
-        self._length = 0
-        if left is not None:
-            self._length = left.length
+    def _go_on_with(self, answer: _Answer | None) -> None:
+        self._answer = answer
+        if answer is not None:
+            self._length = answer.cache.layers[0].length
             with torch.inference_mode():
-                self._cache.put_back(left.states)
-                self._position.fill_(left.position)
+                self._cache.take(answer.cache)
+                self._position.fill_(answer.position)
 
     def logits(self, token: torch.Tensor) -> torch.Tensor:
         """Append a token, a tensor of no dimensions; return the next one's logits in fp32.
@@ -136,7 +147,10 @@ class GraphStep(OneByOne):
 
     def rewind(self, tokens: int) -> None:
         """Take the newest tokens back."""
+        assert self._answer is not None, 'an answer has begun'
         self._length -= tokens
+        for layer in self._answer.cache.layers:
+            layer.length = min(layer.length, self._length)
         with torch.inference_mode():
             self._cache.cursor.sub_(tokens)
             self._position.sub_(tokens)

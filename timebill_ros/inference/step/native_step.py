@@ -59,12 +59,14 @@ class _Answer:
 
     Arguments:
         cosine, sine: (max_new_tokens, head_dim), of the rotary embedding.
+        threads: of torch, outside of steps.
         count: of the steps that were taken.
     """
 
     cache: KVCache
     cosine: torch.Tensor
     sine: torch.Tensor
+    threads: int
     count: int = 0
 
 
@@ -117,12 +119,22 @@ class NativeStep(OneByOne):
     ) -> Iterator['NativeStep']:
         """Begin an answer; see GenericStep."""
         left = self._answer
-        self._go_on_with(_Answer(cache, *self.rotary(position, max_new_tokens)))
+        rotary, threads = self.rotary(position, max_new_tokens), torch.get_num_threads()
+        self._go_on_with(_Answer(cache, *rotary, threads))
         try:
-            with _alone():
+            with _threads(1):
                 yield self
         finally:
             self._go_on_with(left)
+
+    @contextmanager
+    def leave(self) -> Iterator[KVCache]:
+        """Leave the answer for a while; see GenericStep."""
+        answer = self._answer
+        assert answer is not None, 'an answer has begun'
+        with _threads(answer.threads):
+            yield answer.cache
+        self._take(answer.cache)
 
     def logits(self, token: torch.Tensor) -> torch.Tensor:
         """Append a token, a tensor of no dimensions; return the next one's logits in fp32.
@@ -244,17 +256,20 @@ class NativeStep(OneByOne):
 
         self._take(cache)
         try:
-            with _alone():
+            with _threads(1):
                 yield run
         finally:
             self._go_on_with(self._answer)
 
 
 @contextmanager
-def _alone() -> Iterator[None]:
-    """Let torch compute on one thread: its own wait by spinning, on the cores of ours."""
+def _threads(count: int) -> Iterator[None]:
+    """Let torch compute on so many threads.
+
+    While the library computes, on one: torch's own wait by spinning, on the cores of ours.
+    """
     threads = torch.get_num_threads()
-    torch.set_num_threads(1)
+    torch.set_num_threads(count)
     try:
         yield
     finally:

@@ -1,0 +1,45 @@
+"""How fast an answer is written, by the steps that were taken."""
+
+import math
+from dataclasses import dataclass
+
+from timebill_ros.core.expected_eviction import BOUND_SPREADS
+
+STEPS_TO_KNOW = 8.0
+"""After so many steps, what was measured of an answer counts as much as the time model."""
+INNER_SPREAD = 0.03
+"""Standard deviation of the logarithm that stays: speed changes while an answer is written."""
+
+
+@dataclass(frozen=True)
+class AnswerPace:
+    """The time of what is left of an answer, over what the time model predicts.
+
+    It is log-normal: a common part of all steps, of which each step tells something, and noise of
+    the single steps, which averages out.
+
+    Arguments:
+        factor: the median.
+        spread: standard deviation of its logarithm.
+    """
+
+    factor: float
+    spread: float
+
+    @classmethod
+    def after(
+        cls, delta: float, steps: int, measured_s: float, predicted_s: float
+    ) -> 'AnswerPace':
+        """Return the pace after some steps.
+
+        Arguments:
+            delta: the worst-case margin over the mean: 99 % of answers take no more.
+            steps: that were taken.
+            measured_s, predicted_s: their time [s].
+        """
+        prior = max(math.log1p(delta) / BOUND_SPREADS, INNER_SPREAD)
+        if steps < 1 or not (measured_s > 0.0 and predicted_s > 0.0):
+            return cls(1.0, prior)
+        known = steps / (steps + STEPS_TO_KNOW)
+        factor = math.exp(known * math.log(measured_s / predicted_s))
+        return cls(factor, math.hypot(prior * math.sqrt(1.0 - known), INNER_SPREAD))

@@ -1,0 +1,89 @@
+"""Policy closed_loop: while an answer is written, decides again and again whether to evict."""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from timebill_ros.core.answer_pace import AnswerPace
+from timebill_ros.core.answer_worth import PRIOR, AnswerWorth
+from timebill_ros.core.expected_worth import AnswerState, expected_worth, worth_of_none
+from timebill_ros.core.remaining_lengths import RemainingLengths
+from timebill_ros.core.time_model import TimeModel
+
+TOKENS_BETWEEN = 4
+"""An answer is looked at after so many tokens, later on after each sixteenth of its length."""
+RATIOS = (0.25, 0.4, 0.5, 0.65, 0.8)
+LATER = (0.0, 4.0, 8.0, 24.0, 72.0, 216.0)
+"""How many tokens later an eviction is thought of; 0: now."""
+GAIN = 1e-3
+"""An eviction must be worth so much more than none, or than a later one."""
+
+
+@dataclass(frozen=True)
+class ClosedLoop:
+    """Decides whether to evict now, for the largest expected worth.
+
+    Arguments:
+        time_model: mean times, and the worst-case margin (delta).
+        prompt_tokens: N_x.
+        fewest: the fewest prompt tokens that may be kept, in 1..N_x.
+        lengths: of the answer.
+        is_partial: what is there when time is up is worth its share of the answer.
+        worth: of an answer after an eviction.
+    """
+
+    time_model: TimeModel
+    prompt_tokens: int
+    fewest: int
+    lengths: RemainingLengths
+    is_partial: bool = False
+    worth: AnswerWorth = PRIOR
+
+    def kept_tokens(self, written: int, decode_s: float, remaining_s: float) -> int:
+        """Return how many prompt tokens to keep from now on; all: do not evict now.
+
+        Arguments:
+            written: tokens of the answer; nothing has been evicted before.
+            decode_s: that they took [s].
+            remaining_s: the time left; may be negative or infinite [s].
+        """
+        choices = self._choices
+        if written >= self.lengths.max_new_tokens or len(choices) == 0:
+            return self.prompt_tokens
+        steps = max(0, written - 1)
+        predicted_s = self.time_model.t_decode(self.prompt_tokens, written)
+        pace = AnswerPace.after(self.time_model.delta, steps, decode_s, predicted_s)
+        state = AnswerState(
+            self.prompt_tokens,
+            written,
+            remaining_s,
+            pace,
+            *self.lengths.after(written),
+            self.is_partial,
+        )
+        never = worth_of_none(state, self.time_model)
+        if never > 1.0 - GAIN:
+            return self.prompt_tokens
+        switches = written + np.array(LATER)
+        switches = switches[switches < self.lengths.max_new_tokens]
+        worths = expected_worth(state, self.time_model, self.worth, switches, choices)
+        now, later = worths[0], worths[1:]
+        best = int(now.argmax())
+        if now[best] <= max(never, float(later.max(initial=0.0))) + GAIN:
+            return self.prompt_tokens
+        return int(choices[best])
+
+    @staticmethod
+    def next_look(written: int) -> int:
+        """Return at how many tokens to look again."""
+        return written + max(TOKENS_BETWEEN, written // 16)
+
+    @cached_property
+    def _choices(self) -> NDArray[np.float64]:
+        """How many prompt tokens may be kept, from many to few."""
+        kept = {
+            max(self.fewest, int((1.0 - ratio) * self.prompt_tokens)) for ratio in (*RATIOS, 1.0)
+        }
+        return np.array(sorted(kept - {self.prompt_tokens}, reverse=True), dtype=np.float64)
