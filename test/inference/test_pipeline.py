@@ -237,12 +237,6 @@ def test_a_closed_loop_with_time_to_spare_writes_what_is_written_without_evictio
     assert closed[0].bill.predicted_total_time == pytest.approx(off[0].bill.predicted_total_time)
 
 
-def test_a_closed_loop_evicts_before_the_first_token_if_it_must(engine: Engine) -> None:
-    planner = BudgetPlanner(PlannerSettings(eviction_policy='closed_loop'), CACHE_MATTERS)
-    bill = run(engine, planner, 2.0)[0].bill
-    assert 0.3 < bill.eviction_ratio < 0.9
-
-
 def test_an_interrupted_prefill_has_no_plan(engine: Engine) -> None:
     generation, text, planned = run(engine, BudgetPlanner(), -1.0)
     assert (generation.finish_reason, text, planned) == (None, '', [])
