@@ -19,6 +19,7 @@ QUESTIONS = {
     'predictor': 'benchmark.predictor.predictor',
     'planned_lengths': 'benchmark.predictor.planned_lengths',
     'budgets': 'benchmark.budgets.budgets',
+    'closed_loop': 'benchmark.budgets.closed_loop',
     'k': 'benchmark.budgets.pessimistic_factor',
     'profile': 'timebill_ros.profile',
 }

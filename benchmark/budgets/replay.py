@@ -59,7 +59,7 @@ def replay(
     if strategy != SKIP_NEXT:
         return alone
     durations_s = [item.total_s(alpha) for item, alpha in zip(items, alphas, strict=True)]
-    share = _share_begun(durations_s, budget_s, seed)
+    share = share_begun(durations_s, budget_s, seed)
     return [
         Outcome(
             score=begun * outcome.score,
@@ -83,7 +83,7 @@ def _alone(item: RecordedItem, alpha: float, budget_s: float, strategy: str) -> 
     return Outcome(0.0, 0.0, 0.0, whole[0] if strategy == SKIP_NEXT else 0.0)
 
 
-def _share_begun(durations_s: Sequence[float], period_s: float, seed: int) -> list[float]:
+def share_begun(durations_s: Sequence[float], period_s: float, seed: int) -> list[float]:
     """Return in which share of the orders of arrival each item is begun, not skipped."""
     random = Random(seed)
     begun = np.zeros(len(durations_s))

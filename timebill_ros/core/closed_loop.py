@@ -16,7 +16,6 @@ TOKENS_BETWEEN = 4
 """An answer is looked at after so many tokens, later on after each sixteenth of its length."""
 RATIOS = (0.25, 0.4, 0.5, 0.65, 0.8)
 LATER = (0.0, 4.0, 8.0, 24.0, 72.0, 216.0)
-"""How many tokens later an eviction is thought of; 0: now."""
 GAIN = 1e-3
 """An eviction must be worth so much more than none, or than a later one."""
 
@@ -32,6 +31,7 @@ class ClosedLoop:
         lengths: of the answer.
         is_partial: what is there when time is up is worth its share of the answer.
         worth: of an answer after an eviction.
+        later: at how many tokens from now an eviction is thought of, now at first.
     """
 
     time_model: TimeModel
@@ -40,6 +40,7 @@ class ClosedLoop:
     lengths: RemainingLengths
     is_partial: bool = False
     worth: AnswerWorth = PRIOR
+    later: tuple[float, ...] = LATER
 
     def kept_tokens(self, written: int, decode_s: float, remaining_s: float) -> int:
         """Return how many prompt tokens to keep from now on; all: do not evict now.
@@ -66,7 +67,7 @@ class ClosedLoop:
         never = worth_of_none(state, self.time_model)
         if never > 1.0 - GAIN:
             return self.prompt_tokens
-        switches = written + np.array(LATER)
+        switches = written + np.array(self.later)
         switches = switches[switches < self.lengths.max_new_tokens]
         worths = expected_worth(state, self.time_model, self.worth, switches, choices)
         now, later = worths[0], worths[1:]
