@@ -162,17 +162,21 @@ def test_answers_that_are_preempted_are_evicted_as_if_they_were_alone(
 
 def test_tokens_that_are_taken_back_after_an_answer_was_left_are_gone() -> None:
     engine = engine_with('llama', 'graph')
-    prefilled = engine.prefill(PROMPT, NEW_TOKENS, NEVER)
-    ids = torch.tensor([5, 6, 7, 8])
-    with engine.step.answering(prefilled.cache, len(PROMPT), NEW_TOKENS) as step:
-        once = [step.logits(token).clone() for token in ids]
-        with step.leave() as cache:
-            assert cache.layers[0].length == len(PROMPT) + 4
-        step.rewind(3)
-        again = [step.logits(token).clone() for token in ids[1:]]
-        with step.leave() as cache:
-            assert cache.layers[0].length == len(PROMPT) + 4
-    torch.testing.assert_close(torch.stack(once[1:]), torch.stack(again))
+    logits = []
+    for tokens_taken_back in ([6, 7, 8], []):
+        cache = engine.prefill(PROMPT, NEW_TOKENS, NEVER).cache
+        with engine.step.answering(cache, len(PROMPT), NEW_TOKENS) as step:
+            for token in [5, *tokens_taken_back]:
+                step.logits(torch.tensor(token))
+            with step.leave():
+                assert cache.layers[0].length == len(PROMPT) + 1 + len(tokens_taken_back)
+            step.rewind(len(tokens_taken_back))
+            for token in (9, 10, 11):
+                step.logits(torch.tensor(token))
+            with step.leave():
+                assert cache.layers[0].length == len(PROMPT) + 4
+            logits.append(step.logits(torch.tensor(12)).clone())
+    torch.testing.assert_close(*logits)
 
 
 @pytest.mark.parametrize('evict_at', [3, 7, 14])
