@@ -10,14 +10,17 @@ from hypothesis import example, given, settings
 
 from support.fake_backend import Drop, Faulted, Finished, Planned, Run, Submit, Text, Tokenised
 from support.fake_desk import Desk
+from support.fake_remote_engine import FakeRemoteEngine
 from timebill_ros.core.bill import Bill
 from timebill_ros.core.budget_planner import BudgetPlanner
-from timebill_ros.core.outcome import FinishReason, Miss, MissReason, OverrunPolicy
+from timebill_ros.core.outcome import NOT_KNOWN, FinishReason, Miss, MissReason, OverrunPolicy
+from timebill_ros.core.remote_policy import RemotePolicy
 from timebill_ros.core.time_model import TimeModel
 from timebill_ros.dispatch.preemption import MOST_BEGUN
 
 MODEL = TimeModel(a=0.0, b=0.01, c=0.0, p=0.0, q=0.01, delta=0.3)
 CONTEXT = 100
+EOS, LENGTH = FinishReason.EOS, FinishReason.LENGTH
 POLICIES = (OverrunPolicy.KILL, OverrunPolicy.SKIP_NEXT, OverrunPolicy.PARTIAL)
 SHARES = st.sampled_from([0.01, 0.5, 1.0])
 
@@ -45,6 +48,14 @@ STEP = st.one_of(
     st.tuples(st.just('probability'), st.sampled_from([0.01, 0.4, 0.99])),
     st.tuples(st.just('cancel'), st.sampled_from(['a', 'b'])),
 )
+REMOTE_STEP = st.one_of(
+    STEP,
+    st.tuples(st.just('remote policy'), st.sampled_from(RemotePolicy)),
+    st.tuples(st.just('remote text'), st.integers(0, 7), st.integers(1, 20)),
+    st.tuples(st.just('remote end'), st.integers(0, 7), st.sampled_from([EOS, LENGTH])),
+    st.tuples(st.just('remote fault'), st.integers(0, 7), st.booleans()),
+    st.tuples(st.just('remote use'), st.booleans()),
+)
 
 
 class Traffic:
@@ -54,6 +65,8 @@ class Traffic:
         self.desk = desk
         self.model = model
         self.asked = 0
+        self.remote_policy = RemotePolicy.OFF
+        self.engine = FakeRemoteEngine()
         self.untokenised: list[int] = []
         self.begun: list[int] = []
         self._heard = 0
@@ -111,6 +124,8 @@ class Traffic:
             desk.pass_time(values[0])
         elif kind == 'cancel':
             dispatcher.cancel(values[0], '', 'withdrawn')
+        elif kind.startswith('remote'):
+            self.play_remote(kind, *values)
         names = {
             'order': 'queue_order',
             'share': 'min_partial_share',
@@ -128,13 +143,30 @@ class Traffic:
             waiting and waiting[0].is_tokenised
         ), 'the backend is free, and what is next could run'
 
+    def play_remote(self, kind: str, *values: Any) -> None:
+        remote = self.desk.dispatcher.remote
+        if kind == 'remote policy':
+            self.remote_policy = values[0]
+        elif kind == 'remote use':
+            remote.use(self.engine if values[0] else None)
+        elif self.engine.asked:
+            number = self.engine.asked[-1 - values[0] % len(self.engine.asked)]
+            if kind == 'remote text':
+                remote.on_text(number, 'remote ', values[1])
+            elif kind == 'remote end':
+                bill = Bill(prompt_tokens=5, response_tokens=3)
+                remote.on_finished(number, values[1], bill, NOT_KNOWN)
+            else:
+                remote.on_faulted(number, 'a fault', values[1])
+
     def ask(
         self, asker: str, budget_s: float, size: int, policy: OverrunPolicy, max_new_tokens: int
     ) -> str:
         query_id = str(self.asked)
         self.asked += 1
         self._was_idle = not self.desk.dispatcher.is_serving
-        self.desk.submit(query_id, budget_s, asker, policy, max_new_tokens, 'x' * size)
+        remote = {'remote_policy': self.remote_policy}
+        self.desk.submit(query_id, budget_s, asker, policy, max_new_tokens, 'x' * size, **remote)
         self.hear()
         return query_id
 
@@ -188,6 +220,25 @@ def test_every_query_has_one_reply_and_none_is_refused_without_need(
         for step in steps:
             at.play(step)
         at.end()
+
+
+@settings(max_examples=300, deadline=None, derandomize=True)
+@given(steps=st.lists(REMOTE_STEP, max_size=40))
+def test_every_query_has_one_reply_whoever_answers(steps: list[tuple[Any, ...]]) -> None:
+    with traffic(MODEL) as at:
+        at.play(('remote use', True))
+        at.play(('remote policy', RemotePolicy.RACE))
+        for step in steps:
+            at.play(step)
+        at.end()
+        remote = at.desk.dispatcher.remote
+        assert not remote._line.asked
+        told = at.desk.backend.told
+        held = [one.number for one in told if isinstance(one, Submit)]
+        for one in told:
+            if isinstance(one, Run | Drop) and one.number in held:
+                held.remove(one.number)
+        assert held == []
 
 
 @pytest.mark.parametrize('order', ['fifo', 'edf'])

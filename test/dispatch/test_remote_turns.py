@@ -1,14 +1,9 @@
 """Queries between a remote engine and the own model, with fakes and a clock that stands still."""
 
-from typing import Any
-
 import pytest
 
-from support.fake_backend import Finished, Text, Tokenised
-from support.fake_desk import Desk
-from support.fake_remote_engine import FakeRemoteEngine
+from support.fake_remote_desk import FakeRemoteDesk
 from timebill_ros.core.bill import Bill
-from timebill_ros.core.budget_planner import BudgetPlanner
 from timebill_ros.core.constraint import Constraint, ConstraintKind
 from timebill_ros.core.link_model import LinkState
 from timebill_ros.core.outcome import (
@@ -20,61 +15,25 @@ from timebill_ros.core.outcome import (
     MissReason,
     OverrunPolicy,
 )
-from timebill_ros.core.planner_settings import PlannerSettings
 from timebill_ros.core.remote_policy import RemotePolicy
-from timebill_ros.core.time_model import TimeModel
 
 ONLY, PREFER = RemotePolicy.ONLY, RemotePolicy.PREFER
-# 1 s to read a prompt, and 0.1 s a token: an answer of at most 10 tokens takes 2 s.
-MODEL = TimeModel(a=0.0, b=0.0, c=1.0, p=0.0, q=0.1, delta=0.01)
 SCHEMA = Constraint(ConstraintKind.JSON_SCHEMA, '{"type": "object"}')
 
 
-class RemoteDesk(Desk):
-    """A desk with a remote engine."""
-
-    def __init__(self, **settings: Any) -> None:
-        super().__init__(**settings)
-        self.dispatcher.open(self.backend, 100, BudgetPlanner(PlannerSettings(), MODEL))
-        self.engine = FakeRemoteEngine()
-        self.remote = self.dispatcher.remote
-        self.remote.use(self.engine)
-
-    def answer(self, *pieces: str, reason: FinishReason = FinishReason.EOS) -> None:
-        """Have the engine answer what it was asked last."""
-        number = self.engine.asked[-1]
-        for count, piece in enumerate(pieces, 1):
-            self.remote.on_text(number, piece, count)
-        bill = Bill(prompt_tokens=5, response_tokens=len(pieces))
-        self.remote.on_finished(number, reason, bill, NOT_KNOWN)
-
-    def fault(self, detail: str = 'a fault', is_link: bool = True) -> None:
-        self.remote.on_faulted(self.engine.asked[-1], detail, is_link)
-
-    def bill(self, query_id: str) -> Bill:
-        return next(reply[2] for reply in self.replies.outcomes if reply[0] == query_id)
-
-    def answer_here(self, text: str) -> None:
-        """Have the own model answer what was submitted to it last."""
-        number = self.backend.submitted()[-1]
-        self.say(Tokenised(number, 10))
-        assert self.backend.runs()[-1] == number
-        self.say(Text(number, text, 1), Finished(number, FinishReason.EOS, Bill(total_time=1.0)))
-
-
 @pytest.fixture
-def desk() -> RemoteDesk:
-    return RemoteDesk()
+def desk() -> FakeRemoteDesk:
+    return FakeRemoteDesk()
 
 
-def test_with_the_policy_off_the_engine_is_not_asked(desk: RemoteDesk) -> None:
+def test_with_the_policy_off_the_engine_is_not_asked(desk: FakeRemoteDesk) -> None:
     desk.submit('q')
     assert desk.engine.asked == []
     assert desk.backend.submitted() == [0]
 
 
 @pytest.mark.parametrize('policy', [ONLY, PREFER])
-def test_a_remote_answer_is_the_reply(desk: RemoteDesk, policy: RemotePolicy) -> None:
+def test_a_remote_answer_is_the_reply(desk: FakeRemoteDesk, policy: RemotePolicy) -> None:
     desk.submit('q', remote_policy=policy)
     desk.now_s += 0.5
     desk.answer('Turn ', 'left', '.')
@@ -84,21 +43,21 @@ def test_a_remote_answer_is_the_reply(desk: RemoteDesk, policy: RemotePolicy) ->
     assert (bill.remote_time, bill.total_time, bill.prompt_tokens) == (0.5, 0.0, 5)
 
 
-def test_only_publishes_chunks_and_prefer_none_before_it_is_sure(desk: RemoteDesk) -> None:
+def test_only_publishes_chunks_and_prefer_none_before_it_is_sure(desk: FakeRemoteDesk) -> None:
     for query_id, policy in (('only', ONLY), ('prefer', PREFER)):
         desk.submit(query_id, remote_policy=policy)
         desk.remote.on_text(desk.engine.asked[-1], 'Turn left', 2)
     assert desk.replies.chunks == [('only', 0, 'Turn')]
 
 
-def test_a_fault_under_only_is_the_reply(desk: RemoteDesk) -> None:
+def test_a_fault_under_only_is_the_reply(desk: FakeRemoteDesk) -> None:
     desk.submit('q', remote_policy=ONLY)
     desk.fault('it broke')
     assert desk.outcome('q') == Miss(MissReason.ENGINE_FAULT, 'it broke', backend='remote')
     assert desk.backend.told == []
 
 
-def test_a_fault_under_prefer_lets_the_own_model_answer(desk: RemoteDesk) -> None:
+def test_a_fault_under_prefer_lets_the_own_model_answer(desk: FakeRemoteDesk) -> None:
     desk.submit('q', remote_policy=PREFER)
     desk.remote.on_text(0, 'Turn ri', 2)
     desk.now_s += 0.25
@@ -110,7 +69,7 @@ def test_a_fault_under_prefer_lets_the_own_model_answer(desk: RemoteDesk) -> Non
     assert ''.join(chunk[2] for chunk in desk.replies.chunks) == 'Stop.'
 
 
-def test_a_silent_engine_is_left_in_time_for_the_own_model(desk: RemoteDesk) -> None:
+def test_a_silent_engine_is_left_in_time_for_the_own_model(desk: FakeRemoteDesk) -> None:
     desk.submit('q', budget_s=5.0, remote_policy=PREFER)
     desk.pass_time(2.5)
     assert desk.backend.submitted() == []
@@ -121,14 +80,14 @@ def test_a_silent_engine_is_left_in_time_for_the_own_model(desk: RemoteDesk) -> 
     assert desk.outcome('q') == Answer('Stop.', FinishReason.EOS)
 
 
-def test_the_switch_is_earlier_behind_what_waits(desk: RemoteDesk) -> None:
+def test_the_switch_is_earlier_behind_what_waits(desk: FakeRemoteDesk) -> None:
     desk.ask('running', 20.0)
     desk.submit('q', budget_s=5.0, remote_policy=PREFER)
     desk.pass_time(1.7)
     assert desk.engine.aborted == [1]
 
 
-def test_the_switch_is_earlier_behind_the_waiting_ones_too(desk: RemoteDesk) -> None:
+def test_the_switch_is_earlier_behind_the_waiting_ones_too(desk: FakeRemoteDesk) -> None:
     for query_id in ('running', 'waiting'):
         desk.ask(query_id, 30.0)
     desk.submit('q', budget_s=7.0, remote_policy=PREFER)
@@ -136,7 +95,7 @@ def test_the_switch_is_earlier_behind_the_waiting_ones_too(desk: RemoteDesk) -> 
     assert desk.engine.aborted == [2]
 
 
-def test_chunks_that_are_out_are_not_followed_by_another_models(desk: RemoteDesk) -> None:
+def test_chunks_that_are_out_are_not_followed_by_another_models(desk: FakeRemoteDesk) -> None:
     desk.submit('q', budget_s=1.5, remote_policy=PREFER)  # the own model cannot be in time
     desk.remote.on_text(0, 'Turn left', 2)
     assert desk.replies.chunks == [('q', 0, 'Turn')]
@@ -145,7 +104,7 @@ def test_chunks_that_are_out_are_not_followed_by_another_models(desk: RemoteDesk
     assert desk.backend.told == []
 
 
-def test_what_a_left_engine_still_says_is_not_heard(desk: RemoteDesk) -> None:
+def test_what_a_left_engine_still_says_is_not_heard(desk: FakeRemoteDesk) -> None:
     desk.submit('q', budget_s=5.0, remote_policy=PREFER)
     desk.pass_time(3.1)
     desk.answer('Turn ', 'left.')
@@ -155,7 +114,7 @@ def test_what_a_left_engine_still_says_is_not_heard(desk: RemoteDesk) -> None:
     assert desk.outcome('q').text == 'Stop.'
 
 
-def test_an_answer_that_is_about_to_be_whole_is_waited_for(desk: RemoteDesk) -> None:
+def test_an_answer_that_is_about_to_be_whole_is_waited_for(desk: FakeRemoteDesk) -> None:
     for number in range(3):
         desk.submit(str(number), remote_policy=PREFER)
         desk.answer('left', '.')
@@ -171,7 +130,7 @@ def test_an_answer_that_is_about_to_be_whole_is_waited_for(desk: RemoteDesk) -> 
 @pytest.mark.parametrize('policy', [ONLY, PREFER])
 @pytest.mark.parametrize('overrun', [OverrunPolicy.KILL, OverrunPolicy.SKIP_NEXT])
 def test_there_is_one_reply_by_the_deadline_whatever_is_silent(
-    desk: RemoteDesk, policy: RemotePolicy, overrun: OverrunPolicy
+    desk: FakeRemoteDesk, policy: RemotePolicy, overrun: OverrunPolicy
 ) -> None:
     desk.submit('q', budget_s=1.0, remote_policy=policy, policy=overrun)
     desk.pass_time(0.98)
@@ -183,20 +142,20 @@ def test_there_is_one_reply_by_the_deadline_whatever_is_silent(
     assert len(desk.replies.outcomes) == 1
 
 
-def test_partial_takes_the_whole_words_of_a_remote_answer(desk: RemoteDesk) -> None:
+def test_partial_takes_the_whole_words_of_a_remote_answer(desk: FakeRemoteDesk) -> None:
     desk.submit('q', budget_s=1.0, remote_policy=ONLY, policy=OverrunPolicy.PARTIAL)
     desk.remote.on_text(0, 'Turn left no', 3)
     desk.pass_time(0.98)
     assert desk.outcome('q') == Answer('Turn left', FinishReason.DEADLINE, backend='remote')
 
 
-def test_an_answer_cut_by_its_length_says_so(desk: RemoteDesk) -> None:
+def test_an_answer_cut_by_its_length_says_so(desk: FakeRemoteDesk) -> None:
     desk.submit('q', remote_policy=ONLY)
     desk.answer('Turn', reason=FinishReason.LENGTH)
     assert desk.outcome('q').finish_reason is FinishReason.LENGTH
 
 
-def test_a_document_cut_by_its_length_is_none(desk: RemoteDesk) -> None:
+def test_a_document_cut_by_its_length_is_none(desk: FakeRemoteDesk) -> None:
     desk.submit('q', remote_policy=ONLY, constraint=SCHEMA)
     desk.answer('{', reason=FinishReason.LENGTH)
     assert desk.outcome('q').reason is MissReason.ENGINE_FAULT
@@ -205,7 +164,7 @@ def test_a_document_cut_by_its_length_is_none(desk: RemoteDesk) -> None:
     assert desk.backend.submitted() == [1]
 
 
-def test_a_choice_is_told_by_its_index(desk: RemoteDesk) -> None:
+def test_a_choice_is_told_by_its_index(desk: FakeRemoteDesk) -> None:
     sides = Constraint(ConstraintKind.CHOICES, choices=('left', 'right'))
     desk.submit('q', remote_policy=ONLY, constraint=sides)
     desk.remote.on_finished(0, FinishReason.EOS, Bill(), Confidence(1))
@@ -213,13 +172,13 @@ def test_a_choice_is_told_by_its_index(desk: RemoteDesk) -> None:
     assert desk.outcome('q').confidence.choice == 1
 
 
-def test_a_cancelled_query_is_aborted(desk: RemoteDesk) -> None:
+def test_a_cancelled_query_is_aborted(desk: FakeRemoteDesk) -> None:
     desk.submit('q', remote_policy=ONLY)
     assert desk.dispatcher.cancel('a', 'q', 'cancelled') == 1
     assert desk.engine.aborted == [0]
 
 
-def test_many_remote_queries_run_at_once_up_to_the_bound(desk: RemoteDesk) -> None:
+def test_many_remote_queries_run_at_once_up_to_the_bound(desk: FakeRemoteDesk) -> None:
     for number in range(4):
         desk.submit(str(number), remote_policy=ONLY)
     assert desk.engine.asked == [0, 1, 2]
@@ -228,7 +187,7 @@ def test_many_remote_queries_run_at_once_up_to_the_bound(desk: RemoteDesk) -> No
     assert desk.backend.submitted() == [4]
 
 
-def test_remote_queries_survive_the_own_models_end(desk: RemoteDesk) -> None:
+def test_remote_queries_survive_the_own_models_end(desk: FakeRemoteDesk) -> None:
     desk.submit('only', remote_policy=ONLY)
     desk.submit('prefer', remote_policy=PREFER)
     desk.ask('own', 9.0)
@@ -241,7 +200,7 @@ def test_remote_queries_survive_the_own_models_end(desk: RemoteDesk) -> None:
     assert desk.outcome('later').text == 'left'
 
 
-def test_nothing_is_left_when_the_node_is_paused(desk: RemoteDesk) -> None:
+def test_nothing_is_left_when_the_node_is_paused(desk: FakeRemoteDesk) -> None:
     desk.submit('only', remote_policy=ONLY)
     desk.submit('prefer', remote_policy=PREFER)
     desk.dispatcher.pause(Miss(MissReason.CANCELLED, 'deactivated'))
@@ -252,7 +211,7 @@ def test_nothing_is_left_when_the_node_is_paused(desk: RemoteDesk) -> None:
     assert desk.engine.aborted == [0, 1]
 
 
-def test_a_lost_engine_gives_its_queries_back(desk: RemoteDesk) -> None:
+def test_a_lost_engine_gives_its_queries_back(desk: FakeRemoteDesk) -> None:
     desk.submit('only', remote_policy=ONLY)
     desk.submit('prefer', remote_policy=PREFER)
     desk.remote.use(None)
@@ -261,7 +220,7 @@ def test_a_lost_engine_gives_its_queries_back(desk: RemoteDesk) -> None:
     assert desk.outcome('prefer').text == 'Stop.'
 
 
-def test_an_engine_that_cannot_be_asked_is_a_fault(desk: RemoteDesk) -> None:
+def test_an_engine_that_cannot_be_asked_is_a_fault(desk: FakeRemoteDesk) -> None:
     desk.engine.is_there = False
     desk.submit('only', remote_policy=ONLY)
     desk.submit('prefer', remote_policy=PREFER)
@@ -269,10 +228,10 @@ def test_an_engine_that_cannot_be_asked_is_a_fault(desk: RemoteDesk) -> None:
     assert desk.backend.submitted() == [1]
 
 
-def test_one_fault_and_the_link_is_down_for_a_second(desk: RemoteDesk) -> None:
+def test_one_fault_and_the_link_is_down_for_a_second(desk: FakeRemoteDesk) -> None:
     desk.submit('0', remote_policy=PREFER)
     desk.fault('it broke')
-    assert desk.remote.link == (LinkState.DOWN, 'it broke')
+    assert (desk.remote.link.state, desk.remote.link.fault) == (LinkState.DOWN, 'it broke')
     desk.submit('1', remote_policy=PREFER)
     assert desk.engine.asked == [0]
     desk.now_s += 1.0
@@ -281,12 +240,14 @@ def test_one_fault_and_the_link_is_down_for_a_second(desk: RemoteDesk) -> None:
     assert desk.engine.asked == [0, 2]  # one at a time
 
 
-def test_a_slow_link_is_tried_now_and_then_if_the_own_model_can_follow(desk: RemoteDesk) -> None:
+def test_a_slow_link_is_tried_now_and_then_if_the_own_model_can_follow(
+    desk: FakeRemoteDesk,
+) -> None:
     desk.submit('slow', budget_s=30.0, remote_policy=ONLY)
     desk.now_s += 9.0
     desk.answer('left')
     desk.submit('soon', budget_s=5.0, remote_policy=PREFER)
-    assert desk.remote.link == (LinkState.SLOW, '')
+    assert desk.remote.link.state is LinkState.SLOW
     desk.dispatcher.cancel('a', 'soon', 'cancelled')
     desk.now_s += 1.0
     desk.submit('tight', budget_s=1.5, remote_policy=PREFER)
@@ -297,17 +258,17 @@ def test_a_slow_link_is_tried_now_and_then_if_the_own_model_can_follow(desk: Rem
     assert len(desk.engine.asked) == 2
 
 
-def test_answers_that_are_cut_off_in_the_middle_make_the_link_slow(desk: RemoteDesk) -> None:
+def test_answers_that_are_cut_off_in_the_middle_make_the_link_slow(desk: FakeRemoteDesk) -> None:
     for number in range(2):
         desk.submit(str(number), budget_s=5.0, remote_policy=PREFER)
         desk.remote.on_text(desk.engine.asked[-1], 'Turn', 1)
         desk.pass_time(5.0)
     assert desk.engine.asked == [0]
-    assert desk.remote.link == (LinkState.SLOW, '')
+    assert desk.remote.link.state is LinkState.SLOW
 
 
 def test_keep_latest_withdraws_older_remote_queries() -> None:
-    desk = RemoteDesk(keep_latest=True)
+    desk = FakeRemoteDesk(keep_latest=True)
     desk.submit('old', remote_policy=ONLY)
     desk.submit('new', remote_policy=ONLY)
     assert desk.outcome('old').reason is MissReason.CANCELLED
@@ -320,7 +281,7 @@ def test_keep_latest_withdraws_older_remote_queries() -> None:
     assert desk.outcome('old again').reason is MissReason.CANCELLED
 
 
-def test_the_own_models_answers_are_not_judged_by_remote_ones(desk: RemoteDesk) -> None:
+def test_the_own_models_answers_are_not_judged_by_remote_ones(desk: FakeRemoteDesk) -> None:
     desk.submit('q', remote_policy=ONLY, max_new_tokens=10)
     desk.answer(*['left '] * 10)
     assert desk.dispatcher._turns._admission.lengths._known == {}

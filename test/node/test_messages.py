@@ -83,8 +83,8 @@ def test_the_kinds_are_those_of_the_message() -> None:
             "remote_policy is 'off', got ONLY (4)",
         ),
         (
-            {'remote_policy': 3},
-            'remote_policy must be one of OFF (1), PREFER (2), ONLY (4), got 3',
+            {'remote_policy': 5},
+            'remote_policy must be one of OFF (1), PREFER (2), RACE (3), ONLY (4), got 5',
         ),
     ],
 )

@@ -148,7 +148,7 @@ def test_a_parameter_that_there_is_not_is_warned_of(
 
 def test_autostart_and_where_the_remote_engine_is_are_read_only(node: Node) -> None:
     parameters.declare(node)
-    remote = {'url', 'model', 'api_key_env', 'ca_file', 'timeout'}
+    remote = {'url', 'model', 'api_key_env', 'ca_file', 'timeout', 'requests_per_hour'}
     read_only = {name for name in SPECS if node.describe_parameter(name).read_only}
     assert read_only == {'autostart'} | {f'remote_{name}' for name in remote}
     (result,) = node.set_parameters([Parameter('autostart', value=False)])

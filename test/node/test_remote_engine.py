@@ -146,6 +146,48 @@ def test_prefer_answers_by_the_own_model_if_the_server_fails(stage: Stage) -> No
     assert _is_in_time(reply)
 
 
+def _race(stage: Stage, name: str, **fields: Any) -> Any:
+    for number in range(3):  # the link may be distrusted after the faults before
+        trust = stage.asker.query(id=f'trust {name} {number}', remote_policy=msg.Query.ONLY)
+        stage.asker.ask(trust)
+    return stage.asker.query(id=name, remote_policy=msg.Query.RACE, **fields)
+
+
+def test_a_race_is_won_by_the_remote_engine_if_it_is_whole_in_time(stage: Stage) -> None:
+    query = _race(stage, 'remote wins', max_new_tokens=4, budget_s=BUDGET_S)
+    stage.server.behaviour = fake.says('Turn ', 'left', '.', pause_s=1.0)
+    reply = stage.asker.ask(query)
+    assert (reply.text, reply.backend) == ('Turn left.', 'remote')
+    assert reply.bill.remote_time > 2.0
+    assert reply.bill.response_tokens == 4
+    assert _is_in_time(reply)
+
+
+def test_a_race_is_won_by_the_own_model_if_the_server_fails(stage: Stage) -> None:
+    query = _race(stage, 'own wins', max_new_tokens=4, budget_s=BUDGET_S)
+    stage.server.behaviour = fake.half_a_stream
+    reply = stage.asker.ask(query)
+    assert reply.backend == 'local'
+    assert reply.bill.total_time > 0.0
+    assert reply.bill.remote_time > 0.0
+    assert reply.bill.discarded_tokens == 2
+    assert _is_in_time(reply)
+
+
+def test_an_own_answer_is_held_to_the_last_moment_of_a_race(stage: Stage) -> None:
+    query = _race(stage, 'held', max_new_tokens=4, budget_s=5.0)
+    stage.server.behaviour = fake.says(*['left '] * 100, pause_s=0.1)
+    stage.asker.ask(stage.asker.query(id='warm', max_new_tokens=4, remote_policy=msg.Query.OFF))
+    query.header.stamp = stage.asker.query().header.stamp
+    reply = stage.asker.ask(query)
+    wait_until(lambda: not stage.server.streaming, 10.0, 'the stream closed')
+    # A machine that is very busy answers nothing within its budget; nothing comes late.
+    assert isinstance(reply, msg.DeadlineMiss) or reply.backend == 'local'
+    assert _is_in_time(reply)
+    assert reply.bill.slack < 1.0
+    assert reply.bill.remote_time > 2.0
+
+
 def test_diagnostics_tell_of_the_link_and_not_of_the_key(stage: Stage) -> None:
     stage.server.behaviour = fake.status(503, f'not you, {KEY}')
     stage.asker.ask(stage.asker.query(id='down', remote_policy=msg.Query.ONLY))

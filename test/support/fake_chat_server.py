@@ -52,6 +52,7 @@ class Exchange:
         for name, value in headers.items():
             self.handler.send_header(name, value)
         self.handler.send_header('Content-Length', str(len(body.encode())))
+        self.handler.send_header('Connection', 'close')
         self.handler.end_headers()
         self.raw(body.encode())
 

@@ -27,6 +27,20 @@ class LinkState(enum.Enum):
 
 
 @dataclass(frozen=True)
+class LinkReport:
+    """How a link does, for a person.
+
+    Arguments:
+        fault: the last one; '': none since it is trusted.
+        requests: sent within the last hour, probes included.
+    """
+
+    state: LinkState
+    fault: str
+    requests: int
+
+
+@dataclass(frozen=True)
 class Exchange:
     """The times of one query at the remote engine.
 
@@ -74,11 +88,25 @@ class LinkModel:
             return LinkState.DOWN
         return LinkState.SLOW if self.is_slow else LinkState.OK
 
+    @property
+    def is_trusted(self) -> bool:
+        """Whether it has answered often enough since its last outage."""
+        return self._answers == TRUSTED_AFTER
+
+    @property
+    def distrusted_until_s(self) -> float:
+        """When it may be tried again after its last fault; -inf: it is trusted."""
+        return self._distrusted_until_s
+
     def answered(self, exchange: Exchange) -> None:
         """Learn from an answer."""
         self._exchanges.append(exchange)
+        self.probed()
+
+    def probed(self) -> None:
+        """Learn that it has answered. How long a probe takes tells nothing of queries."""
         self._answers = min(TRUSTED_AFTER, self._answers + 1)
-        if self._answers == TRUSTED_AFTER:
+        if self.is_trusted:
             self._faults, self.fault = 0, ''
             self._distrusted_until_s = -math.inf
 
@@ -116,7 +144,7 @@ class LinkModel:
         """
         if now_s < self._distrusted_until_s:
             return False
-        return self._answers == TRUSTED_AFTER or in_flight == 0
+        return self.is_trusted or in_flight == 0
 
     def probability(self, prompt_bytes: int, lengths: Sequence[int], left_s: float) -> float:
         """Return how likely an answer comes in so much time, in [0, 1]; 1.0: nothing is known.

@@ -8,4 +8,5 @@ class RemotePolicy(IntEnum):
 
     OFF = 1
     PREFER = 2
+    RACE = 3
     ONLY = 4

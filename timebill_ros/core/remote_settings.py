@@ -19,8 +19,9 @@ class RemoteSettings(Settings):
         'off',
         "Which engine answers a query that does not say. 'off': this node's own model; no query "
         "may ask for the remote engine. 'prefer': the remote engine if it is predicted to answer "
-        "in time; the node's own model answers if it does not. 'only': the remote engine.",
-        choices=('off', 'prefer', 'only'),
+        "in time; the node's own model answers if it does not. 'race': both; the remote answer "
+        "counts if it is whole in time. 'only': the remote engine.",
+        choices=('off', 'prefer', 'race', 'only'),
     )
     remote_url: str = parameter(
         '',
@@ -50,6 +51,14 @@ class RemoteSettings(Settings):
         name='remote_timeout',
         unit='s',
         bounds=(0.05, 600.0),
+        change='never',
+    )
+    remote_requests_per_hour: int = parameter(
+        0,
+        "Largest number of requests to the remote engine within any hour. Beyond it, 'prefer' and "
+        "'race' use the node's own model, and 'only' is QUEUE_FULL. 0: any number.",
+        unit='requests',
+        bounds=(0, 100000),
         change='never',
     )
 

@@ -86,9 +86,9 @@ class BackendSlot:
         Arguments:
             grace_s: how long stopping may take [s].
         """
-        if self._backend is None:
-            return
         number = entry.number
+        if self._backend is None or number in self._grace_s:
+            return
         if number in self._begun or entry.is_waiting:
             self._backend.drop(number)
         if number in self._begun:

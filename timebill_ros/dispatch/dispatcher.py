@@ -60,7 +60,7 @@ class Dispatcher:
         self._writer = ReplyWriter(replies, clock)
         self._slot = BackendSlot(self._guard, self._lock, clock)
         of_all = (self._pending, self._slot, self._writer, self._guard, self._lock, clock)
-        self._endings = Endings(settings, *of_all, lambda *ended: self.remote.ended(*ended))
+        self._endings = Endings(settings, *of_all, lambda: self.remote)
         self._turns = Turns(settings, self._pending, self._slot, self._endings, clock)
         of_remote = (self._pending, self._endings, self._writer, self._guard, clock)
         self.remote = RemoteTurns(self._turns, *of_remote, self._serving)
@@ -77,7 +77,7 @@ class Dispatcher:
         with self._lock:
             self._slot.put(None)
             if outcome is not None:
-                self._endings.end_all(outcome, but_remote=True)
+                self._endings.end_all_own(outcome)
 
     def resume(self) -> None:
         """Serve queries, from when there is a backend."""
@@ -143,7 +143,7 @@ class Dispatcher:
         with self._heard_of(number) as entry:
             self._turns.done(number)
             if entry is not None:
-                self._endings.end(entry, Miss(MissReason.INVALID_QUERY, detail))
+                self._endings.end_own(entry, Miss(MissReason.INVALID_QUERY, detail))
 
     def on_planned(self, number: int, bill: Bill) -> None:
         """Take the bill after the prefill, with what the plan expects."""
@@ -164,7 +164,8 @@ class Dispatcher:
             if entry is not None:
                 entry.bill.written(response_tokens, self._clock(), thinking_tokens)
                 entry.text.add(text, closing)
-                self._writer.chunk(entry, self._settings.chunk_period_s)
+                if not entry.is_racing:
+                    self._writer.chunk(entry, self._settings.chunk_period_s)
 
     def on_finished(
         self,
@@ -179,20 +180,21 @@ class Dispatcher:
             if entry is not None:
                 entry.bill.finished(bill)
                 entry.confidence = confidence
-                self._endings.end(entry, overrun.finished(entry, finish_reason, self._clock()))
+                self._endings.end_own(entry, overrun.finished(entry, finish_reason, self._clock()))
 
     def on_faulted(self, number: int, detail: str) -> None:
         """Take the end of a query in an error that the backend survived."""
         with self._heard_of(number) as entry:
             self._turns.done(number)
             if entry is not None:
-                self._endings.end(entry, Miss(MissReason.ENGINE_FAULT, detail))
+                self._endings.end_own(entry, Miss(MissReason.ENGINE_FAULT, detail))
 
     @contextmanager
     def _heard_of(self, number: int) -> Iterator[PendingQuery | None]:
-        """Give the query that the backend tells of."""
+        """Give the query that the backend tells of, unless it is a remote engine's by now."""
         with self._serving():
             entry = self._pending.get(number)
+            entry = None if entry is None or entry.is_remote else entry
             if entry is not None:
                 entry.heard_at_s = self._clock()
             yield entry

@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Callable
+from typing import Protocol
 
 from timebill_ros.core.deadline import Clock
 from timebill_ros.core.outcome import Miss, MissReason, Outcome
@@ -13,6 +14,19 @@ from timebill_ros.dispatch.late_run import LateRun
 from timebill_ros.dispatch.pending_queries import PendingQueries
 from timebill_ros.dispatch.pending_query import PendingQuery
 from timebill_ros.dispatch.reply_writer import ReplyWriter
+
+
+class Ended(Protocol):
+    """Told of queries that end. `RemoteTurns` is."""
+
+    def ended(self, entry: PendingQuery, outcome: Outcome) -> None:
+        """Be told of a query that has run or waited, and has been replied to."""
+
+    def own_ended(self, entry: PendingQuery, outcome: Outcome) -> None:
+        """Be told how the own model has ended a query that a remote engine answers too."""
+
+    def at_last_moment(self, entry: PendingQuery) -> None:
+        """Be told that time is up for a query that both answer."""
 
 
 class Endings:
@@ -29,7 +43,7 @@ class Endings:
         guard: calls back to look at a late query.
         lock: the dispatcher's, for that call.
         clock: monotonic seconds.
-        on_end: told of each query that has run or waited, and its outcome.
+        ended: gives who is told.
     """
 
     def __init__(
@@ -41,7 +55,7 @@ class Endings:
         guard: DeadlineGuard,
         lock: threading.RLock,
         clock: Clock,
-        on_end: Callable[[PendingQuery, Outcome], None],
+        ended: Callable[[], Ended],
     ) -> None:
         self.settings = settings
         self._pending = pending
@@ -50,23 +64,43 @@ class Endings:
         self._guard = guard
         self._lock = lock
         self._clock = clock
-        self._on_end = on_end
+        self._ended = ended
         self._late: LateRun | None = None
 
     def end(self, entry: PendingQuery, outcome: Outcome) -> None:
         """End a query. The one place where that happens."""
         self._pending.remove(entry)
+        if entry.attempt is not None and entry.attempt.is_race:
+            entry.bill.remote_lost(self._clock(), entry.attempt.tokens)
         if self._late is not None and self._late.entry is entry:
             self._late = None
         self._writer.end(entry, outcome)
         self._slot.drop(entry, self.settings.abort_grace_s)
-        self._on_end(entry, outcome)
+        self._ended().ended(entry, outcome)
 
-    def end_all(self, outcome: Miss, but_remote: bool = False) -> None:
-        """End all queries with an outcome; perhaps not those that a remote engine answers."""
+    def end_own(self, entry: PendingQuery, outcome: Outcome) -> None:
+        """End a query as the own model has. One that a remote engine answers too may go on."""
+        if not entry.is_racing:
+            self.end(entry, outcome)
+        elif entry.held is None:
+            self.drop_own(entry)
+            self._ended().own_ended(entry, outcome)
+
+    def drop_own(self, entry: PendingQuery) -> None:
+        """Have the own model forget a query, or stop it; the remote engine goes on."""
+        self._pending.queue.remove(entry.number)
+        self._slot.drop(entry, self.settings.abort_grace_s)
+
+    def end_all(self, outcome: Miss) -> None:
+        """End all queries with an outcome."""
         for entry in self._pending.all():
-            if not (but_remote and entry.is_remote):
-                self.end(entry, outcome)
+            self.end(entry, outcome)
+
+    def end_all_own(self, outcome: Miss) -> None:
+        """End the queries that the own model answers; those that a remote engine answers go on."""
+        for entry in self._pending.all():
+            if not entry.is_remote:
+                self.end_own(entry, outcome)
 
     def end_due(self) -> None:
         """End what has come to its last moment; whoever has the lock does so before anything else.
@@ -75,6 +109,10 @@ class Endings:
         lock and has it again before the guard's gets to run.
         """
         for entry in self._pending.due():
+            if entry.is_racing:
+                self._ended().at_last_moment(entry)
+                if self._pending.get(entry.number) is None:
+                    continue
             outcome = overrun.outcome_at_last_moment(entry, self._clock())
             if outcome is not None:
                 self.end(entry, outcome)
@@ -95,7 +133,7 @@ class Endings:
         self._late = late = LateRun(entry, self.settings)
         self._guard.at(late.look_at_s, lambda: self._look_at(late))
         for waiting in self._pending.queue.in_order(self.settings.queue_order):
-            self.end(waiting, late.skipped())
+            self.end_own(waiting, late.skipped())
 
     def _look_at(self, late: LateRun) -> None:
         """See whether a late query may go on."""

@@ -35,9 +35,14 @@ def planner_settings(entry: PendingQuery, settings: PlannerSettings) -> PlannerS
 
 
 def outcome_at_last_moment(entry: PendingQuery, now_s: float) -> Outcome | None:
-    """Return how a query ends at its last moment, or soon after; None: it runs on."""
+    """Return how a query ends at its last moment, or soon after; None: it runs on.
+
+    An answer of the own model that was held for a remote one is the answer now.
+    """
+    if entry.held is not None and now_s < entry.query.deadline.at_s:
+        return entry.held
     if entry.may_be_late and not entry.is_waiting:
-        return None
+        return None if entry.held is None else dataclasses.replace(entry.held, deadline_met=False)
     return cut_off(entry, now_s)
 
 

@@ -4,11 +4,12 @@ import math
 from dataclasses import dataclass, field
 
 from timebill_ros.core.constraint import ConstraintKind
-from timebill_ros.core.outcome import NOT_KNOWN, Confidence, OverrunPolicy
+from timebill_ros.core.outcome import NOT_KNOWN, Answer, Confidence, OverrunPolicy
 from timebill_ros.core.query import Query
 from timebill_ros.dispatch.answer_text import AnswerText
 from timebill_ros.dispatch.dispatch_settings import DispatchSettings
 from timebill_ros.dispatch.query_bill import QueryBill
+from timebill_ros.dispatch.remote_attempt import RemoteAttempt
 
 _BYTES_PER_TOKEN = 4
 
@@ -26,7 +27,7 @@ class PendingQuery:
         max_new_tokens: as asked; once its prompt is tokenised, no more than fits the context
             and than the constraint allows. Of choices: the steps that it takes to score them all.
         is_tokenised: the backend has counted the prompt's tokens.
-        may_switch: a remote engine is asked, but the own model may still answer.
+        attempt: what a remote engine has done for it; None: none is asked.
         text: the answer so far.
         confidence: how sure the model is of it.
         chunk_at_s: when the last chunk was published [s].
@@ -41,7 +42,7 @@ class PendingQuery:
     prompt_bytes: int
     max_new_tokens: int
     is_tokenised: bool = False
-    may_switch: bool = False
+    attempt: RemoteAttempt | None = None
     text: AnswerText = field(default_factory=AnswerText)
     confidence: Confidence = NOT_KNOWN
     chunk_count: int = 0
@@ -72,8 +73,18 @@ class PendingQuery:
 
     @property
     def is_remote(self) -> bool:
-        """Whether a remote engine is asked."""
-        return self.bill.remote_from_s is not None
+        """Whether a remote engine answers it, and not the own model."""
+        return self.attempt is not None and not self.attempt.is_race
+
+    @property
+    def is_racing(self) -> bool:
+        """Whether both answer it, and neither has won."""
+        return self.attempt is not None and self.attempt.is_race
+
+    @property
+    def held(self) -> Answer | None:
+        """The own model's answer, which waits for a better one; None: there is none."""
+        return self.attempt.own if self.attempt is not None else None
 
     @property
     def may_be_late(self) -> bool:

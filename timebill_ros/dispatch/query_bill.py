@@ -99,10 +99,13 @@ class QueryBill:
         )
 
     def remote_counted(self, bill: Bill) -> None:
-        """Take the tokens that a remote engine has counted."""
+        """Take the tokens that a remote engine has counted.
+
+        If the own model has tokenised the prompt too, its count stays: its times belong to it.
+        """
         self.so_far = replace(
             self.so_far,
-            prompt_tokens=bill.prompt_tokens,
+            prompt_tokens=self.so_far.prompt_tokens or bill.prompt_tokens,
             response_tokens=bill.response_tokens,
         )
 
@@ -115,6 +118,31 @@ class QueryBill:
             discarded_tokens=self.so_far.response_tokens,
         )
         self.remote_from_s = self.written_at_s = None
+
+    def remote_lost(self, now_s: float, tokens: int) -> None:
+        """Take that a remote engine, asked beside the own model, has lost with so many tokens."""
+        self.so_far = replace(
+            self.so_far,
+            remote_time=self._remote_s(now_s),
+            discarded_tokens=self.so_far.discarded_tokens + tokens,
+        )
+        self.remote_from_s = None
+
+    def own_lost(self, now_s: float, remote_tokens: int) -> None:
+        """Take that the own model has lost, or has failed; what it took stays on the bill.
+
+        Arguments:
+            remote_tokens: length of the remote answer so far.
+        """
+        own = self._of_own_model(now_s)
+        self.so_far = replace(
+            own,
+            discarded_tokens=own.discarded_tokens + own.response_tokens,
+            response_tokens=remote_tokens,
+            thinking_tokens=0,
+            forced_tokens=0,
+        )
+        self.started_at_s = self.preempted_at_s = None
 
     def at_reply(self, now_s: float) -> Bill:
         """Return the bill to publish."""
@@ -129,8 +157,14 @@ class QueryBill:
         return now_s - self.remote_from_s
 
     def _measured(self, now_s: float) -> Bill:
+        bill = self._of_own_model(now_s)
         if self.remote_from_s is not None:
-            return replace(self.so_far, remote_time=self._remote_s(now_s))
+            bill = replace(bill, remote_time=self._remote_s(now_s))
+        return bill
+
+    def _of_own_model(self, now_s: float) -> Bill:
+        if self.started_at_s is None and self.remote_from_s is not None:
+            return self.so_far
         if self.started_at_s is None:
             return replace(self.so_far, queue_time=now_s - self.query.asked_at_s)
         if self.so_far.total_time > 0:  # the backend's own, complete

@@ -2,7 +2,7 @@
 
 The deadline is watched as that of any query. A remote answer is never late: under SKIP_NEXT too, a
 query ends at its last moment. Under PREFER, nothing is published of a remote answer before it is
-certain that it will be the answer.
+certain that it will be the answer. Under RACE, both answer: see race.py.
 """
 
 import math
@@ -11,8 +11,8 @@ from contextlib import AbstractContextManager
 
 from timebill_ros.core.bill import Bill
 from timebill_ros.core.deadline import Clock
-from timebill_ros.core.link_model import Exchange, LinkModel, LinkState
-from timebill_ros.core.outcome import Answer, Confidence, FinishReason, Miss, MissReason, Outcome
+from timebill_ros.core.link_model import LinkReport
+from timebill_ros.core.outcome import Confidence, FinishReason, Miss, MissReason, Outcome
 from timebill_ros.core.remote_policy import RemotePolicy
 from timebill_ros.dispatch import overrun
 from timebill_ros.dispatch.answer_text import AnswerText
@@ -21,12 +21,11 @@ from timebill_ros.dispatch.endings import Endings
 from timebill_ros.dispatch.pending_queries import PendingQueries
 from timebill_ros.dispatch.pending_query import PendingQuery
 from timebill_ros.dispatch.ports import RemoteEngine
+from timebill_ros.dispatch.race import Race
+from timebill_ros.dispatch.remote_attempt import RemoteAttempt, RemoteEnd
+from timebill_ros.dispatch.remote_line import LIKELY_FROM, RemoteLine
 from timebill_ros.dispatch.reply_writer import ReplyWriter
-from timebill_ros.dispatch.response_lengths import AnswerLength, Habit, ResponseLengths
 from timebill_ros.dispatch.turns import Turns
-
-PREFERRED_FROM = 0.8
-"""The least probability to be in time with which the remote engine is preferred."""
 
 
 class RemoteTurns:
@@ -59,77 +58,77 @@ class RemoteTurns:
         self._guard = guard
         self._clock = clock
         self._serving = serving
-        self._engine: RemoteEngine | None = None
-        self._asked: dict[int, PendingQuery] = {}
-        self._lengths = ResponseLengths()
-        self._link = LinkModel()
+        self._line = RemoteLine(guard, clock, serving, lambda: not len(pending))
+        self._race = Race(self._line, turns, endings, writer, clock)
 
-    def use(self, engine: RemoteEngine | None) -> None:
-        """Take a remote engine, or lose it. What it was asked comes back, or ends."""
+    def use(self, engine: RemoteEngine | None, requests_per_hour: int = 0) -> None:
+        """Take a remote engine, or lose it. What it was asked comes back, or ends.
+
+        Arguments:
+            requests_per_hour: so many may be sent within any hour; 0: any number.
+        """
         with self._serving():
-            self._engine = engine
-            for entry in list(self._asked.values()):
+            self._line.use(engine, requests_per_hour)
+            for entry in list(self._line.asked.values()):
                 self._give_up(entry, 'the remote engine is no longer used (remote_policy)')
 
     @property
-    def link(self) -> tuple[LinkState, str]:
-        """Where the link stands, and its last fault; '': none."""
+    def link(self) -> LinkReport:
+        """How the link does."""
         with self._serving():
-            return self._link.state(self._clock()), self._link.fault
+            return self._line.report
 
     def takes(self, entry: PendingQuery) -> bool:
-        """Give a query that has just come to the remote engine, if its policy says so."""
+        """Give a query that has just come to the remote engine, if its policy says so.
+
+        Return whether the own model must not have it.
+        """
         policy = entry.query.remote_policy
-        if policy is RemotePolicy.OFF:
-            return False
-        now_s, switch_s = self._clock(), math.inf
-        if policy is RemotePolicy.PREFER:
-            switch_s = self._switch_s(entry, now_s)
-            if not self._is_preferred(entry, switch_s, now_s):
-                return False
-        self._pending.queue.remove(entry.number)
-        if self._is_full:
-            bound = self._turns.settings.max_queue_length
-            detail = f'the remote engine is answering {len(self._asked)} queries, and '
-            detail += f'max_queue_length is {bound}'
-            self._endings.end(entry, Miss(MissReason.QUEUE_FULL, detail))
+        if policy is RemotePolicy.ONLY:
+            self._pending.queue.remove(entry.number)
+            self._ask_only(entry)
             return True
-        self._turns.withdraw(entry)
-        self._link.asked(now_s)
-        entry.bill.asked_remote(
-            now_s, self._link.predicted_s(entry.prompt_bytes, self._likely(entry))
-        )
-        entry.may_switch = now_s < switch_s < entry.last_moment_s
-        self._asked[entry.number] = entry
-        query = entry.query
-        if self._engine is None or not self._engine.ask(
-            entry.number, query, query.max_new_tokens, entry.last_moment_s
-        ):
-            self._give_up(entry, 'the remote process is being started')
-        elif entry.may_switch:
-            self._guard.at(switch_s, lambda: self._on_switch(entry.number))
-        return True
+        if policy is RemotePolicy.PREFER:
+            return self._ask_first(entry)
+        if policy is RemotePolicy.RACE:
+            self._race.begin(entry)
+        return False
 
     def ended(self, entry: PendingQuery, outcome: Outcome) -> None:
         """Learn from a query that has ended, whoever answered it."""
-        if self._asked.pop(entry.number, None) is None:
+        attempt = entry.attempt
+        if attempt is None:
             self._turns.ended(entry, outcome)
             return
-        if self._engine is not None:
-            self._engine.abort(entry.number)
-        self._learn(entry, outcome)
+        if self._clock() >= entry.last_moment_s:
+            self._line.cut_off(entry)
+        else:
+            self._line.leave(entry)
+        if entry.is_racing and entry.held is None:
+            self._turns.learn(entry, outcome)
         self._turns.forget(entry)
+
+    def own_ended(self, entry: PendingQuery, outcome: Outcome) -> None:
+        """Learn how the own model has ended a query that both answer."""
+        self._race.own_ended(entry, outcome)
+
+    def at_last_moment(self, entry: PendingQuery) -> None:
+        """Learn that time is up for a query that both answer."""
+        self._race.at_last_moment(entry)
 
     # What the remote engine says of a query; nothing, if that has ended or come back
 
     def on_text(self, number: int, text: str, response_tokens: int) -> None:
         """Take more text, and the tokens so far."""
         with self._serving():
-            entry = self._asked.get(number)
-            if entry is not None:
-                entry.bill.written(response_tokens, self._clock())
-                entry.text.add(text)
-                if not entry.may_switch:
+            entry = self._line.asked.get(number)
+            if entry is None or entry.attempt is None:
+                return
+            attempt, now_s = entry.attempt, self._clock()
+            attempt.written(text, response_tokens, now_s)
+            if not attempt.is_race:
+                entry.bill.written(response_tokens, now_s)
+                if not attempt.may_switch:
                     self._writer.chunk(entry, self._turns.settings.chunk_period_s)
 
     def on_finished(
@@ -137,16 +136,21 @@ class RemoteTurns:
     ) -> None:
         """Take the end of an answer."""
         with self._serving():
-            entry = self._asked.get(number)
+            self._line.probe.answered(number)
+            entry = self._line.asked.get(number)
             if entry is None:
                 return
-            if finish_reason is not FinishReason.EOS and entry.query.constraint is not None:
+            end = RemoteEnd(finish_reason, bill, self._clock(), confidence)
+            self._line.answered(entry, end)
+            if entry.is_racing:
+                self._race.remote_ended(entry, end)
+            elif finish_reason is not FinishReason.EOS and entry.query.constraint is not None:
                 # Half a document; the own model can close what it has written, this node cannot.
                 self._give_up(entry, 'the remote answer was cut off by its length')
-                return
-            entry.bill.remote_counted(bill)
-            entry.confidence = confidence
-            self._endings.end(entry, overrun.finished(entry, finish_reason, self._clock()))
+            else:
+                entry.bill.remote_counted(bill)
+                entry.confidence = confidence
+                self._endings.end(entry, overrun.finished(entry, finish_reason, end.at_s))
 
     def on_faulted(self, number: int, detail: str, is_link: bool) -> None:
         """Take that there is no answer.
@@ -155,94 +159,81 @@ class RemoteTurns:
             is_link: the next query would meet the same.
         """
         with self._serving():
-            entry = self._asked.get(number)
+            self._line.probe.faulted(number, detail)
+            entry = self._line.asked.get(number)
             if entry is not None:
                 if is_link:
-                    self._link.failed(detail, self._clock())
+                    self._line.failed(detail)
                 self._give_up(entry, detail)
 
-    def _switch_s(self, entry: PendingQuery, now_s: float) -> float:
+    def _ask_only(self, entry: PendingQuery) -> None:
+        line, bound = self._line, self._turns.settings.max_queue_length
+        why_not = line.why_limited()
+        if len(line.asked) >= bound:
+            why_not = f'the remote engine is answering {len(line.asked)} queries, and '
+            why_not += f'max_queue_length is {bound}'
+        if why_not:
+            self._endings.end(entry, Miss(MissReason.QUEUE_FULL, why_not))
+        elif line.ask(entry, self._attempt(entry)):
+            self._turns.withdraw(entry)
+        else:
+            detail = 'the remote process is being started'
+            self._endings.end(entry, Miss(MissReason.ENGINE_FAULT, detail))
+
+    def _ask_first(self, entry: PendingQuery) -> bool:
+        """Ask the remote engine, with the own model behind it; return whether it is asked."""
+        switch_s, now_s = self._switch_s(entry), self._clock()
+        may_switch = now_s < switch_s < entry.last_moment_s
+        if len(self._line.asked) >= self._turns.settings.max_queue_length:
+            return False
+        if not self._line.is_likely(entry, LIKELY_FROM, may_probe=may_switch):
+            return False
+        if not self._line.ask(entry, self._attempt(entry, may_switch)):
+            return False
+        self._pending.queue.remove(entry.number)
+        self._turns.withdraw(entry)
+        if may_switch:
+            self._guard.at(switch_s, lambda: self._on_switch(entry.number))
+        return True
+
+    def _switch_s(self, entry: PendingQuery) -> float:
         """Return when the own model must begin [s]; infinite: there is none."""
         if not self._turns.is_open:
             return math.inf
         # Without a time model nothing is known of the own model: half of the time is its.
-        own_s = self._turns.own_time_s(entry) or (entry.last_moment_s - now_s) / 2
-        return entry.last_moment_s - own_s
-
-    def _is_preferred(self, entry: PendingQuery, switch_s: float, now_s: float) -> bool:
-        link = self._link
-        if self._engine is None or self._is_full or not link.may_be_asked(len(self._asked), now_s):
-            return False
-        left_s = entry.last_moment_s - now_s
-        probability = link.probability(entry.prompt_bytes, self._likely(entry), left_s)
-        link.is_slow = probability < PREFERRED_FROM
-        may_switch = now_s < switch_s < entry.last_moment_s
-        return not link.is_slow or (may_switch and link.may_be_probed(len(self._asked), now_s))
+        left_s = entry.last_moment_s - self._clock()
+        return entry.last_moment_s - (self._turns.own_time_s(entry) or left_s / 2)
 
     def _on_switch(self, number: int) -> None:
         """Let the own model begin, unless the remote answer is about to be whole."""
         with self._serving():
-            entry = self._asked.get(number)
-            if entry is None or entry.bill.remote_from_s is None:
+            entry = self._line.asked.get(number)
+            if entry is None or entry.attempt is None:
                 return
-            tokens, now_s = entry.bill.so_far.response_tokens, self._clock()
-            left_s = entry.last_moment_s - now_s
-            if tokens and self._link.rest_probability(
-                self._likely(entry), tokens, left_s
-            ) >= PREFERRED_FROM:
-                entry.may_switch = False
+            if self._line.is_rest_likely(entry):
+                entry.attempt.may_switch = False
                 return
-            self._learn_cut(entry, now_s)
+            self._line.cut_off(entry)
             self._give_up(entry, 'it was not predicted to be in time any more')
 
     def _give_up(self, entry: PendingQuery, detail: str) -> None:
         """Have the own model answer, where the policy allows that; else there is no answer."""
+        attempt = entry.attempt
+        assert attempt is not None
+        if attempt.is_race:
+            self._race.remote_lost(entry)
+            return
         is_only = entry.query.remote_policy is RemotePolicy.ONLY
         # Chunks that are out cannot be taken back, and another model would go on differently.
-        if is_only or entry.chunk_count or not self._turns.is_open:
-            self._endings.end(entry, Miss(MissReason.ENGINE_FAULT, detail))
+        if is_only or attempt.own_miss or entry.chunk_count or not self._turns.is_open:
+            miss = attempt.own_miss or Miss(MissReason.ENGINE_FAULT, detail)
+            self._endings.end(entry, miss)
             return
-        del self._asked[entry.number]
-        if self._engine is not None:
-            self._engine.abort(entry.number)
-        entry.may_switch = False
+        self._line.leave(entry)
         entry.bill.came_back(self._clock())
-        entry.text = AnswerText(entry.query.constraint is not None)
+        entry.attempt, entry.text = None, AnswerText(entry.query.constraint is not None)
         self._pending.queue.add(entry)
         self._turns.came(entry)
 
-    def _learn(self, entry: PendingQuery, outcome: Outcome) -> None:
-        bill, now_s = entry.bill, self._clock()
-        if bill.remote_from_s is None:
-            return
-        tokens = bill.so_far.response_tokens
-        is_whole = isinstance(outcome, Answer) and outcome.finish_reason is FinishReason.EOS
-        if tokens:
-            self._lengths.observe(_habit(entry), AnswerLength(tokens, is_whole))
-        if isinstance(outcome, Answer) and bill.written_at_s is not None and tokens:
-            first_s = bill.written_at_s - bill.remote_from_s
-            token_s = (now_s - bill.written_at_s) / max(1, tokens - 1)
-            self._link.answered(Exchange(entry.prompt_bytes, first_s, token_s))
-        elif isinstance(outcome, Miss) and outcome.reason is MissReason.KILLED:
-            self._learn_cut(entry, now_s)
-
-    def _learn_cut(self, entry: PendingQuery, now_s: float) -> None:
-        """Learn from an answer that time cuts off, or that has not even begun."""
-        from_s, first_at_s = entry.bill.remote_from_s, entry.bill.written_at_s
-        assert from_s is not None
-        if first_at_s is None:
-            self._link.not_answered(entry.prompt_bytes, now_s - from_s, now_s)
-            return
-        token_s = (now_s - first_at_s) / max(1, entry.bill.so_far.response_tokens)
-        self._link.cut_off(Exchange(entry.prompt_bytes, first_at_s - from_s, token_s))
-
-    @property
-    def _is_full(self) -> bool:
-        return len(self._asked) >= self._turns.settings.max_queue_length
-
-    def _likely(self, entry: PendingQuery) -> tuple[int, ...]:
-        return self._lengths.likely(_habit(entry), entry.query.max_new_tokens)
-
-
-def _habit(entry: PendingQuery) -> Habit:
-    return Habit(entry.query.key.asker, entry.query.constraint)
+    def _attempt(self, entry: PendingQuery, may_switch: bool = False) -> RemoteAttempt:
+        return RemoteAttempt(self._clock(), may_switch, text=entry.text)

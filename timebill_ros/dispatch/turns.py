@@ -64,7 +64,7 @@ class Turns:
         entry.bill.tokenised(prompt_tokens, cached_tokens)
         miss = too_long(entry.query, prompt_tokens, self.context_length)
         if miss is not None:
-            self._endings.end(entry, miss)
+            self._endings.end_own(entry, miss)
             return
         bounds = [entry.max_new_tokens, self.context_length - prompt_tokens, longest_answer]
         if entry.is_choice and longest_answer > 0:
@@ -89,8 +89,12 @@ class Turns:
 
     def ended(self, entry: PendingQuery, outcome: Outcome) -> None:
         """Learn from a query that has run or waited."""
-        self._admission.ended(entry, outcome)
+        self.learn(entry, outcome)
         self.forget(entry)
+
+    def learn(self, entry: PendingQuery, outcome: Outcome) -> None:
+        """Learn from the own model's part of a query."""
+        self._admission.ended(entry, outcome)
 
     @property
     def is_open(self) -> bool:
@@ -177,7 +181,7 @@ class Turns:
             is_free=not running,
         ):
             refused.entry.bill.expected(refused.plan)
-            self._endings.end(refused.entry, refused.miss)
+            self._endings.end_own(refused.entry, refused.miss)
 
     def _replaced(self, newcomer: PendingQuery | None) -> list[PendingQuery]:
         """Return the queries whose place a newcomer takes if it is accepted (keep_latest)."""
@@ -189,7 +193,8 @@ class Turns:
         self._keep_latest.accepted(newcomer, replaced)
         detail = f'the same asker has asked a newer query, {newcomer.query.key.id!r} (keep_latest)'
         for entry in replaced:
-            self._endings.end(entry, Miss(MissReason.CANCELLED, detail))
+            # An answer that is there, and waits for a better one, is not thrown away.
+            self._endings.end(entry, entry.held or Miss(MissReason.CANCELLED, detail))
 
     def _running(self) -> list[PendingQuery]:
         """Return what runs, then what it has preempted, without what has ended."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from timebill_ros.core.bill import Bill
-from timebill_ros.core.link_model import LinkState
+from timebill_ros.core.link_model import LinkReport, LinkState
 from timebill_ros.core.outcome import Confidence
 from timebill_ros.core.remote_settings import RemoteSettings
 from timebill_ros.dispatch.dispatcher import Dispatcher
@@ -43,7 +43,7 @@ class RemoteLink:
 
             self._client = RemoteClient(settings, self)
             self._client.start()
-            self._dispatcher.remote.use(self._client)
+            self._dispatcher.remote.use(self._client, settings.remote_requests_per_hour)
             self._logger.info(f'remote engine: {settings.remote_model!r} at {settings.origin}')
 
     def close(self) -> None:
@@ -53,18 +53,19 @@ class RemoteLink:
             self._dispatcher.remote.use(None)
             client.stop()
 
-    def watch(self) -> tuple[LinkState, str] | None:
-        """Return where the link stands and its last fault, None if it is off; log a change."""
+    def watch(self) -> LinkReport | None:
+        """Return how the link does, None if it is off; log a change."""
         if self._client is None:
             return None
-        state, fault = self._dispatcher.remote.link
+        report = self._dispatcher.remote.link
+        state = report.state
         if (state is LinkState.DOWN) != (self._was is LinkState.DOWN):
             if state is LinkState.DOWN:
-                self._logger.warning(f'the link to the remote engine is down: {fault}')
+                self._logger.warning(f'the link to the remote engine is down: {report.fault}')
             else:
                 self._logger.info('the link to the remote engine is up again')
         self._was = state
-        return state, fault
+        return report
 
     # What the process says, from its threads
 

@@ -2,23 +2,23 @@
 
 from diagnostic_msgs.msg import DiagnosticStatus
 
-from timebill_ros.core.link_model import LinkState
+from timebill_ros.core.link_model import LinkReport, LinkState
 from timebill_ros.core.remote_settings import RemoteSettings
 from timebill_ros.node.diagnostics import status
 
 
 def remote_status(
-    name: str, settings: RemoteSettings, link: tuple[LinkState, str] | None
+    name: str, settings: RemoteSettings, link: LinkReport | None
 ) -> list[DiagnosticStatus]:
     """Return `<node>: link`. WARN: the link is slow; ERROR: it is down, and nothing replaces it.
 
     Arguments:
         name: the node's full name.
-        link: where it stands, and its last fault; None: the policy is 'off', and there is none.
+        link: how it does; None: the policy is 'off', and there is none.
     """
     if link is None:
         return []
-    state, fault = link
+    state, fault = link.state, link.fault
     is_only = settings.remote_policy == 'only'
     level = {
         LinkState.OK: DiagnosticStatus.OK,
@@ -29,6 +29,7 @@ def remote_status(
     values = {
         'state': state.value,
         'last_fault': fault,
+        'requests_last_hour': str(link.requests),
         'policy': settings.remote_policy,
         'origin': settings.origin,
         'model': settings.remote_model,

@@ -4,7 +4,7 @@ from typing import Any
 
 from timebill_ros.core.constraint import ConstraintKind
 from timebill_ros.core.turn import Role, user_turn
-from timebill_ros.remote.answer_form import schema_of
+from timebill_ros.remote.dialect import Dialect
 from timebill_ros.remote.protocol import Ask
 
 _ROLES = {Role.USER: 'user', Role.ASSISTANT: 'assistant'}
@@ -12,8 +12,11 @@ _QUOTES = 8
 """Tokens more than its bytes that a choice may take, as a JSON string."""
 
 
-def chat_request(ask: Ask, model: str) -> dict[str, Any]:
+def chat_request(ask: Ask, model: str, dialect: Dialect) -> dict[str, Any]:
     """Return the body of a request that streams.
+
+    Arguments:
+        dialect: what the server takes.
 
     Raises:
         FormError: the query's constraint cannot be used.
@@ -21,20 +24,15 @@ def chat_request(ask: Ask, model: str) -> dict[str, Any]:
     messages = [{'role': 'system', 'content': ask.system_prompt}] if ask.system_prompt else []
     messages += [{'role': _ROLES[turn.role], 'content': turn.text} for turn in ask.history]
     messages.append({'role': 'user', 'content': user_turn(ask.prompt, ask.context)})
-    body: dict[str, Any] = {
+    return {
         'model': model,
         'messages': messages,
         'max_tokens': most_tokens(ask),
         'temperature': 0.0,
         'stream': True,
         'stream_options': {'include_usage': True},
+        **dialect.fields(ask),
     }
-    if ask.constraint is not None:
-        body['response_format'] = {
-            'type': 'json_schema',
-            'json_schema': {'name': 'answer', 'strict': True, 'schema': schema_of(ask.constraint)},
-        }
-    return body
 
 
 def most_tokens(ask: Ask) -> int:

@@ -10,6 +10,7 @@ import httpx
 from timebill_ros.core.outcome import FinishReason
 from timebill_ros.remote.answer_form import FormError, answer_of_form
 from timebill_ros.remote.chat_request import chat_request, most_tokens
+from timebill_ros.remote.dialect import Dialect
 from timebill_ros.remote.event_stream import Event, StreamError, events
 from timebill_ros.remote.protocol import Ask, Connect, Done, Fault, FromRemote, Piece
 
@@ -41,6 +42,7 @@ class Server:
         self._url = connect.url
         self._timeout_s = connect.timeout_s
         self._send = send
+        self._dialect = Dialect()
         self._key = os.environ.get(connect.key_env, '').strip() if connect.key_env else ''
         headers = {'Accept': 'text/event-stream', 'Accept-Encoding': 'identity'}
         if self._key:
@@ -81,7 +83,22 @@ class Server:
         self._fault(ask, 'the remote process failed, see its log', is_link=False)
 
     async def _ask(self, ask: Ask) -> Done:
-        body = chat_request(ask, self._model)
+        """Ask; a server that refuses a field is asked again without it, and from then on."""
+        while True:
+            dialect = self._dialect
+            try:
+                return await self._try(ask, dialect)
+            except _StatusError as error:
+                if error.is_link:
+                    raise
+                if dialect == self._dialect:  # else another query has learned meanwhile
+                    less = dialect.without(str(error), ask)
+                    if less is None:
+                        raise
+                    self._dialect = less
+
+    async def _try(self, ask: Ask, dialect: Dialect) -> Done:
+        body = chat_request(ask, self._model, dialect)
         async with self._client.stream('POST', self._url, json=body) as response:
             if response.status_code != httpx.codes.OK:
                 raise _StatusError(response.status_code, await _beginning(response))
