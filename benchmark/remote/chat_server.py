@@ -1,16 +1,18 @@
-"""llama-cpp-python's server in a process of its own, from an environment of its own."""
+"""A real server in a process of its own, from an environment of its own."""
 
 import contextlib
 import os
+import signal
 import socket
 import subprocess
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-_START_S = 120.0
+_START_S = 400.0
+_STOP_S = 20.0
 
 
 @dataclass(frozen=True)
@@ -19,50 +21,45 @@ class ChatServer:
 
     Arguments:
         port: on loopback.
-        pid: of its process.
+        model: the name of its model in requests.
+        is_idle: looks whether it answers nothing; may take a second.
     """
 
     port: int
-    pid: int
+    model: str
+    is_idle: Callable[[], bool]
 
 
 @contextlib.contextmanager
-def chat_server(
-    python: str, model: Path, threads: int, log: Path, context_tokens: int = 4096
-) -> Iterator[ChatServer]:
-    """Run a server, and end it.
+def server_process(
+    command: Sequence[str], port: int, log: Path, **environment: str
+) -> 'Iterator[subprocess.Popen[bytes]]':
+    """Run a server, and end it with all its processes.
 
     Arguments:
-        python: an interpreter that has llama-cpp-python[server].
-        model: a GGUF file.
-        threads: of its inference.
+        command: starts it.
+        port: that it answers at, on loopback.
         log: takes what it prints.
-        context_tokens: a prompt and its answer have at most so many.
+        environment: added to this process's.
 
     Raises:
         RuntimeError: it does not start.
     """
-    port = free_port()
-    script = Path(__file__).with_name('llama_server.py')
-    command = [python, str(script), '--model', str(model), '--host', '127.0.0.1']
-    command += ['--port', str(port), '--n_ctx', str(context_tokens), '--n_threads', str(threads)]
-    command += ['--n_threads_batch', str(threads), '--interrupt_requests', 'false']
     # The node's environment is no matter of the server's: its packages are others.
-    environment = {k: v for k, v in os.environ.items() if not k.startswith(('PYTHON', 'LD_'))}
+    own = {k: v for k, v in os.environ.items() if not k.startswith(('PYTHON', 'LD_'))}
     with log.open('wb') as stream:
         process = subprocess.Popen(
-            command, stdout=stream, stderr=subprocess.STDOUT, env=environment
+            command,
+            stdout=stream,
+            stderr=subprocess.STDOUT,
+            env={**own, **environment},
+            start_new_session=True,
         )
     try:
         _wait_until_it_answers(process, port, log)
-        yield ChatServer(port, process.pid)
+        yield process
     finally:
-        process.terminate()
-        try:
-            process.wait(timeout=10.0)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+        _end(process)
 
 
 def free_port() -> int:
@@ -84,3 +81,14 @@ def _wait_until_it_answers(
         time.sleep(0.2)
     last = log.read_text(errors='replace').strip().splitlines()[-1:]
     raise RuntimeError(f'the server does not start: {" ".join(last)}')
+
+
+def _end(process: 'subprocess.Popen[bytes]') -> None:
+    """End the server's process group: vLLM's engine is a process of its own."""
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGTERM)
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        process.wait(timeout=_STOP_S)
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()

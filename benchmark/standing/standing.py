@@ -18,7 +18,7 @@ from typing import Any
 
 import torch
 
-from benchmark.remote.chat_server import chat_server
+from benchmark.remote.llama_cpp import llama_cpp_server
 from benchmark.report.machine import describe_machine
 from benchmark.report.results_folder import RESULTS
 from benchmark.report.tables import screen_table
@@ -138,7 +138,8 @@ def _llama_cpp(python: str) -> Iterator[int]:
         return
     with tempfile.TemporaryDirectory() as folder:
         log, threads = Path(folder) / 'server.log', torch.get_num_threads()
-        with chat_server(python, locate(BUILT_IN), threads, log, 2 * max(LENGTHS)) as server:
+        gguf = locate(BUILT_IN)
+        with llama_cpp_server(python, gguf, log, threads, 2 * max(LENGTHS)) as server:
             yield server.port
 
 

@@ -138,9 +138,12 @@ class FakeChatServer:
 
     Arguments:
         certificate, key: files (PEM) for https; None: http.
+        port: on loopback; 0: any that is free.
     """
 
-    def __init__(self, certificate: Path | None = None, key: Path | None = None) -> None:
+    def __init__(
+        self, certificate: Path | None = None, key: Path | None = None, port: int = 0
+    ) -> None:
         self.behaviour: Behaviour = says('Turn ', 'left', '.')
         self.requests: list[dict[str, Any]] = []
         self.headers: list[dict[str, str]] = []
@@ -162,7 +165,7 @@ class FakeChatServer:
         class Server(ThreadingHTTPServer):
             request_queue_size = 128
 
-        self._server = Server(('127.0.0.1', 0), Handler)
+        self._server = Server(('127.0.0.1', port), Handler)
         self._server.daemon_threads = True
         self._server.handle_error = lambda *_: None  # type: ignore[method-assign]
         if certificate is not None:
