@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmark.remote.asker import Asked, Asker
-from benchmark.remote.llama_cpp import llama_cpp_server
+from benchmark.remote.llama_cpp_server import llama_cpp_server
 from benchmark.remote.node_and_asker import node_and_asker
 from benchmark.report.machine import describe_machine
 from timebill_ros.msg import Query

@@ -14,9 +14,9 @@ from typing import Any
 from benchmark.deadlines.node_process import private_domain
 from benchmark.remote.contract import FAULTS, measure_contract
 from benchmark.remote.fleet import measure_fleet
-from benchmark.remote.llama_cpp import llama_cpp_server
+from benchmark.remote.llama_cpp_server import llama_cpp_server
 from benchmark.remote.race_score import measure_race
-from benchmark.remote.vllm import vllm_server
+from benchmark.remote.vllm_server import vllm_server
 from benchmark.report.results_folder import RESULTS
 from benchmark.report.tables import screen_table
 from timebill_ros.inference.loading.model_source import BUILT_IN, locate

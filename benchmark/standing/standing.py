@@ -18,7 +18,7 @@ from typing import Any
 
 import torch
 
-from benchmark.remote.llama_cpp import llama_cpp_server
+from benchmark.remote.llama_cpp_server import llama_cpp_server
 from benchmark.report.machine import describe_machine
 from benchmark.report.results_folder import RESULTS
 from benchmark.report.tables import screen_table
