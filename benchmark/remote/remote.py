@@ -87,13 +87,14 @@ def _sum(parts: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def _tables(found: dict[str, Any]) -> str:
-    rows = [('of', 'queries', 'violations', 'remote', 'local', 'nobody')]
+    rows: list[tuple[str, ...]] = [('of', 'queries', 'violations', 'remote', 'local', 'nobody')]
     groups = {f'fault: {name}': values for name, values in found.get('faults', {}).items()}
     for server, values in found.get('servers', {}).items():
         groups |= {f'{server}: {name}': one for name, one in values['policies'].items()}
     for name, values in groups.items():
         by = [values['answered_by'].get(engine, 0) for engine in ('remote', 'local', 'nobody')]
-        rows.append((name, *(str(v) for v in (values['queries'], values['violations'], *by))))
+        counts = (values['queries'], values['violations'], *by)
+        rows.append((name, *map(str, counts)))
     tables = [screen_table(rows)] if groups else []
     if 'race' in found:
         race = found['race']

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from timebill_ros.core.link_model import LinkState
+from timebill_ros.core.link_model import LinkReport
 from timebill_ros.node.settings import NodeSettings
 from timebill_ros.worker.protocol import Estimate, PrefixesHeld, Ready
 from timebill_ros.worker.worker_client import WorkerState
@@ -31,4 +31,4 @@ class NodeState:
     prefixes: PrefixesHeld
     restarts: int
     worker_memory_mb: float
-    link: tuple[LinkState, str] | None
+    link: LinkReport | None
