@@ -1,5 +1,6 @@
 """Asks the node one query after the other, and keeps all that comes back."""
 
+import math
 import threading
 import time
 from collections.abc import Iterator
@@ -39,6 +40,11 @@ class Asked:
     def is_violation(self) -> bool:
         """Whether there is no reply, more than one, or a late one."""
         return len(self.replies) != 1 or self.replies[0][1] > self.deadline_s
+
+    @property
+    def late_s(self) -> float:
+        """By how much its reply is late [s]; infinite: there is none."""
+        return max(0.0, self.replies[0][1] - self.deadline_s) if self.replies else math.inf
 
     @property
     def answered_by(self) -> str:

@@ -98,6 +98,7 @@ def summary(runs: Iterable[Run]) -> dict[str, Any]:
     return {
         'queries': len(asked),
         'violations': sum(one.is_violation for one in asked),
+        'late_s': [round(one.late_s, 4) for one in asked if one.late_s],
         'answered_by': dict(Counter(one.answered_by for one in asked)),
         'outcomes': dict(Counter(one.outcome for one in asked)),
     }

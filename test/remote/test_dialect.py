@@ -50,10 +50,11 @@ def test_a_server_that_refuses_priorities_gets_none_from_then_on() -> None:
         assert ['priority' in request for request in server.requests] == [True, False, False]
 
 
-def test_a_server_that_knows_only_json_objects_gets_the_schema_so() -> None:
+@pytest.mark.parametrize('status', [422, 500])
+def test_a_server_that_knows_only_json_objects_gets_the_schema_so(status: int) -> None:
     def behave(exchange: Exchange) -> None:
         if exchange.body['response_format']['type'] == 'json_schema':
-            exchange.status(422, '[{"loc": ["body", "response_format", "type"]}]')
+            exchange.status(status, '[{"loc": ["body", "response_format", "type"]}]')
         else:
             says('{}')(exchange)
 
@@ -79,9 +80,13 @@ def test_a_server_that_takes_no_form_is_asked_plainly_and_its_answer_is_checked(
         assert len(server.requests) == 3
 
 
-def test_another_refusal_is_not_asked_again() -> None:
+@pytest.mark.parametrize(
+    ('status', 'said_so'),
+    [(400, 'the prompt is too long'), (500, 'broken'), (429, 'priority'), (401, 'priority')],
+)
+def test_another_refusal_is_not_asked_again(status: int, said_so: str) -> None:
     with fake_chat_server() as server:
-        server.behaviour = lambda exchange: exchange.status(400, 'the prompt is too long')
+        server.behaviour = lambda exchange: exchange.status(status, said_so)
         (fault,) = said(server.url, ask(SCHEMA))
         assert isinstance(fault, Fault)
         assert len(server.requests) == 1

@@ -23,6 +23,8 @@ _BYTES_A_TOKEN = 4096
 _FINISH = {'stop': FinishReason.EOS, 'length': FinishReason.LENGTH}
 _QUERY_STATUS = (400, 413, 422)
 """Of this one query's content. Every other status is the server's: the next would meet it too."""
+_FIELD_STATUS = (400, 422, 500, 501)
+"""Of a field that a server does not know, if it names it. llama-cpp-python's answers with 500."""
 _LONGEST_DETAIL = 200
 
 
@@ -89,7 +91,7 @@ class Server:
             try:
                 return await self._try(ask, dialect)
             except _StatusError as error:
-                if error.is_link:
+                if error.status not in _FIELD_STATUS:
                     raise
                 if dialect == self._dialect:  # else another query has learned meanwhile
                     less = dialect.without(str(error), ask)
@@ -147,6 +149,7 @@ class _StatusError(Exception):
     def __init__(self, status: int, body: str) -> None:
         phrase = httpx.codes.get_reason_phrase(status)
         super().__init__(f'HTTP status {status} {phrase}: {body}'.rstrip(': '))
+        self.status = status
         self.is_link = status not in _QUERY_STATUS
 
 
