@@ -14,7 +14,14 @@ from launch_ros.parameter_descriptions import ParameterValue
 from launch_ros.substitutions import FindPackageShare
 
 # Arguments that replace the value of the params file, if they are given.
-OVERRIDES = {'model': str, 'device': str, 'use_sim_time': bool}
+OVERRIDES = {
+    'model': str,
+    'device': str,
+    'use_sim_time': bool,
+    'remote_policy': str,
+    'remote_url': str,
+    'remote_model': str,
+}
 
 
 def generate_launch_description() -> LaunchDescription:
@@ -59,6 +66,14 @@ def generate_launch_description() -> LaunchDescription:
                 default_value='',
                 description="'true': ROS time comes from /clock. 'false': it comes from the "
                 "system. '': the value in params_file.",
+            ),
+            *(
+                DeclareLaunchArgument(
+                    name,
+                    default_value='',
+                    description=f"The node parameter {name}. '': the value in params_file.",
+                )
+                for name in ('remote_policy', 'remote_url', 'remote_model')
             ),
             OpaqueFunction(function=_node),
         ]

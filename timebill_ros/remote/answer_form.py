@@ -31,7 +31,7 @@ def schema_of(constraint: Constraint) -> Any:
         return {'type': 'string', 'enum': list(constraint.choices)}
     _matcher(constraint)
     if constraint.kind is ConstraintKind.REGEX:
-        return {'type': 'string', 'pattern': f'^(?:{constraint.text})$'}
+        return {'type': 'string', 'pattern': f'^({constraint.text})$'}
     return json.loads(constraint.text)
 
 
