@@ -179,6 +179,13 @@ def test_if_the_own_model_cannot_the_remote_engine_goes_on_alone(
     assert desk.outcome('q').reason is expected[own_fails]
 
 
+def test_an_answer_that_is_held_survives_the_own_model(desk: FakeRemoteDesk) -> None:
+    own_answers(desk, begin(desk))
+    desk.dispatcher.close(Miss(MissReason.ENGINE_FAULT, 'it died'))
+    desk.pass_time(LAST_S)
+    assert desk.outcome('q') == OWN
+
+
 def test_what_the_own_model_still_says_when_it_is_out_is_not_heard(desk: FakeRemoteDesk) -> None:
     desk.submit('q', 5.0, remote_policy=RACE)
     desk.say(Tokenised(0, 1000), Tokenised(0, 1000))
@@ -282,9 +289,11 @@ def test_under_skip_next_an_answer_that_is_held_is_in_time(desk: FakeRemoteDesk)
 
 
 def test_behind_a_late_query_the_remote_engine_goes_on_alone(desk: FakeRemoteDesk) -> None:
-    desk.ask('late', 1.0, policy=SKIP_NEXT, max_new_tokens=1)
-    desk.ask('q', 5.0, remote_policy=RACE)
-    desk.pass_time(1.0)
+    late = desk.ask('late', 3.0, policy=SKIP_NEXT, max_new_tokens=1)
+    desk.ask('q', 9.0, remote_policy=RACE)
+    desk.pass_time(2.99)
+    assert desk.backend.runs() == [late]
+    assert desk.replies.outcomes == []
     desk.answer('Turn ', 'left', '.')
     assert desk.outcome('q') == REMOTE
 
