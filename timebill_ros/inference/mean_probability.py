@@ -13,17 +13,17 @@ class MeanProbability:
     """
 
     def __init__(self) -> None:
-        self._logits = torch.zeros(0)
+        self._log_probabilities = torch.zeros(0)
         self._sum: torch.Tensor | float = 0.0
         self._tokens = 0
 
     def see(self, logits: torch.Tensor) -> None:
         """Remember the logits, (vocabulary,), that the next token is chosen from."""
-        self._logits = logits.clone()
+        self._log_probabilities = logits.log_softmax(0)  # a new tensor: they are written to
 
     def chose(self, token: torch.Tensor | int) -> None:
         """Count the token that was chosen."""
-        self._sum = self._sum + self._logits[token] - self._logits.logsumexp(0)
+        self._sum = self._sum + self._log_probabilities[token]
         self._tokens += 1
 
     def add(self, log_probability: float, tokens: int) -> None:

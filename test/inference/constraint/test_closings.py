@@ -11,13 +11,12 @@ import pytest
 import torch
 
 from support.tiny_models import NEVER
-from timebill_ros.core.constraint import Closing
+from timebill_ros.core.constraint import Closing, InvalidConstraintError
 from timebill_ros.inference.constraint.grammar import Grammar, json_grammar, regex_grammar
 from timebill_ros.inference.constraint.guide import Guide
 from timebill_ros.inference.constraint.shortest_end import shortest_end
 from timebill_ros.inference.constraint.shortest_match import shortest_match
 from timebill_ros.inference.constraint.vocabulary import Vocabulary
-from timebill_ros.inference.loading.model_loader import BUILT_IN, load_target
 from timebill_ros.inference.mean_probability import MeanProbability
 from timebill_ros.inference.repetition import RepetitionPenalty
 
@@ -25,13 +24,6 @@ SCHEMAS = 40
 MOST_TOKENS = 50
 NOT_THINKING: Any = SimpleNamespace(is_thinking=False)
 NO_STEP: Any = None
-
-
-@pytest.fixture(scope='module')
-def vocabulary() -> Vocabulary:
-    target = load_target(BUILT_IN)
-    size = int(target.model.lm_head.out_features)
-    return Vocabulary.of(target.tokenizer, size, target.stop_token_ids)
 
 
 def random_schema(chance: random.Random, depth: int = 3) -> dict[str, Any]:
@@ -170,6 +162,75 @@ def test_a_document_can_be_closed_after_each_of_its_characters(
     closing = guide.closing
     assert closing is not None and whole[: closing.safe_length] + closing.text == whole
     assert not closing.filled
+
+
+STRINGS = [
+    {'type': 'string', 'minLength': 12, 'maxLength': 30},
+    {'type': 'string', 'pattern': '^[a-z]+( [a-z]+)*!$'},
+    {'type': 'string', 'format': 'date-time'},
+    {'enum': ['the left door', 'the left', 'the']},
+    {'anyOf': [{'const': 'the red door'}, {'type': 'string', 'maxLength': 7}]},
+    {'anyOf': [{'type': 'string', 'maxLength': 3}, {'type': 'array', 'items': {'type': 'null'}}]},
+]
+
+
+@pytest.mark.parametrize('string', STRINGS)
+@pytest.mark.parametrize('seed', range(4))
+def test_a_string_that_is_bounded_can_be_closed_wherever_it_stands(
+    vocabulary: Vocabulary, string: Any, seed: int
+) -> None:
+    pair = {'type': 'object', 'properties': {'a': string, 'b': string}, 'required': ['b', 'a']}
+    named = {'type': 'object', 'patternProperties': {'^[ab]$': string}, 'minProperties': 1}
+    chance = random.Random(seed)
+    for schema in (
+        string,
+        {'type': 'array', 'items': string, 'minItems': 2, 'maxItems': 3},
+        {**pair, 'additionalProperties': False},
+        {**named, 'additionalProperties': False},
+    ):
+        try:
+            grammar = json_grammar(vocabulary, json.dumps(schema))
+        except InvalidConstraintError:
+            continue
+        answered(grammar, chance, schema)
+
+
+TEXTS = [
+    r'{"a":"Ein Weg über Zürich, 東京 and 🤖🦾!","b":[""," ","  two  words","a\"b\u0007 c"]}',
+    r'{"a":"🤖","b":["é","e\t\n\\","  "]}',
+]
+
+
+@pytest.mark.parametrize('whole', TEXTS)
+def test_texts_of_many_bytes_and_escapes_can_be_closed_after_each_token(
+    vocabulary: Vocabulary, whole: str
+) -> None:
+    schema = {
+        'type': 'object',
+        'properties': {
+            'a': {'type': 'string'},
+            'b': {'type': 'array', 'items': {'type': 'string', 'maxLength': 20}},
+        },
+        'required': ['a', 'b'],
+        'additionalProperties': False,
+    }
+    guide, text = Guide(json_grammar(vocabulary, json.dumps(schema)), NOT_THINKING), ''
+    content, lengths = whole.encode(), []
+    while content:
+        ids = guide.forced()
+        if not ids:
+            logits = torch.zeros(vocabulary.size)
+            logits[vocabulary.tokens.tokenize_bytes(content)[0]] = 9.0
+            ids = next_ids(guide, logits)
+        text += written(guide, ids)
+        taken = vocabulary.tokens.decode_bytes(ids)
+        assert content.startswith(taken)
+        content = content[len(taken) :]
+        check(schema, text, guide.closing)
+        assert guide.closing is not None
+        lengths.append(guide.closing.safe_length)
+    assert text == whole and lengths == sorted(lengths) and lengths[-1] == len(whole)
+    assert len(set(lengths)) > 8
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ A closing stays right while the answer grows: it holds for the characters before
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Protocol
 
 from llguidance import LLMatcher
@@ -37,6 +38,19 @@ class Closer(Protocol):
         """
 
 
+@dataclass(frozen=True)
+class _OpenString:
+    """A string value that is being written.
+
+    Arguments:
+        frame: the container around it, another one for each value; None: it is the document.
+        ends: what may follow it; none, if a part of it is no value.
+    """
+
+    frame: Frame | None
+    ends: list[Instance]
+
+
 class JsonCloser:
     """Closes a JSON document after its last complete value, or inside a text.
 
@@ -50,6 +64,7 @@ class JsonCloser:
         self._closings = closings
         self._prefix = JsonPrefix()
         self._place: Place | None = None
+        self._string: _OpenString | None = None
         self._cut = -1
 
     def update(self, text: str, matcher: LLMatcher, ends: Ends) -> None:
@@ -57,32 +72,30 @@ class JsonCloser:
         prefix = self._prefix
         prefix.add(text[len(prefix.text) :])
         if (open_string := prefix.open_string) is not None:
-            self._close_string(*open_string, ends)
+            position, frame = open_string
+            if position != self._cut:
+                self._cut = position
+                self._close(position, '"', self._string_ends(frame), ends)
         elif prefix.place is not None and prefix.place is not self._place:
-            self._close(prefix.place, '', prefix.place.frame, ends)
+            self._close(prefix.place.position, '', self._ends(prefix.place.frame), ends)
         self._place = prefix.place
 
-    def _close_string(self, position: int, frame: Frame | None, ends: Ends) -> None:
-        if position != self._cut and self._closings.may_be_cut(frame):
-            self._cut = position
+    def _string_ends(self, frame: Frame | None) -> list[Instance]:
+        """Return what may follow a string in a container; it is the same while it grows."""
+        if self._string is None or self._string.frame is not frame:
             around = None if frame is None else frame.with_value()
-            self._close(Place(position, around), '"', around, ends)
+            found = self._ends(around) if self._closings.may_be_cut(frame) else []
+            self._string = _OpenString(frame, found)
+        return self._string.ends
 
-    def _close(self, place: Place, opening: str, frame: Frame | None, ends: Ends) -> None:
-        found = _first_that_ends(
-            place.position, opening, self._closings.of(frame)[:_MOST_TRIED], ends
-        )
-        if found is not None:
-            self.closing = found
+    def _ends(self, frame: Frame | None) -> list[Instance]:
+        return self._closings.of(frame)[:_MOST_TRIED]
 
-
-def _first_that_ends(
-    position: int, opening: str, candidates: list[Instance], ends: Ends
-) -> Closing | None:
-    for end in candidates:
-        if ends(position, opening + end.text):
-            return Closing(position, opening + end.text, end.filled, end.invented)
-    return None
+    def _close(self, position: int, opening: str, candidates: list[Instance], ends: Ends) -> None:
+        for end in candidates:
+            if ends(position, opening + end.text):
+                self.closing = Closing(position, opening + end.text, end.filled, end.invented)
+                return
 
 
 class RegexCloser:

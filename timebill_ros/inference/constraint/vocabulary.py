@@ -59,6 +59,10 @@ class Vocabulary:
             ) from error
 
     @cached_property
+    def _stop_id(self) -> int:
+        return min(self.stop_token_ids)
+
+    @cached_property
     def signs(self) -> dict[str, int]:
         """The printable characters that are tokens of their own."""
         found = {sign: self.tokens.tokenize_str(sign) for sign in map(chr, range(32, 127))}
@@ -70,8 +74,11 @@ class Vocabulary:
 
     def accepts(self, matcher: LLMatcher, text: str) -> bool:
         """Return whether a text is all that a matcher waits for. The matcher stays as it is."""
-        if not text:
+        return self.ends(matcher, self.tokens.tokenize_str(text))
+
+    def ends(self, matcher: LLMatcher, tokens: list[int]) -> bool:
+        """Return whether tokens are all that a matcher waits for. The matcher stays as it is."""
+        if not tokens:
             return bool(matcher.is_accepting())
-        tokens = self.tokens.tokenize_str(text)
-        copy = matcher.deep_copy()
-        return copy.try_consume_tokens(tokens) == len(tokens) and bool(copy.is_accepting())
+        # The stop token fits only where the matcher accepts.
+        return matcher.validate_tokens([*tokens, self._stop_id]) == len(tokens) + 1
