@@ -16,10 +16,11 @@ from timebill_ros.core.deadline import Deadline
 from timebill_ros.core.execution_time_estimator import CachedSample, Sample, TimeFit, fit
 from timebill_ros.core.planner_settings import PlannerSettings
 from timebill_ros.core.worst_case_margin import MeasuredGeneration
-from timebill_ros.inference.engine import Engine, Prefilled
+from timebill_ros.inference.engine import Engine
 from timebill_ros.inference.interrupt import Interrupt
 from timebill_ros.inference.length.length_predictor import NoPredictor
 from timebill_ros.inference.pipeline import Listener, Question, answer
+from timebill_ros.inference.prefilled import Prefilled
 from timebill_ros.inference.prefix.prefix_entry import Beginning
 from timebill_ros.inference.text_stream import TextStream
 
