@@ -15,7 +15,7 @@ from timebill_ros.inference.cache.kv_cache import KVCacheLayer
 from timebill_ros.inference.cache.scorers.snapkv import SnapKV
 from timebill_ros.inference.constraint.guided import Guided
 from timebill_ros.inference.engine import DecodingSettings, Engine
-from timebill_ros.inference.give_way import GiveWay
+from timebill_ros.inference.give_way import GiveWay, Left
 from timebill_ros.inference.interrupt import Interrupt
 from timebill_ros.inference.loading.chat_prompt import ChatPrompt
 from timebill_ros.inference.loading.model_loader import BUILT_IN, TargetModel, load_target
@@ -146,7 +146,7 @@ def test_answers_that_are_preempted_are_evicted_as_if_they_were_alone(
     for place in range(NEW_TOKENS - 1):
         places, answers = iter(range(100)), []
 
-        def answer_urgent() -> int:
+        def answer_urgent(_: Left) -> int:
             if next(places) != place:  # noqa: B023
                 return 0
             for prompt, at in ((URGENT, 0), ([*PROMPT[5:], 7], 3)):

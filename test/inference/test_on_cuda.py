@@ -3,8 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any, cast
+from typing import Any
 
 import pytest
 import torch
@@ -20,6 +19,7 @@ from support.tiny_models import (
     tiny_model,
     tiny_target,
 )
+from timebill_ros.core.deadline import Deadline
 from timebill_ros.inference.cache.scorers import SCORERS
 from timebill_ros.inference.cache.scorers.scorer import Scorer
 from timebill_ros.inference.cache.scorers.streaming_llm import StreamingLLM
@@ -76,10 +76,12 @@ def test_no_more_than_a_few_layers_of_a_prefill_are_queued(cuda: None) -> None:
     target = on_gpu('llama')
     engine = Engine(target, DecodingSettings(), step=GenericStep(target.model))
     queued: list[int] = []
-    interrupt = cast(
-        Interrupt, SimpleNamespace(check=lambda: queued.append(len(FakeEvent.pending)))
-    )
-    engine.prefill(random_prompt(40), 4, interrupt)
+
+    class Counting(Interrupt):
+        def check(self) -> None:
+            queued.append(len(FakeEvent.pending))
+
+    engine.prefill(random_prompt(40), 4, Counting(Deadline(float('inf'))))
     assert queued == [1, 2, 2]  # a layer each: the third has waited for the first
     assert len(FakeEvent.pending) == 0
 

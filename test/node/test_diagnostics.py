@@ -6,7 +6,7 @@ import platform
 import pytest
 from diagnostic_msgs.msg import DiagnosticStatus
 
-from timebill_ros.core.link_model import LinkState
+from timebill_ros.core.link_model import LinkReport, LinkState
 from timebill_ros.core.outcome import MissReason
 from timebill_ros.core.remote_settings import RemoteSettings
 from timebill_ros.core.time_model import TimeModel
@@ -109,7 +109,7 @@ def test_every_status_names_the_machine() -> None:
         inference_status('/timebill', WorkerState.LOADING, '', 'model', None, 0, 0.0, HELD),
         deadlines_status('/timebill', summary, 0, False),
         estimate_status('/timebill', estimate, [], 0.95),
-        *remote_status('/timebill', RemoteSettings(), (LinkState.OK, '')),
+        *remote_status('/timebill', RemoteSettings(), LinkReport(LinkState.OK, '', 0)),
     ):
         assert status.hardware_id == platform.node() != ''
 

@@ -4,7 +4,7 @@ from typing import Any
 
 from builtin_interfaces.msg import Time
 
-from timebill_ros.core.link_model import LinkState
+from timebill_ros.core.link_model import LinkReport, LinkState
 from timebill_ros.core.outcome import MissReason
 from timebill_ros.core.remote_settings import RemoteSettings
 from timebill_ros.core.time_model import TimeModel
@@ -41,5 +41,7 @@ def told(node: str = '/timebill', *, has_link: bool = True) -> Any:
         ),
         deadlines_status(node, summary, 6, is_serving=True),
         estimate_status(node, estimate, (0.1, -0.1), 0.95),
-        *remote_status(node, settings, (LinkState.SLOW, 'no answer') if has_link else None),
+        *remote_status(
+            node, settings, LinkReport(LinkState.SLOW, 'no answer', 3) if has_link else None
+        ),
     )

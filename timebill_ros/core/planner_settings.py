@@ -69,7 +69,7 @@ class PlannerSettings(Settings):
         """
         if self.eviction_policy == 'expected':
             return replace(self, eviction_policy='off')
-        return replace(self, is_partial=True)
+        return replace(self, is_partial=self.eviction_policy == 'closed_loop')
 
     def fewest_kept(self, prompt_tokens: int) -> int:
         """Return the fewest tokens that a policy may keep of a prompt, but fixed."""

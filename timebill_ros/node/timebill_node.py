@@ -1,6 +1,7 @@
 """The lifecycle node `timebill`: topics, services, parameters and the lifecycle, tied together."""
 
 import time
+from contextlib import ExitStack
 from typing import Any
 
 from rcl_interfaces.msg import SetParametersResult
@@ -47,6 +48,8 @@ class TimebillNode(LenientParameters, LoadingLifecycleNode):
     """
 
     def __init__(self, **rclpy_arguments: Any) -> None:
+        self._own = ExitStack()
+        """What there is to remove, also of a node that a bad parameter keeps from starting."""
         super().__init__('timebill', **rclpy_arguments)
         self._settings = parameters.declare(self)
         for sentence in parameters.ignored(self):
@@ -60,6 +63,7 @@ class TimebillNode(LenientParameters, LoadingLifecycleNode):
             lambda message, origin: self._intake.take(message, origin),
             lambda key: self._dispatcher.cancel(key.asker, key.id, 'its goal was cancelled'),
         )
+        self._own.callback(self._goals.destroy)
         self._replies = ReplyPublisher(self, self._goals, self._statistics, steady)
         self._dispatcher = Dispatcher(
             self._settings.serving, self._replies, time.monotonic, self._why_not_ready
@@ -67,6 +71,7 @@ class TimebillNode(LenientParameters, LoadingLifecycleNode):
         self._remote = RemoteLink(self._dispatcher, self.get_logger())
         self._remote.change_settings(self._settings.remote)
         self._bond = ManagerBond(self)
+        self._own.callback(self._bond.close)
         self._supervisor: Supervisor | None = None
         self._why_not_configured = _NOT_CONFIGURED
         self._autostarts = self._settings.autostart
@@ -137,8 +142,7 @@ class TimebillNode(LenientParameters, LoadingLifecycleNode):
 
     def destroy_node(self) -> None:
         """Remove the node, when its executor does not spin any more."""
-        self._bond.close()
-        self._goals.destroy()
+        self._own.close()
         super().destroy_node()
 
     # Callbacks of the executor

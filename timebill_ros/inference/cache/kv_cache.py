@@ -137,6 +137,11 @@ class KVCache(Cache):
             layer.free()
 
     @property
+    def is_freed(self) -> bool:
+        """Whether free() has been called."""
+        return all(layer.capacity == 0 for layer in self.layers)
+
+    @property
     def nbytes(self) -> int:
         """The memory taken [bytes]."""
         return sum(layer.keys.nbytes + layer.values.nbytes for layer in self.layers)

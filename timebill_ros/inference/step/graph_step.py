@@ -115,13 +115,15 @@ class GraphStep(OneByOne):
 
     def _left(self) -> _Answer | None:
         """Return the answer that has begun, with all its tokens in its own cache; None: none."""
-        if self._answer is None:
+        if self._answer is None or self._answer.cache.is_freed:
             return None
         with torch.inference_mode():
             self._cache.give_back(self._answer.cache, self._length)
         return _Answer(self._answer.cache, int(self._position))
 
     def _go_on_with(self, answer: _Answer | None) -> None:
+        if answer is not None and answer.cache.is_freed:
+            answer = None  # it was dropped meanwhile
         self._answer = answer
         if answer is not None:
             self._length = answer.cache.layers[0].length
