@@ -1,5 +1,7 @@
 """The benchmark of policy closed_loop: its clocks, what an arm makes of an item, and its aims."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -53,7 +55,7 @@ def test_clocks_differ_by_their_seed_only() -> None:
 @pytest.mark.parametrize('is_partial', [False, True])
 def test_a_late_answer_is_worth_nothing_or_what_is_there(is_partial: bool) -> None:
     found = answers([])
-    settings = SETTINGS.for_partial_answers if is_partial else SETTINGS
+    settings = replace(SETTINGS, is_partial=is_partial)
     late_s = MODEL.t_prefill(PROMPT) + MODEL.t_decode(PROMPT, 40) + 1e-9
     whole_s = MODEL.t_e2e(PROMPT, PROMPT, LENGTH) + 1e-9
     late, whole = (
