@@ -107,3 +107,16 @@ def test_the_node_starts_where_no_log_file_can_be_written(arguments: tuple[str, 
     log = ''.join(lines) + rest
     assert 'the log folder ~/.ros/log cannot be written (there is no HOME)' in log
     assert (process.returncode, 'Traceback' in log) == (0, False), log
+
+
+@pytest.mark.parametrize(
+    ('name', 'arguments', 'status'),
+    [('monitor', ('--once',), 1), ('two_planners', ('--rounds', '1'), 0)],
+)
+def test_an_asker_runs_where_no_log_file_can_be_written(
+    name: str, arguments: tuple[str, ...], status: int
+) -> None:
+    process = start(name, *arguments, HOME='', ROS_HOME='', ROS_LOG_DIR='')
+    out, err = process.communicate(timeout=120)
+    assert (process.returncode, 'Traceback' in err) == (status, False), err
+    assert out

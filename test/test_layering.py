@@ -17,16 +17,17 @@ ALLOWED = {
     'worker': {'core', 'inference'},
     'remote': {'core', 'worker'},
     'dispatch': {'core'},
-    'node': {'core', 'dispatch', 'worker', 'remote', 'msg', 'srv', 'action'},
+    'node': {'core', 'dispatch', 'worker', 'remote', 'msg', 'srv', 'action', 'log_files'},
     'client': {'msg', 'srv'},
-    'examples': {'client', 'msg'},
-    'monitor': {'client', 'msg'},
+    'examples': {'client', 'msg', 'log_files'},
+    'monitor': {'client', 'msg', 'log_files'},
     'training': {'core', 'inference', 'progress'},
     'profile': {'core', 'inference', 'profile_figure', 'progress'},
     'profile_figure': {'core', 'inference'},
-    'demo': {'demo_table', 'msg'},
+    'demo': {'demo_table', 'msg', 'log_files'},
     'demo_table': {'client', 'msg'},
     'progress': set(),
+    'log_files': set(),
 }
 
 # The same for the rooms of inference; its other files may import all of them.

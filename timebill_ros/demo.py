@@ -24,6 +24,7 @@ from rclpy.task import Future
 
 import timebill_ros.msg as msg
 from timebill_ros.demo_table import outcome, table
+from timebill_ros.log_files import ros_arguments, why_no_log_files
 
 NAMESPACE = '/timebill_demo'
 _START_TIMEOUT_S = 300.0
@@ -158,7 +159,8 @@ def main() -> int:
     os.environ.setdefault('RCUTILS_COLORIZED_OUTPUT', '0')
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     # rclpy's own handlers would shut the context down under the executor's thread.
-    rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
+    arguments = ros_arguments(sys.argv, why_no_log_files())
+    rclpy.init(args=arguments, signal_handler_options=SignalHandlerOptions.NO)
     try:
         with spinning_asker() as asker, running_node():
             return ask_everything(asker)

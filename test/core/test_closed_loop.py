@@ -5,7 +5,7 @@ import pytest
 
 from timebill_ros.core.budget_planner import BudgetPlanner
 from timebill_ros.core.closed_loop import ClosedLoop
-from timebill_ros.core.planner_settings import PlannerSettings
+from timebill_ros.core.planner_settings import EvictionPolicy, PlannerSettings
 from timebill_ros.core.remaining_lengths import RemainingLengths
 from timebill_ros.core.time_model import TimeModel
 
@@ -93,8 +93,8 @@ def test_answers_are_looked_at_every_few_tokens_and_long_ones_less_often() -> No
 
 
 @pytest.mark.parametrize('policy', ['timebill', 'expected', 'fixed', 'off'])
-def test_other_policies_decide_once(policy: str) -> None:
-    settings = PlannerSettings(eviction_policy=policy)  # type: ignore[arg-type]
+def test_other_policies_decide_once(policy: EvictionPolicy) -> None:
+    settings = PlannerSettings(eviction_policy=policy)
     assert BudgetPlanner(settings, MODEL).closed_loop(PROMPT, LOOP.lengths) is None
     closed = BudgetPlanner(PlannerSettings(eviction_policy='closed_loop'))
     assert closed.closed_loop(PROMPT, LOOP.lengths) is None  # there is no time model

@@ -146,13 +146,11 @@ def test_answers_that_are_preempted_are_evicted_as_if_they_were_alone(
     for place in range(NEW_TOKENS - 1):
         places, answers = iter(range(100)), []
 
-        def answer_urgent(_: Left) -> int:
-            if next(places) != place:  # noqa: B023
+        def answer_urgent(_: Left, place=place, places=places, answers=answers) -> int:
+            if next(places) != place:
                 return 0
             for prompt, at in ((URGENT, 0), ([*PROMPT[5:], 7], 3)):
-                answers.append(  # noqa: B023
-                    contextvars.Context().run(written, engine, prompt, at)
-                )
+                answers.append(contextvars.Context().run(written, engine, prompt, at))
             return 2
 
         interrupt = Interrupt(Deadline(float('inf')), give_way=GiveWay(answer_urgent))

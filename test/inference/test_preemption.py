@@ -11,6 +11,7 @@ import torch
 from support.tiny_models import ARCHITECTURES, NEVER, random_prompt, tiny_model, tiny_target
 from timebill_ros.core.abort_flag import AbortFlag
 from timebill_ros.core.deadline import Deadline
+from timebill_ros.inference.cache.kv_cache import KVCache
 from timebill_ros.inference.constraint.choices import Choices
 from timebill_ros.inference.engine import DecodingSettings, Engine
 from timebill_ros.inference.give_way import GiveWay, Left
@@ -154,6 +155,13 @@ def test_an_abort_ends_the_scoring_of_choices_before_the_next_pass(
     assert len(passes) == 3
 
 
+def cached_bytes(left: Left) -> int:
+    """Return the memory of the cache whose method `free` is [bytes]."""
+    cache = left.free.__self__  # type: ignore[attr-defined]  # a Callable, to the type checker
+    assert isinstance(cache, KVCache)
+    return cache.nbytes
+
+
 def dropped_at(place: int, look: Callable[[Left], None]) -> Interrupt:
     """Return what leaves a generation once, which is dropped meanwhile."""
     abort, places = AbortFlag(), iter(range(100))
@@ -162,7 +170,7 @@ def dropped_at(place: int, look: Callable[[Left], None]) -> Interrupt:
         if next(places) != place:
             return 0
         left.free_if_dropped()
-        assert left.free.__self__.nbytes > 0  # type: ignore[attr-defined]
+        assert cached_bytes(left) > 0
         abort.set()
         left.free_if_dropped()
         look(left)
@@ -182,7 +190,7 @@ def test_a_query_that_is_dropped_while_it_is_left_frees_its_cache_and_does_not_g
 
     def freed(left: Left) -> None:
         gc.collect()
-        assert left.free.__self__.nbytes == 0  # type: ignore[attr-defined]
+        assert cached_bytes(left) == 0
         assert [tensor() for tensor in memory] == [None] * len(memory)
         answers.append(written(engine, URGENT))
 

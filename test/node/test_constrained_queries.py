@@ -1,58 +1,24 @@
 """Queries with a constraint, over DDS, through the real node; its worker is scripted."""
 
 import json
-import threading
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
-import rclpy
-from rclpy.context import Context
-from rclpy.executors import SingleThreadedExecutor
-from rclpy.parameter import Parameter
 
 import timebill_ros.msg as msg
 from support.asker import Asker, wait_until
-from support.fake_worker_client import FakeWorkerClient
-from support.ros_domain import next_domain
-from support.scripted_worker_client import BEGUN, SURE, ScriptedWorkerClient
-from timebill_ros.node import supervisor as room
-from timebill_ros.node.timebill_node import TimebillNode
-from timebill_ros.worker.protocol import Ready
-from timebill_ros.worker.worker_client import WorkerState
+from support.scripted_node import scripted_node
+from support.scripted_worker_client import BEGUN, SURE
 
 BUDGET_S, RESERVE_S = 6.0, 3.0
 """However busy the machine is, a document is closed so long before its deadline."""
 
-READY = Ready('model', 'cpu', 'float32', 100, 16, 'none', 'transformers', 'none')
-
 
 @pytest.fixture(scope='module')
 def asker() -> Iterator[Asker]:
-    domain = next_domain()
-    with pytest.MonkeyPatch.context() as patched:
-        FakeWorkerClient.made = []
-        patched.setattr(room, 'WorkerClient', ScriptedWorkerClient)
-        context = Context()
-        rclpy.init(context=context, domain_id=domain)
-        reserve = Parameter('publish_reserve', value=RESERVE_S)
-        node = TimebillNode(context=context, parameter_overrides=[reserve])
-        executor = SingleThreadedExecutor(context=context)
-        executor.add_node(node)
-        spinning = threading.Thread(target=executor.spin, daemon=True)
-        spinning.start()
-        (worker,) = FakeWorkerClient.made
-        worker.state = WorkerState.READY
-        worker.listener.on_worker_ready(READY)
-        asker = Asker(domain)
-        asker.wait_until_serving()
-        yield asker
-        asker.close()
-        node.close()
-        executor.shutdown(timeout_sec=1.0)
-        spinning.join(timeout=2.0)
-        node.destroy_node()
-        rclpy.shutdown(context=context)
+    with scripted_node(publish_reserve=RESERVE_S) as scripted:
+        yield scripted.asker
 
 
 def document(asker: Asker, query_id: str, **fields: Any) -> Any:

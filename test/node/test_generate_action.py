@@ -6,29 +6,21 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
-import rclpy
 from action_msgs.msg import GoalStatus
 from rclpy.action import CancelResponse
-from rclpy.context import Context
 from rclpy.executors import SingleThreadedExecutor
 from unique_identifier_msgs.msg import UUID
 
 import timebill_ros.msg as msg
 from support.asker import Asker, wait_until
-from support.fake_worker_client import FakeWorkerClient
 from support.goal_client import DONE, Goal, GoalClient
 from support.node_services import ACTIVATE, CLEANUP, DEACTIVATE, NodeServices
-from support.ros_domain import next_domain
-from support.scripted_worker_client import ScriptedWorkerClient
+from support.scripted_node import scripted_node
 from timebill_ros.action import Generate
 from timebill_ros.core.outcome import Miss, MissReason
 from timebill_ros.node import generate_action
-from timebill_ros.node import supervisor as room
 from timebill_ros.node.timebill_node import TimebillNode
-from timebill_ros.worker.protocol import Ready
-from timebill_ros.worker.worker_client import WorkerState
 
-READY = Ready('model', 'cpu', 'float32', 100, 16, 'none', 'transformers', 'none')
 SUCCEEDED, ABORTED = GoalStatus.STATUS_SUCCEEDED, GoalStatus.STATUS_ABORTED
 CANCELED = GoalStatus.STATUS_CANCELED
 HANGS = {'constraint_kind': msg.Query.JSON_SCHEMA, 'constraint': '{"type": "object"}'}
@@ -62,30 +54,12 @@ class Running:
 
 @pytest.fixture
 def running(monkeypatch: pytest.MonkeyPatch) -> Iterator[Running]:
-    monkeypatch.setattr(room, 'WorkerClient', ScriptedWorkerClient)
     monkeypatch.setattr(generate_action, '_RESULT_KEPT_S', 2)
-    FakeWorkerClient.made = []
-    domain, context = next_domain(), Context()
-    rclpy.init(context=context, domain_id=domain)
-    node = TimebillNode(context=context)
-    executor = SingleThreadedExecutor(context=context)
-    executor.add_node(node)
-    spinning = threading.Thread(target=executor.spin, daemon=True)
-    spinning.start()
-    (worker,) = FakeWorkerClient.made
-    worker.state = WorkerState.READY
-    worker.listener.on_worker_ready(READY)
-    asker = Asker(domain)
-    goals = GoalClient(asker)
-    asker.wait_until_serving()
-    yield Running(node, domain, asker, goals, executor)
-    node.close()
-    assert node._goals._goals == {}
-    asker.close()
-    executor.shutdown(timeout_sec=1.0)
-    spinning.join(timeout=2.0)
-    node.destroy_node()
-    rclpy.shutdown(context=context)
+    with scripted_node() as scripted:
+        node, domain, asker, executor = scripted
+        yield Running(node, domain, asker, GoalClient(asker), executor)
+        node.close()
+        assert node._goals._goals == {}
 
 
 def test_an_answer_succeeds_and_is_that_of_the_topic(running: Running) -> None:

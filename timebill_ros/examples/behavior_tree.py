@@ -17,6 +17,7 @@ from rclpy.utilities import remove_ros_args
 from timebill_ros.client import TimeBillClient
 from timebill_ros.examples import tree
 from timebill_ros.examples.leaves import Decision, DetourPlan, Obstacle, Status
+from timebill_ros.log_files import ros_arguments, why_no_log_files
 
 TICK_PERIOD_S = 0.1
 OBSTACLES = (
@@ -67,7 +68,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.split('\n')[0])
     parser.add_argument('--rounds', type=int, default=6, help='obstacles to meet')
     arguments = parser.parse_args(remove_ros_args(sys.argv)[1:])
-    rclpy.init()
+    rclpy.init(args=ros_arguments(sys.argv, why_no_log_files()))
     robot = Robot(arguments.rounds)
     try:
         while not robot.is_done:

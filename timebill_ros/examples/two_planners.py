@@ -15,6 +15,7 @@ from rclpy.node import Node
 from rclpy.utilities import remove_ros_args
 
 from timebill_ros.client import Reply, TimeBillClient
+from timebill_ros.log_files import ros_arguments, why_no_log_files
 
 ROUND_S = 6.0
 
@@ -105,7 +106,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.split('\n')[0])
     parser.add_argument('--rounds', type=int, default=3, help='questions of the mission asker')
     arguments = parser.parse_args(remove_ros_args(sys.argv)[1:])
-    rclpy.init()
+    rclpy.init(args=ros_arguments(sys.argv, why_no_log_files()))
     askers = [Asker(routine, arguments.rounds) for routine in ROUTINES]
     executor = SingleThreadedExecutor()
     for asker in askers:

@@ -53,11 +53,13 @@ def _run(name: str, is_once: bool, stop: threading.Event) -> int:
     from rich.console import Console
     from rich.live import Live
 
+    from timebill_ros.log_files import ros_arguments, why_no_log_files
     from timebill_ros.monitor.monitor_node import MonitorNode
     from timebill_ros.monitor.view import view
 
     console = Console()
-    rclpy.init(args=sys.argv, signal_handler_options=SignalHandlerOptions.NO)
+    arguments = ros_arguments(sys.argv, why_no_log_files())
+    rclpy.init(args=arguments, signal_handler_options=SignalHandlerOptions.NO)
     node = MonitorNode(name)
     try:
         if is_once:

@@ -14,8 +14,8 @@ from rclpy.signals import SignalHandlerOptions
 from rclpy.task import Future
 from rclpy.utilities import remove_ros_args
 
+from timebill_ros.log_files import ros_arguments, why_no_log_files
 from timebill_ros.node.argument_error import argument_error
-from timebill_ros.node.log_files import WITHOUT_LOG_FILES, why_no_log_files
 from timebill_ros.node.logger import Logger
 from timebill_ros.node.timebill_node import TimebillNode
 
@@ -41,7 +41,7 @@ def run_node(arguments: Sequence[str], stop: threading.Event) -> int:
         parser.parse_args(remove_ros_args(list(arguments))[1:])
         no_log_files = why_no_log_files()
         rclpy.init(
-            args=[*arguments, *(WITHOUT_LOG_FILES if no_log_files else ())],
+            args=ros_arguments(arguments, no_log_files),
             signal_handler_options=SignalHandlerOptions.NO,
         )
     except RuntimeError as error:  # a parameter, a file of them that is not YAML

@@ -3,9 +3,8 @@
 import contextvars
 from collections.abc import Callable
 
-import torch
-
 from timebill_ros.inference.give_way import Left
+from timebill_ros.inference.step.torch_threads import torch_threads
 from timebill_ros.worker.protocol import Run
 
 
@@ -40,14 +39,12 @@ class UrgentQueries:
             earlier.free_if_dropped()
         answered = 0
         while (run := self._next_run()) is not None:
-            threads = torch.get_num_threads()
-            torch.set_num_threads(self._threads)
             self._left.append(left)
             try:
-                # An empty context: what is recorded of the prompt that waits is its own.
-                contextvars.Context().run(self._answer, run)
+                with torch_threads(self._threads):
+                    # An empty context: what is recorded of the prompt that waits is its own.
+                    contextvars.Context().run(self._answer, run)
             finally:
                 self._left.pop()
-                torch.set_num_threads(threads)
             answered += 1
         return answered

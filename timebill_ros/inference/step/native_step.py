@@ -20,6 +20,7 @@ from timebill_ros.inference.step.native_model import NativeModel
 from timebill_ros.inference.step.one_by_one import OneByOne
 from timebill_ros.inference.step.packed_modules import PackedEmbedding
 from timebill_ros.inference.step.packed_weight import PackedWeight
+from timebill_ros.inference.step.torch_threads import torch_threads
 
 FAMILIES = ('LlamaForCausalLM', 'MistralForCausalLM', 'Qwen2ForCausalLM', 'Qwen3ForCausalLM')
 """transformers' classes whose layers the library computes."""
@@ -122,7 +123,7 @@ class NativeStep(OneByOne):
         rotary, threads = self.rotary(position, max_new_tokens), torch.get_num_threads()
         self._go_on_with(_Answer(cache, *rotary, threads))
         try:
-            with _threads(1):
+            with torch_threads(1):
                 yield self
         finally:
             self._go_on_with(left)
@@ -132,7 +133,7 @@ class NativeStep(OneByOne):
         """Leave the answer for a while; see GenericStep."""
         answer = self._answer
         assert answer is not None, 'an answer has begun'
-        with _threads(answer.threads):
+        with torch_threads(answer.threads):
             yield answer.cache
         self._take(answer.cache)
 
@@ -256,21 +257,7 @@ class NativeStep(OneByOne):
 
         self._take(cache)
         try:
-            with _threads(1):
+            with torch_threads(1):
                 yield run
         finally:
             self._go_on_with(self._answer)
-
-
-@contextmanager
-def _threads(count: int) -> Iterator[None]:
-    """Let torch compute on so many threads.
-
-    While the library computes, on one: torch's own wait by spinning, on the cores of ours.
-    """
-    threads = torch.get_num_threads()
-    torch.set_num_threads(count)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)

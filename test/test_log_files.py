@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from timebill_ros.node import log_files
-from timebill_ros.node.log_files import why_no_log_files
+from timebill_ros import log_files
+from timebill_ros.log_files import why_no_log_files
 
 
 @pytest.fixture(autouse=True)

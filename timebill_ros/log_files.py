@@ -1,11 +1,22 @@
-"""ROS's log files: rclpy does not start where they cannot be written, and the node needs none."""
+"""ROS's log files: rclpy does not start where it cannot write them, and nobody here needs them."""
 
 import os
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
-WITHOUT_LOG_FILES = ('--ros-args', '--disable-external-lib-logs', '--')
-"""Arguments that leave the log on the console and on /rosout."""
+_WITHOUT_LOG_FILES = ('--ros-args', '--disable-external-lib-logs', '--')
+
+
+def ros_arguments(arguments: Sequence[str], no_log_files: str) -> list[str]:
+    """Return the arguments for rclpy.init().
+
+    Arguments:
+        arguments: of the process.
+        no_log_files: of why_no_log_files(). If it is not '', the log goes to the console and to
+            /rosout only.
+    """
+    return [*arguments, *(_WITHOUT_LOG_FILES if no_log_files else ())]
 
 
 def why_no_log_files() -> str:
