@@ -12,8 +12,8 @@ def violations(record: Record, may_be_late: bool = False) -> list[str]:
     One terminal reply and no other; stamped, written and received before the deadline (EXPIRED is
     exempt); chunks from number 0 on without a gap, as many as the reply says, all written before
     it. An answer says that it is late if and only if it is stamped late, which only SKIP_NEXT
-    allows. A goal has one result, with the outcome of the reply and the status that goes with it;
-    when it comes is told apart, by is_result_late().
+    allows. A goal has one result, with the outcome of the reply and the status that goes with it,
+    received before the deadline too.
 
     Arguments:
         may_be_late: the query's overrun policy is SKIP_NEXT.
@@ -64,6 +64,8 @@ def _of_goal(record: Record, reply: Reply) -> list[str]:
         found.append('another result than the reply')
     if result.status not in _STATUSES.get(result.outcome, (_ABORTED,)):
         found.append('status')
+    if is_result_late(record) and (reply.outcome != 'ANSWERED' or reply.deadline_met):
+        found.append('late result')
     return found
 
 

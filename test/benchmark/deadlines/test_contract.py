@@ -68,6 +68,8 @@ def test_a_goal_has_one_result_with_the_outcome_of_its_reply():
     assert violations(goal('ANSWERED', result(), result())) == ['2 results']
     assert violations(goal('ANSWERED', result('KILLED', 6))) == ['another result than the reply']
     assert violations(goal('KILLED', result('KILLED', 4))) == ['status']
+    assert violations(goal('ANSWERED', result(received_ms=1001))) == ['late result']
+    assert violations(goal('EXPIRED', result('EXPIRED', 6, 1001))) == []
     assert not is_result_late(goal('ANSWERED', result()))
     assert is_result_late(goal('ANSWERED', result(received_ms=1001)))
     assert not is_result_late(goal('EXPIRED', result('EXPIRED', 6, 1001)))
