@@ -27,17 +27,18 @@ def private_domain() -> dict[str, str]:
 
 @contextlib.contextmanager
 def running_node(
-    environment: dict[str, str], arguments: Sequence[str] = ()
+    environment: dict[str, str], arguments: Sequence[str] = (), keeps_prompts: bool = False
 ) -> 'Iterator[subprocess.Popen[bytes]]':
     """Run the node with its built-in model; end it as Ctrl-C would.
 
     Arguments:
         environment: added to this process's.
         arguments: what stands behind --ros-args.
+        keeps_prompts: what is read of prompts is kept, as by default. Not where arms ask the same
+            prompts: the first would read them for all others.
     """
-    # Arms ask the same prompts: the first would read them for all others.
-    no_reuse = ('-p', 'prefix_cache_mb:=0')
-    command = [sys.executable, '-m', 'timebill_ros.node', '--ros-args', *no_reuse, *arguments]
+    kept = () if keeps_prompts else ('-p', 'prefix_cache_mb:=0')
+    command = [sys.executable, '-m', 'timebill_ros.node', '--ros-args', *kept, *arguments]
     process = subprocess.Popen(command, env={**os.environ, **environment})
     try:
         yield process

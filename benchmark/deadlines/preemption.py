@@ -5,8 +5,10 @@ its prompt, an answer of at most 8 tokens, and a time budget of 1.5 to 3 times i
 patient one has 14 events, at most 48 tokens, and 4 to 10 times. 0.03 s are added to each budget
 for publishing. Each is about one of two standing contexts of about 500 tokens, which are in the
 cache. Arrivals are Poisson, at 0.5, 1 and 2 times the capacity for this mixture; each of three
-blocks of 51 queries a load is asked once in each arm, in an order that is drawn. All queries are
-KILL. In one more arm, a third asker has the node prepare one context after the other meanwhile.
+blocks of 51 queries a load is asked once in each arm, in an order that is drawn; the cache has
+room for about 18 of its prompts, so that an arm finds the contexts there, and not the questions
+of the arm before. All queries are KILL. In one more arm, a third asker has the node prepare one
+context after the other meanwhile.
 """
 
 import json
@@ -50,7 +52,7 @@ def main() -> int:
     """Run, write the JSON, print the table."""
     start_s, machine, draw = time.monotonic(), describe_machine(), random.Random(SEED)
     environment, read = private_domain(), 0
-    with running_node(environment), Asker(environment) as asker:
+    with running_node(environment, keeps_prompts=True), Asker(environment) as asker:
         wait_until_ready(asker)
         own_s = {kind.name: _own_s(asker, kind, draw) for kind in KINDS}
         total = len(LOADS) * BLOCKS * BLOCK_SIZE * len(ARMS)
