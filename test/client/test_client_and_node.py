@@ -40,6 +40,23 @@ def test_a_context_is_prepared_and_not_read_again(running: tuple[NodeProcess, As
     client.close()
 
 
+def test_a_context_that_is_out_of_bounds_is_not_prepared(
+    running: tuple[NodeProcess, Asker],
+) -> None:
+    _, asker = running
+    clients = [TimeBillClient(asker.node, asker=name) for name in ('x' * 257, 'x' * 256)]
+    services = [client._connection._preparer for client in clients]
+    wait_until(lambda: all(service.service_is_ready() for service in services), 20.0, 'both')
+    futures = [client.prepare(context='x' * 262145) for client in clients]
+    wait_until(lambda: all(future.done() for future in futures), 20.0, 'both')
+    assert [(future.result().success, future.result().message) for future in futures] == [
+        (False, 'asker must be at most 256 bytes, got 257'),
+        (False, 'context must be at most 262144 bytes (max_prompt_bytes), got 262145'),
+    ]
+    for client in clients:
+        client.close()
+
+
 def test_an_answer_a_miss_and_the_nodes_end(running: tuple[NodeProcess, Asker]) -> None:
     node, asker = running
     client = TimeBillClient(asker.node)

@@ -7,7 +7,13 @@ import pytest
 
 from timebill_ros.dispatch import preemption, response_lengths
 from timebill_ros.inference.constraint import choices, compiler, vocabulary
-from timebill_ros.node import constraint_check, generate_action, query_intake, reply_publisher
+from timebill_ros.node import (
+    constraint_check,
+    generate_action,
+    messages,
+    query_intake,
+    reply_publisher,
+)
 from timebill_ros.node.settings import NodeSettings
 from timebill_ros.remote import event_stream, server
 
@@ -19,6 +25,7 @@ ROWS = {
 }
 SPECS = NodeSettings().specs
 FIXED = {
+    '`asker`, `id`': [messages.MAX_NAME_BYTES],
     '`constraint`': [constraint_check.MAX_BYTES],
     '`choices`': [1, constraint_check.MAX_CHOICES, constraint_check.MAX_BYTES],
     'one choice': [1, choices.LONGEST_CHOICE],

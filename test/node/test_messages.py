@@ -69,6 +69,8 @@ def test_the_kinds_are_those_of_the_message() -> None:
             'history[1].role must be one of USER (1), ASSISTANT (2), got 7',
         ),
         ({'history': [msg.Turn(role=2, text=' ')]}, 'history[0].text must not be empty'),
+        ({'asker': 'ü' * 129}, 'asker must be at most 256 bytes, got 258'),
+        ({'id': 'x' * 257}, 'id must be at most 256 bytes, got 257'),
         (
             {'context': 'x' * 262145},
             'context must be at most 262144 bytes (max_prompt_bytes), got 262145',

@@ -18,6 +18,9 @@ from timebill_ros.node.constraint_check import checked_constraint
 from timebill_ros.node.query_settings import QuerySettings
 from timebill_ros.node.settings import NodeSettings
 
+MAX_NAME_BYTES = 256
+"""Of `asker` and `id`: the node repeats them in replies and in the log, and keeps some."""
+
 
 class RefusedError(ValueError):
     """A query that cannot be served, with the miss that says why."""
@@ -59,6 +62,8 @@ def query_of(
         RefusedError: INVALID_QUERY, with the field, its value and the bound; EXPIRED for a
             negative budget.
     """
+    if complaint := complaint_about_names(asker=message.asker, id=message.id):
+        raise _invalid(complaint)
     _check_text(message, settings.queries)
     constraint = _constraint(message)
     overrun_policy = _overrun_policy(message, settings.queries)
@@ -78,6 +83,15 @@ def query_of(
         history=_history(message),
         remote_policy=remote_policy,
     )
+
+
+def complaint_about_names(**names: str) -> str:
+    """Return what is wrong with names that replies repeat, by field; empty: nothing."""
+    for field, name in names.items():
+        size = len(name.encode('utf-8', 'surrogatepass'))
+        if size > MAX_NAME_BYTES:
+            return f'{field} must be at most {MAX_NAME_BYTES} bytes, got {size}'
+    return ''
 
 
 def _check_text(message: msg.Query, settings: QuerySettings) -> None:

@@ -9,6 +9,7 @@ from rclpy.node import Node
 from rclpy.task import Future
 
 import timebill_ros.srv as srv
+from timebill_ros.node import messages
 from timebill_ros.node.settings import NodeSettings
 from timebill_ros.node.supervisor import Supervisor
 from timebill_ros.worker.protocol import Prepared
@@ -56,6 +57,8 @@ class PrepareService:
 
     def _refusal(self, request: srv.PrepareContext.Request, told: Any) -> str:
         settings, supervisor = self._settings().queries, self._supervisor()
+        if complaint := messages.complaint_about_names(asker=request.asker):
+            return complaint
         for name in ('system_prompt', 'context'):
             size = len(getattr(request, name).encode('utf-8', 'surrogatepass'))
             if size > settings.max_prompt_bytes:
