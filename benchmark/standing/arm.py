@@ -1,5 +1,6 @@
 """Answers by the worker's own pipeline, with what is kept of earlier prompts, or without."""
 
+import math
 import time
 from dataclasses import dataclass, field
 
@@ -7,6 +8,7 @@ from tokenizers import Tokenizer
 
 from timebill_ros.core.budget_planner import BudgetPlanner
 from timebill_ros.core.deadline import Deadline
+from timebill_ros.core.time_model import TimeModel
 from timebill_ros.inference.engine import Engine
 from timebill_ros.inference.interrupt import Interrupt
 from timebill_ros.inference.length.length_predictor import LengthPredictor
@@ -17,13 +19,18 @@ from timebill_ros.inference.text_stream import TextStream
 
 @dataclass(frozen=True)
 class Answered:
-    """An answer and what it took: to the first token, in all, and of it the prefill [s]."""
+    """An answer and what it took: to the first token, in all, and of it the prefill [s].
+
+    Arguments:
+        predicted_prefill_s: by the time model of this machine; NaN where there is none.
+    """
 
     text: str
     first_token_s: float
     total_s: float
     prefill_s: float
     cached_tokens: int
+    predicted_prefill_s: float = math.nan
 
 
 @dataclass
@@ -33,11 +40,13 @@ class Arm:
     Arguments:
         engine: both arms', so that they share the model.
         prefixes: keeps prompts; its bound is 0 where nothing is reused.
+        model: of the times, in which nothing is learned meanwhile; None: nothing is predicted.
     """
 
     engine: Engine
     predictor: LengthPredictor
     prefixes: PrefixCache
+    model: TimeModel | None = None
     _detokenizer: Tokenizer = field(init=False)
 
     def __post_init__(self) -> None:
@@ -65,12 +74,18 @@ class Arm:
             Listener(lambda _: None, hear),
         ).bill
         end_s = time.perf_counter()
+        predicted_s = (
+            self.model.t_prefill(bill.prompt_tokens, bill.cached_tokens)
+            if self.model
+            else math.nan
+        )
         return Answered(
             ''.join(texts),
             known_s[0] - start_s,
             end_s - start_s,
             bill.prefill_time,
             bill.cached_tokens,
+            predicted_s,
         )
 
     def hand_over_s(self, token_ids: list[int], max_new_tokens: int) -> tuple[float, bool]:

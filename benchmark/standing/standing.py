@@ -31,6 +31,7 @@ from timebill_ros.inference.length.predictor_loader import load_predictor
 from timebill_ros.inference.loaded_engine import loaded_engine
 from timebill_ros.inference.loading.chat_prompt import ChatPrompt
 from timebill_ros.inference.loading.model_source import BUILT_IN, locate
+from timebill_ros.inference.measured_time_model import LogProgress, time_model
 from timebill_ros.inference.prefix.prefix_cache import PrefixCache
 from timebill_ros.progress import Progress
 from timebill_ros.worker.preparation import Preparation
@@ -42,6 +43,7 @@ LENGTHS = (512, 1024, 2048, 4096)
 QUESTIONS = 20
 NEW_TOKENS = 32
 COPIES = 5
+_PROFILE_S = 60.0
 
 
 def main() -> int:
@@ -57,6 +59,7 @@ def main() -> int:
     settings = ModelSettings()
     engine = loaded_engine(settings)
     penalty = engine.settings.repetition_penalty
+    model = time_model(engine, _PROFILE_S, LogProgress('measuring the time model'))
     predictor = load_predictor(settings.length_predictor, engine.target, penalty)
     chat = ChatPrompt(engine.target.tokenizer)
     lengths: dict[str, Any] = {}
@@ -71,8 +74,8 @@ def main() -> int:
                 tokens, lambda text: len(engine.target.tokenizer(text)['input_ids']), SEED
             )
             arms: dict[str, Arm | LlamaCppArm] = {
-                'on': Arm(engine, predictor, prefixes),
-                'off': Arm(engine, predictor, PrefixCache()),
+                'on': Arm(engine, predictor, prefixes, model),
+                'off': Arm(engine, predictor, PrefixCache(), model),
             }
             if port:
                 arms['llama_cpp'] = LlamaCppArm(port, context)
@@ -163,7 +166,8 @@ def _summary(runs: list[dict[str, Answered]]) -> dict[str, Any]:
     times: dict[str, Any] = {
         of: {arm: median(of, arm) for arm in runs[0]} for of in ('first_token_s', 'total_s')
     }
-    times['prefill_s'] = {arm: median('prefill_s', arm) for arm in ('on', 'off')}
+    for of in ('prefill_s', 'predicted_prefill_s'):
+        times[of] = {arm: median(of, arm) for arm in ('on', 'off')}
     first_token_s = times['first_token_s']
     return {
         **times,
@@ -197,6 +201,12 @@ def _print_table(lengths: dict[str, Any]) -> None:
             f'{found[of]["on"]:.3f} of {found[of]["off"]:.3f} s' for found in lengths.values()
         ]
         rows.append((f'{label}, on of off', *cells))
+    for arm in ('on', 'off'):
+        cells = [
+            f'{found["predicted_prefill_s"][arm]:.3f} for {found["prefill_s"][arm]:.3f} s'
+            for found in lengths.values()
+        ]
+        rows.append((f'predicted for measured prefill, {arm}', *cells))
     if all(found['ratio_vs_llama_cpp'] for found in lengths.values()):
         cells = [f'{found["ratio_vs_llama_cpp"]:.3f}' for found in lengths.values()]
         rows.append(("first token, of llama.cpp's", *cells))
