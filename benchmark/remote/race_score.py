@@ -1,11 +1,15 @@
-"""What a race is worth: its score beside that of each engine alone, with a larger remote model."""
+"""What a race is worth: its score beside that of each engine alone, with a larger remote model.
+
+Every second question is a sum, which only the larger model can do; the others ask for a number
+that stands in the prompt, which the built-in model finds as well.
+"""
 
 import random
 import re
 import statistics
 import tempfile
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,25 +21,39 @@ from benchmark.report.machine import describe_machine
 from timebill_ros.msg import Query
 
 SEED = 20261128
-BUDGETS_S = (0.5, 1.0, 1.5, 2.0, 3.0, 5.0)
+BUDGETS_S = (0.25, 0.5, 1.0, 1.5, 2.0, 3.0)
 ARMS = {'race': Query.RACE, 'remote': Query.ONLY, 'local': Query.OFF}
 _MOST_TOKENS = 32
+_COLOURS = ('red', 'green', 'blue', 'white')
 
 
 @dataclass(frozen=True)
-class Sum:
-    """A question whose answer can be checked."""
+class Task:
+    """A question whose answer is a number."""
 
+    kind: str
     prompt: str
     answer: int
 
     @classmethod
-    def drawn(cls, draw: random.Random) -> 'Sum':
+    def sum(cls, draw: random.Random) -> 'Task':
         """Return a question about two shelves."""
         left, right = draw.randint(3, 20), draw.randint(3, 20)
         prompt = f'Shelf A holds {left} boxes. Shelf B holds {right} boxes. '
         prompt += 'How many boxes are there in all? Answer with one number only.'
-        return cls(prompt, left + right)
+        return cls('sum', prompt, left + right)
+
+    @classmethod
+    def look_up(cls, draw: random.Random) -> 'Task':
+        """Return a question about one of some boxes."""
+        halls = draw.sample(range(10, 100), len(_COLOURS))
+        facts = [
+            f'The {colour} box is in hall {hall}.'
+            for colour, hall in zip(_COLOURS, halls, strict=True)
+        ]
+        colour, hall = draw.choice(list(zip(_COLOURS, halls, strict=True)))
+        task = f'In which hall is the {colour} box? Answer with one number only.'
+        return cls('look_up', ' '.join([*facts, task]), hall)
 
     def score(self, asked: Asked) -> int:
         """Return 1 for a right answer in time, else 0."""
@@ -45,13 +63,17 @@ class Sum:
         return int(bool(numbers) and int(numbers[-1]) == self.answer)
 
 
+KINDS = ('sum', 'look_up')
+_Run = tuple[str, float, Task, Asked]
+
+
 def measure_race(python: str, model: Path, questions: int) -> dict[str, Any]:
     """Return the scores at each time budget.
 
     Arguments:
         python: an interpreter that has llama-cpp-python[server].
         model: the larger remote model, a GGUF file.
-        questions: of each arm at each budget; the same for all.
+        questions: of each arm at each budget, the same for all; half of them are sums.
     """
     with (
         tempfile.TemporaryDirectory() as folder,
@@ -67,13 +89,8 @@ def measure_race(python: str, model: Path, questions: int) -> dict[str, Any]:
         'questions': questions,
         'budgets': BUDGETS_S,
         'violations': sum(asked.is_violation for _, _, _, asked in runs),
-        'score': {
-            arm: [
-                statistics.mean(one.score(asked) for a, b, one, asked in runs if (a, b) == at)
-                for at in ((arm, budget_s) for budget_s in BUDGETS_S)
-            ]
-            for arm in ARMS
-        },
+        'score': {arm: _scores(runs, arm, KINDS) for arm in ARMS},
+        **{f'score_{kind}': {arm: _scores(runs, arm, (kind,)) for arm in ARMS} for kind in KINDS},
         'race_answered_by': [
             dict(Counter(asked.answered_by for a, b, _, asked in runs if (a, b) == at))
             for at in (('race', budget_s) for budget_s in BUDGETS_S)
@@ -81,11 +98,23 @@ def measure_race(python: str, model: Path, questions: int) -> dict[str, Any]:
     }
 
 
-def _measured(asker: Asker, questions: int) -> Iterator[tuple[str, float, Sum, Asked]]:
+def _scores(runs: Sequence[_Run], arm: str, kinds: Collection[str]) -> list[float]:
+    """Return an arm's mean score at each budget, of the tasks of some kinds."""
+    return [
+        statistics.mean(
+            task.score(asked)
+            for a, b, task, asked in runs
+            if (a, b) == (arm, budget_s) and task.kind in kinds
+        )
+        for budget_s in BUDGETS_S
+    ]
+
+
+def _measured(asker: Asker, questions: int) -> Iterator[_Run]:
     """Ask; budgets and arms take turns, in an order that is drawn."""
     draw = random.Random(SEED)
-    for _ in range(questions):
-        one = Sum.drawn(draw)
+    for number in range(questions):
+        one = (Task.sum, Task.look_up)[number % 2](draw)
         order = [(arm, budget_s) for budget_s in BUDGETS_S for arm in ARMS]
         draw.shuffle(order)
         for arm, budget_s in order:
