@@ -27,6 +27,7 @@ class Ask:
         as_goal: it is sent as a goal of the action; else it is published on the topic.
         cancel_after_s: how long after its publication the goal is cancelled [s]; negative: never.
         context: as in the Query message.
+        asker: as in the Query message; empty: the name of the process's asker.
     """
 
     id: str
@@ -40,6 +41,7 @@ class Ask:
     as_goal: bool = False
     cancel_after_s: float = -1.0
     context: str = ''
+    asker: str = ''
 
 
 @dataclass(frozen=True)

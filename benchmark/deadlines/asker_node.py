@@ -39,6 +39,7 @@ class AskerNode(Node):
     def __init__(self, asker: str) -> None:
         super().__init__(f'{asker}_asker')
         self._asker = asker
+        self._askers = {asker}
         self._records: dict[str, Record] = {}
         self._open: dict[str, int] = {}
         """The deadlines [ns] of the queries that have no reply."""
@@ -124,6 +125,7 @@ class AskerNode(Node):
             ask['id'], ask['group'], batch_size, sent_ns, deadline_ns, as_goal=ask['as_goal']
         )
         with self._changed:
+            self._askers.add(message.asker)
             self._records[record.id] = record
             self._open[record.id] = deadline_ns
         if record.as_goal:
@@ -135,7 +137,7 @@ class AskerNode(Node):
     def _query(self, ask: dict) -> Query:
         seconds, nanoseconds = divmod(int(ask['time_budget_s'] * 1e9), 10**9)
         return Query(
-            asker=self._asker,
+            asker=ask['asker'] or self._asker,
             id=ask['id'],
             prompt=ask['prompt'],
             time_budget=Duration(sec=seconds, nanosec=nanoseconds),
@@ -157,7 +159,7 @@ class AskerNode(Node):
     def _on_chunk(self, message: ResponseChunk, info: dict) -> None:
         with self._changed:
             record = self._records.get(message.query_id)
-            if record is not None and message.asker == self._asker:
+            if record is not None and message.asker in self._askers:
                 record.chunks_rise &= message.sequence == record.chunks
                 record.chunks += 1
                 record.last_chunk_ns = info['source_timestamp']
@@ -168,7 +170,7 @@ class AskerNode(Node):
         stamp_ns = stamp.sec * 10**9 + stamp.nanosec
         with self._changed:
             record = self._records.get(message.query_id)
-            if message.asker != self._asker:
+            if message.asker not in self._askers:
                 self.overheard[message.query_id] += 1
                 return
             if record is None:

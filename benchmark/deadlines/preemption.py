@@ -3,12 +3,12 @@
 The rule: two of three queries are urgent, the others are patient. An urgent one has two events in
 its prompt, an answer of at most 8 tokens, and a time budget of 1.5 to 3 times its own time; a
 patient one has 14 events, at most 48 tokens, and 4 to 10 times. 0.03 s are added to each budget
-for publishing. Each is about one of two standing contexts of about 500 tokens, which are in the
-cache. Arrivals are Poisson, at 0.5, 1 and 2 times the capacity for this mixture; each of three
-blocks of 51 queries a load is asked once in each arm, in an order that is drawn; the cache has
-room for about 18 of its prompts, so that an arm finds the contexts there, and not the questions
-of the arm before. All queries are KILL. In one more arm, a third asker has the node prepare one
-context after the other meanwhile.
+for publishing. They come from two askers. Each is about one of two standing contexts of about 500
+tokens, which are in the cache. Arrivals are Poisson, at 0.5, 1 and 2 times the capacity for this
+mixture; each of three blocks of 51 queries a load is asked once in each arm, in an order that is
+drawn; the cache has room for about 18 of its prompts, so that an arm finds the contexts there,
+and not the questions of the arm before. All queries are KILL. In one more arm, a third asker has
+the node prepare one context after the other meanwhile.
 """
 
 import json

@@ -43,6 +43,7 @@ class Kind:
             self.max_new_tokens,
             at_s=at_s,
             context=draw.choice(CONTEXTS),
+            asker=self.name,
         )
 
 
