@@ -113,6 +113,40 @@ def test_only_one_is_preempted_at_a_time_and_each_only_a_few_times(desk: Desk) -
     assert len(desk.backend.runs()) == 4
 
 
+def test_one_that_comes_while_another_runs_goes_before_what_that_has_preempted(desk: Desk) -> None:
+    patient = patient_runs(desk, budget_s=60.0)
+    first = ask_urgent(desk, 1.0, 'first')
+    second = ask_urgent(desk, 1.5, 'second')  # not behind the patient one's 4.7 s
+    assert desk.backend.runs() == [patient, first]
+    desk.pass_time(0.6)
+    done(desk, first)
+    assert desk.backend.runs() == [patient, first, second]
+    done(desk, second)
+    done(desk, patient)
+    assert set(desk.replies.ended().values()) == {FinishReason.EOS}
+
+
+def test_what_was_preempted_often_is_not_overtaken(desk: Desk) -> None:
+    patient_runs(desk, budget_s=60.0)
+    for index in range(MOST_PREEMPTIONS):
+        urgent = ask_urgent(desk, 1.0, f'urgent {index}')
+        if index < MOST_PREEMPTIONS - 1:
+            done(desk, urgent)
+    ask_urgent(desk, 1.5, 'late')
+    assert desk.outcome('late').reason is MissReason.OVERLOADED
+
+
+def test_one_that_comes_behind_another_may_be_why_that_goes_first(desk: Desk) -> None:
+    patient = patient_runs(desk, budget_s=60.0)
+    first = ask_urgent(desk, 5.4, 'first')  # in time behind the patient one, too
+    assert desk.backend.runs() == [patient]
+    second = ask_urgent(desk, 5.6, 'second')  # not behind both
+    assert desk.backend.runs() == [patient, first]
+    done(desk, first)
+    assert desk.backend.runs()[2:] in ([], [second])
+    assert MissReason.OVERLOADED not in desk.replies.ended().values()
+
+
 def test_a_preempted_query_that_is_cut_off_is_billed_without_the_wait(desk: Desk) -> None:
     patient_runs(desk, budget_s=5.4, policy=OverrunPolicy.PARTIAL)
     urgent = ask_urgent(desk)

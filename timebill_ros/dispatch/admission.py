@@ -10,7 +10,7 @@ from timebill_ros.core.outcome import Answer, FinishReason, Miss, MissReason, Ou
 from timebill_ros.dispatch.completion import Completion, Job
 from timebill_ros.dispatch.dispatch_settings import DispatchSettings
 from timebill_ros.dispatch.pending_query import PendingQuery
-from timebill_ros.dispatch.preemption import Preemption, may_preempt
+from timebill_ros.dispatch.preemption import Preemption, may_overtake, may_preempt
 from timebill_ros.dispatch.prompt_length import PromptLength
 from timebill_ros.dispatch.refused import Refused, infeasible, what_is_read
 from timebill_ros.dispatch.response_lengths import AnswerLength, Habit, ResponseLengths
@@ -110,19 +110,18 @@ class Admission:
             is_free,
         )
         line = [jobs[entry.number] for entry in feasible]
-        lost = {
-            job.number for job in schedule.given_up(line, newcomer.number if newcomer else None)
-        }
-        if not lost:
+        given_up = schedule.given_up(line, newcomer.number if newcomer else None)
+        if not given_up:
             return refused
-        if (
-            newcomer is not None
-            and line[0].number == newcomer.number
-            and may_preempt(newcomer, running, settings, now_s, self.room_tokens)
-        ):
+        if newcomer is not None:
             preemption = Preemption(completion, settings.admission_probability, now_s)
-            if preemption.is_right(line[0], begun, line):
-                lost = {job.number for job in preemption.lost(begun, line)}
+            if may_preempt(feasible[0], running, settings, now_s, self.room_tokens):
+                if preemption.is_right(line[0], begun, line):
+                    given_up = preemption.lost(begun, line)
+            elif may_overtake(running, settings, now_s):
+                overtaken = preemption.lost_behind(begun[:1], [*begun[1:], *line])
+                given_up = min(given_up, overtaken, key=len)
+        lost = {job.number for job in given_up}
         stay = [job for job in line if job.number not in lost]
         return refused + [
             self._overloaded(entry, jobs[entry.number], stay, schedule, settings, planner, now_s)

@@ -33,11 +33,24 @@ def may_preempt(
     needed = sum(entry.cache_tokens for entry in (urgent, *running))
     if 0 < room_tokens < needed:
         return False
+    return 0 < len(running) < MOST_BEGUN and _yields(running[0], settings, now_s)
+
+
+def may_overtake(
+    running: Sequence[PendingQuery], settings: DispatchSettings, now_s: float
+) -> bool:
+    """Return whether what waits may run behind what runs, and before what that has preempted.
+
+    Arguments: as for may_preempt().
+    """
+    return len(running) == MOST_BEGUN and _yields(running[-1], settings, now_s)
+
+
+def _yields(entry: PendingQuery, settings: DispatchSettings, now_s: float) -> bool:
     return (
         settings.preemption
         and settings.queue_order == 'edf'
-        and 0 < len(running) < MOST_BEGUN
-        and (running[0].bill.preemptions < MOST_PREEMPTIONS or running[0].is_late(now_s))
+        and (entry.bill.preemptions < MOST_PREEMPTIONS or entry.is_late(now_s))
     )
 
 
@@ -73,7 +86,7 @@ class Preemption:
         preempted = self.lost(begun, waiting)
         if urgent in preempted:
             return False
-        kept = self._schedule(begun[:1]).given_up(self._line(begun[1:], waiting))
+        kept = self.lost_behind(begun[:1], [*begun[1:], *waiting])
         if len(preempted) != len(kept):
             return len(preempted) < len(kept)
         # One of the two is late, whichever runs. The longer one is: it costs the others more.
@@ -81,10 +94,11 @@ class Preemption:
 
     def lost(self, begun: Sequence[Job], waiting: Sequence[Job]) -> list[Job]:
         """Return what is late if all run in the order of their deadlines."""
-        return self._schedule(()).given_up(self._line(begun, waiting))
+        return self.lost_behind((), [*begun, *waiting])
 
-    def _line(self, begun: Sequence[Job], waiting: Sequence[Job]) -> list[Job]:
-        return sorted([*begun, *waiting], key=lambda job: job.last_moment_s)
+    def lost_behind(self, ahead: Sequence[Job], jobs: Sequence[Job]) -> list[Job]:
+        """Return what is late if jobs run in the order of their deadlines, behind others."""
+        return self._schedule(ahead).given_up(sorted(jobs, key=lambda job: job.last_moment_s))
 
     def _schedule(self, ahead: Sequence[Job]) -> Schedule:
         free_at = self.completion.free_at(ahead, self.now_s)
