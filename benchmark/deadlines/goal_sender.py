@@ -29,7 +29,7 @@ class GoalSender:
     def __init__(self, node: Node, on_result: Callable[[str, Result], None]) -> None:
         self._node = node
         self._on_result = on_result
-        self._client = ActionClient(
+        self._client = _PromptClient(
             node,
             Generate,
             '/timebill/generate',
@@ -71,6 +71,15 @@ class GoalSender:
             )
             cancel.daemon = True
             cancel.start()
+
+
+class _PromptClient(ActionClient):
+    """Takes all that has come in one turn of the executor; rclpy's takes one of a kind."""
+
+    async def execute(self, taken_data: Any) -> None:
+        await super().execute(taken_data)
+        while any((more := self.take_data()).values()):
+            await super().execute(more)
 
 
 def _result(response: Any) -> Result:

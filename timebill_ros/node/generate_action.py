@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from rclpy.action import ActionServer, CancelResponse
+from rclpy.action import CancelResponse
 from rclpy.action.server import ServerGoalHandle
 from rclpy.callback_groups import ReentrantCallbackGroup
 from rclpy.node import Node
@@ -18,6 +18,7 @@ from timebill_ros.action import Generate
 from timebill_ros.core.bill import Bill
 from timebill_ros.core.query import Origin, QueryKey
 from timebill_ros.node import messages
+from timebill_ros.node.prompt_action_server import PromptActionServer
 
 _SERVICE_QOS = QoSProfile(depth=1000)
 """As for the topic ~/query: with rclpy's depth of 10, most goals of a burst would be lost."""
@@ -77,7 +78,7 @@ class GenerateAction:
         self._looked = threading.Event()
         group = ReentrantCallbackGroup()
         self._signal = node.create_guard_condition(self._on_told, callback_group=group)
-        self._server = ActionServer(
+        self._server = PromptActionServer(
             node,
             Generate,
             '~/generate',
