@@ -102,15 +102,15 @@ def test_of_two_that_cannot_both_be_in_time_the_shorter_one_runs(
 
 def test_only_one_is_preempted_at_a_time_and_each_only_a_few_times(desk: Desk) -> None:
     patient = patient_runs(desk, budget_s=60.0)
-    for index in range(5):
+    for index in range(MOST_PREEMPTIONS + 2):
         urgent = ask_urgent(desk, 1.0, f'urgent {index}')
-        ask_urgent(desk, 0.7, f'more urgent {index}')
-        if index < 3:
+        ask_urgent(desk, 0.5, f'more urgent {index}')
+        if index < MOST_PREEMPTIONS:
             assert desk.backend.runs()[-1] == urgent
             assert desk.outcome(f'more urgent {index}').reason is MissReason.OVERLOADED
             done(desk, urgent)
     assert desk.backend.runs().count(patient) == 1
-    assert len(desk.backend.runs()) == 4
+    assert len(desk.backend.runs()) == 1 + MOST_PREEMPTIONS
 
 
 def test_one_that_comes_while_another_runs_goes_before_what_that_has_preempted(desk: Desk) -> None:
@@ -138,12 +138,12 @@ def test_what_was_preempted_often_is_not_overtaken(desk: Desk) -> None:
 
 def test_one_that_comes_behind_another_may_be_why_that_goes_first(desk: Desk) -> None:
     patient = patient_runs(desk, budget_s=60.0)
-    first = ask_urgent(desk, 5.4, 'first')  # in time behind the patient one, too
+    first = ask_urgent(desk, 3.0, 'first')  # likely in time behind the patient one, too
     assert desk.backend.runs() == [patient]
-    second = ask_urgent(desk, 5.6, 'second')  # not behind both
+    second = desk.ask('second', 3.4, tokens=10, max_new_tokens=20, asker='b')  # not behind both
     assert desk.backend.runs() == [patient, first]
     done(desk, first)
-    assert desk.backend.runs()[2:] in ([], [second])
+    done(desk, second if desk.backend.runs()[-1] == second else patient)
     assert MissReason.OVERLOADED not in desk.replies.ended().values()
 
 

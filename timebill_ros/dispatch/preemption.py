@@ -10,7 +10,7 @@ from timebill_ros.dispatch.schedule import Schedule
 
 MOST_BEGUN = 2
 """Queries that have begun and not ended: each has a KV cache in memory."""
-MOST_PREEMPTIONS = 3
+MOST_PREEMPTIONS = 8
 """So often a query may be preempted."""
 
 
