@@ -16,6 +16,7 @@ from timebill_ros.msg import Bill, Query
 
 # The instrument must not be what loses a message.
 _QOS = QoSProfile(depth=20000)
+_MOST_AT_ONCE = 5
 
 
 class GoalSender:
@@ -74,11 +75,14 @@ class GoalSender:
 
 
 class _PromptClient(ActionClient):
-    """Takes all that has come in one turn of the executor; rclpy's takes one of a kind."""
+    """Takes some of what has come in one turn of the executor; rclpy's takes one of a kind."""
 
     async def execute(self, taken_data: Any) -> None:
         await super().execute(taken_data)
-        while any((more := self.take_data()).values()):
+        for _ in range(_MOST_AT_ONCE - 1):
+            more = self.take_data()
+            if not any(more.values()):
+                return
             await super().execute(more)
 
 
