@@ -24,7 +24,7 @@ SEED = 20261128
 BUDGETS_S = (0.25, 0.5, 1.0, 1.5, 2.0, 3.0)
 ARMS = {'race': Query.RACE, 'remote': Query.ONLY, 'local': Query.OFF}
 _MOST_TOKENS = 32
-_COLOURS = ('red', 'green', 'blue', 'white')
+_PLACES = ('aisle', 'bay', 'dock')
 
 
 @dataclass(frozen=True)
@@ -45,15 +45,10 @@ class Task:
 
     @classmethod
     def look_up(cls, draw: random.Random) -> 'Task':
-        """Return a question about one of some boxes."""
-        halls = draw.sample(range(10, 100), len(_COLOURS))
-        facts = [
-            f'The {colour} box is in hall {hall}.'
-            for colour, hall in zip(_COLOURS, halls, strict=True)
-        ]
-        colour, hall = draw.choice(list(zip(_COLOURS, halls, strict=True)))
-        task = f'In which hall is the {colour} box? Answer with one number only.'
-        return cls('look_up', ' '.join([*facts, task]), hall)
+        """Return a question whose answer stands in it."""
+        place, number = draw.choice(_PLACES), draw.randint(100, 999)
+        prompt = f'The robot parked in {place} {number} at noon. It rained. '
+        return cls('look_up', f'{prompt}In which {place} did the robot park?', number)
 
     def score(self, asked: Asked) -> int:
         """Return 1 for a right answer in time, else 0."""
