@@ -126,6 +126,13 @@ def test_one_that_comes_while_another_runs_goes_before_what_that_has_preempted(d
     assert set(desk.replies.ended().values()) == {FinishReason.EOS}
 
 
+def test_what_was_preempted_is_not_overtaken_if_it_would_be_late(desk: Desk) -> None:
+    patient_runs(desk, budget_s=3.6)  # likely 2.4 s to go, 3.1 s left
+    ask_urgent(desk, 1.0, 'first')  # likely 0.3 s
+    desk.ask('second', 1.5, tokens=10, max_new_tokens=10, asker='b')  # likely 0.6 s
+    assert desk.outcome('second').reason is MissReason.OVERLOADED
+
+
 def test_what_was_preempted_often_is_not_overtaken(desk: Desk) -> None:
     patient_runs(desk, budget_s=60.0)
     for index in range(MOST_PREEMPTIONS):

@@ -43,7 +43,7 @@ def may_overtake(
 
     Arguments: as for may_preempt().
     """
-    return len(running) == MOST_BEGUN and _yields(running[-1], settings, now_s)
+    return len(running) > 1 and _yields(running[-1], settings, now_s)
 
 
 def _yields(entry: PendingQuery, settings: DispatchSettings, now_s: float) -> bool:
