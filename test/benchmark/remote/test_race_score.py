@@ -27,4 +27,4 @@ def test_an_answer_counts_if_its_last_number_is_right_and_it_is_in_time() -> Non
     assert score(Response(text='5, or 6'), 9.9) == 0
     assert score(Response(text='five'), 9.9) == 0
     assert score(Response(text='5'), 10.1) == 0
-    assert score(DeadlineMiss(), 9.9) == 0
+    assert score(DeadlineMiss(reason=DeadlineMiss.KILLED), 9.9) == 0
