@@ -215,6 +215,12 @@ def test_goals_end_when_the_node_leaves_the_active_state_and_are_refused_then(
 
 def test_results_are_sent_before_the_node_goes(running: Running) -> None:
     goals = [running.hanging('runs'), running.send('waits')]
+    futures = running.node._goals._server._result_futures
+
+    def are_requested() -> bool:  # who asks for a result later finds no node
+        return len(futures) == 2 and all(future._callbacks for future in futures.values())
+
+    wait_until(are_requested, 20.0, 'the requests for both results')
     running.node.close()
     running.executor.shutdown(timeout_sec=0.0)
     for goal in goals:

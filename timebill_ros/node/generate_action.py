@@ -2,6 +2,7 @@
 
 import queue
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -73,6 +74,7 @@ class GenerateAction:
         self._take = take
         self._cancel = cancel
         self._goals: dict[str, _Goal] = {}
+        self._is_used = False
         # Any thread puts, the executor's gets; without a message: the answer has begun.
         self._told: queue.SimpleQueue[tuple[str, Any]] = queue.SimpleQueue()
         self._looked = threading.Event()
@@ -123,10 +125,12 @@ class GenerateAction:
 
         Call it in another thread than the executor's.
         """
-        for _ in range(_ROUNDS if self._goals else 0):
+        end_s = time.monotonic() + timeout_s
+        # A goal leaves _goals before its result is sent.
+        for _ in range(_ROUNDS if self._is_used else 0):
             self._looked.clear()
             self._signal.trigger()
-            self._looked.wait(timeout_s / _ROUNDS)
+            self._looked.wait(max(0.0, end_s - time.monotonic()))
 
     def destroy(self) -> None:
         """Remove the action; call it when the executor does not spin any more."""
@@ -141,6 +145,7 @@ class GenerateAction:
     def _on_accepted(self, handle: ServerGoalHandle) -> None:
         goal, query = _name_of(handle), handle.request.query
         origin = messages.origin_of(query, goal, goal)
+        self._is_used = True
         self._goals[goal] = _Goal(handle, origin.key, Future(executor=self._node.executor))
         self._take(query, origin)
 

@@ -137,7 +137,7 @@ class TimebillNode(LenientParameters, LoadingLifecycleNode):
         self._end('the node is being shut down')
         self._remote.close()
         self._dispatcher.shut_down()
-        self._goals.wait_until_sent(timeout_s=0.5)
+        self._goals.wait_until_sent(timeout_s=1.0)
         self._replies.wait_until_received(timeout_s=0.5)
 
     def destroy_node(self) -> None:
