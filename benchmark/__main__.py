@@ -18,6 +18,7 @@ QUESTIONS = {
     'standing': 'benchmark.standing.standing',
     'predictor': 'benchmark.predictor.predictor',
     'planned_lengths': 'benchmark.predictor.planned_lengths',
+    'learned_lengths': 'benchmark.predictor.learned_lengths',
     'budgets': 'benchmark.budgets.budgets',
     'closed_loop': 'benchmark.budgets.closed_loop',
     'k': 'benchmark.budgets.pessimistic_factor',

@@ -7,12 +7,13 @@ import pytest
 from tokenizers import Tokenizer
 
 from support.fake_length_predictor import FakeLengthPredictor
+from timebill_ros.core.asker_lengths import AskerLengths
 from timebill_ros.core.bill import Bill
 from timebill_ros.core.budget_planner import BudgetPlanner
 from timebill_ros.core.closed_loop import ClosedLoop
 from timebill_ros.core.deadline import Deadline
 from timebill_ros.core.outcome import FinishReason
-from timebill_ros.core.planner_settings import PlannerSettings
+from timebill_ros.core.planner_settings import EvictionPolicy, PlannerSettings
 from timebill_ros.core.remaining_lengths import RemainingLengths
 from timebill_ros.core.time_model import TimeModel
 from timebill_ros.inference.engine import DecodingSettings, Engine
@@ -40,6 +41,8 @@ def run(
     budget_s: float,
     max_new_tokens: int = 12,
     predictor: LengthPredictor = NO_PREDICTOR,
+    lengths: AskerLengths | None = None,
+    predicted: list[tuple[float, ...]] | None = None,
 ) -> tuple[Generation, str, list[Bill]]:
     """Answer PROMPT on a clock that stands still, so that the plan does not depend on speed."""
     tokenizer = engine.target.tokenizer
@@ -50,9 +53,13 @@ def run(
         planner,
         predictor,
         TextStream(Tokenizer.from_str(tokenizer.backend_tokenizer.to_str())),
-        Question(PROMPT, ChatPrompt(tokenizer).token_ids(PROMPT), max_new_tokens),
+        Question(PROMPT, ChatPrompt(tokenizer).token_ids(PROMPT), max_new_tokens, None, lengths),
         Interrupt(Deadline(budget_s, lambda: 0.0)),
-        Listener(planned.append, lambda piece, *_: text.append(piece)),
+        Listener(
+            planned.append,
+            lambda piece, *_: text.append(piece),
+            (predicted if predicted is not None else []).append,
+        ),
     )
     return generation, ''.join(text), planned
 
@@ -223,6 +230,44 @@ def test_a_closed_loop_is_asked_every_few_tokens_until_it_evicts(
     mean = {0: 100, 1000: bill.prompt_tokens}.get(evict_at)
     assert mean is None or generation.mean_kept_tokens == mean
     assert mean is not None or 100 < generation.mean_kept_tokens < bill.prompt_tokens
+
+
+LEARNED = AskerLengths(tuple(float(cell == 16) for cell in range(33)), 0.25)
+"""A quarter of max_new_tokens, and a little more: 5 of 18 tokens."""
+
+
+def test_a_closed_loop_decides_by_what_was_learned_and_what_is_predicted(engine: Engine) -> None:
+    settings = PlannerSettings(eviction_policy='closed_loop')
+    for predictor, weight in ((NO_PREDICTOR, 0.0), (FakeLengthPredictor(3), 0.25)):
+        planner = ScriptedPlanner(settings, CACHE_MATTERS, 1000)
+        told: list[tuple[float, ...]] = []
+        run(engine, planner, 5.0, 18, predictor, LEARNED, told)
+        (lengths,) = [loop.lengths for loop in planner.loops]
+        assert lengths.max_new_tokens == 18
+        assert lengths.probabilities[16] == pytest.approx(1.0 - weight)
+        assert lengths.probabilities.sum() == pytest.approx(1.0)
+        # What is predicted comes back to the node, in the same cells.
+        assert len(told) == (weight > 0.0)
+        assert all(len(cells) == 33 and sum(cells) == pytest.approx(1.0) for cells in told)
+        after, probabilities = lengths.after(1)
+        assert after.min() > 1
+        assert probabilities.sum() == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize(
+    ('policy', 'is_learning'),
+    [('expected', True), ('closed_loop', True), ('timebill', False), ('off', False)],
+)
+def test_the_policies_with_a_distribution_expect_what_was_learned(
+    engine: Engine, policy: EvictionPolicy, is_learning: bool
+) -> None:
+    planner = BudgetPlanner(PlannerSettings(eviction_policy=policy), CACHE_MATTERS)
+    for predictor, before in ((NO_PREDICTOR, 18), (FakeLengthPredictor(0), 16)):
+        expected = [
+            run(engine, planner, 1e6, 18, predictor, lengths)[0].bill.predicted_response_tokens
+            for lengths in (None, LEARNED)
+        ]
+        assert expected == [before, 5 if is_learning else before]
 
 
 def test_a_closed_loop_with_time_to_spare_writes_what_is_written_without_eviction(

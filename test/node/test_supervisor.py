@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,6 +19,7 @@ from support.fake_worker_client import FakeWorkerClient
 from support.ros_domain import next_domain
 from timebill_ros.core.outcome import Miss, MissReason
 from timebill_ros.core.time_model import TimeModel
+from timebill_ros.dispatch.response_lengths import AnswerLength, Habit
 from timebill_ros.node import supervisor as room
 from timebill_ros.node.settings import NodeSettings
 from timebill_ros.node.supervisor import Supervisor
@@ -110,6 +112,28 @@ def test_the_system_prompt_is_prepared_at_the_start_and_when_it_changes() -> Non
         Prepare(0, 'parameter system_prompt', 'Be brief.', ''),
         Prepare(1, 'parameter system_prompt', '', ''),
     ]
+
+
+def test_learned_lengths_are_read_when_the_model_is_there_and_written_at_the_end(
+    tmp_path: Path,
+) -> None:
+    path, habit = tmp_path / 'lengths.json', Habit('a')
+    ready = structs.replace(READY, lengths_file=str(path))
+    watched = Watched()
+    watched.supervisor.on_worker_ready(ready)
+    watched.desk.dispatcher.lengths.observe(habit, AnswerLength(20, True), 1024, ())
+    known = watched.desk.dispatcher.lengths.of(habit)
+    watched.supervisor.on_worker_lost('killed')
+    watched.supervisor.on_worker_ready(ready)
+    assert watched.desk.dispatcher.lengths.of(habit) == known
+    watched.supervisor.close(END)
+    assert path.exists()
+    FakeWorkerClient.made = []
+    again = Watched()
+    assert again.desk.dispatcher.lengths.of(habit) is None
+    again.supervisor.on_worker_ready(ready)
+    assert again.desk.dispatcher.lengths.of(habit) is not None
+    again.supervisor.close(END)
 
 
 def test_no_more_than_64_askers_prepare() -> None:

@@ -17,6 +17,8 @@ from timebill_ros.core.outcome import (
     OverrunPolicy,
 )
 from timebill_ros.core.planner_settings import PlannerSettings
+from timebill_ros.dispatch.learned_lengths import LearnedLengths
+from timebill_ros.dispatch.response_lengths import AnswerLength, Habit
 from timebill_ros.node.worker_backend import WorkerBackend
 from timebill_ros.worker.protocol import (
     Cached,
@@ -74,6 +76,21 @@ def test_a_query_is_submitted_run_and_answered(connected: Connected) -> None:
     ((_, outcome, bill, _),) = connected.desk.replies.outcomes
     assert outcome == Answer('Yes.', FinishReason.EOS)
     assert (bill.response_tokens, bill.total_time) == (2, 1.5)
+
+
+def test_what_is_learned_of_an_answer_comes_with_the_next_query(connected: Connected) -> None:
+    predicted = tuple(1.0 / 33 for _ in range(33))
+    connected.desk.submit('q')
+    connected.tell(Tokenised(0, 12), Planned(0, Bill(prompt_tokens=12), predicted))
+    connected.tell(Finished(0, FinishReason.EOS, Bill(response_tokens=2)))
+    connected.desk.submit('next')
+    connected.tell(Tokenised(1, 12))
+    expected = LearnedLengths()
+    expected.observe(Habit('a'), AnswerLength(2, True), 10, predicted)
+    run = connected.worker.sent[-1]
+    assert isinstance(run, Run)
+    assert run.lengths == expected.of(Habit('a'))
+    assert run.lengths is not None
 
 
 def test_a_query_at_its_last_moment_is_dropped_and_the_worker_killed_if_need_be(

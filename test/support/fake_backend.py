@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from timebill_ros.core.asker_lengths import AskerLengths
 from timebill_ros.core.bill import Bill
 from timebill_ros.core.constraint import Closing, Constraint
 from timebill_ros.core.outcome import NOT_KNOWN, Confidence, FinishReason
@@ -27,6 +28,7 @@ class Run:
     last_moment_s: float
     stop_at_s: float
     planner: PlannerSettings
+    lengths: AskerLengths | None = None
 
 
 @dataclass(frozen=True)
@@ -52,8 +54,9 @@ class FakeBackend:
         last_moment_s: float,
         stop_at_s: float,
         planner: PlannerSettings,
+        lengths: AskerLengths | None,
     ) -> None:
-        self.told.append(Run(number, max_new_tokens, last_moment_s, stop_at_s, planner))
+        self.told.append(Run(number, max_new_tokens, last_moment_s, stop_at_s, planner, lengths))
 
     def drop(self, number: int) -> None:
         self.told.append(Drop(number))
@@ -106,9 +109,10 @@ class Rejected:
 class Planned:
     number: int
     bill: Bill
+    predicted_lengths: tuple[float, ...] = ()
 
     def tell(self, dispatcher: Dispatcher) -> None:
-        dispatcher.on_planned(self.number, self.bill)
+        dispatcher.on_planned(self.number, self.bill, self.predicted_lengths)
 
 
 @dataclass(frozen=True)

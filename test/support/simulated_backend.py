@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from support.fake_desk import SETTINGS
+from timebill_ros.core.asker_lengths import AskerLengths
 from timebill_ros.core.bill import Bill
 from timebill_ros.core.budget_planner import BudgetPlanner
 from timebill_ros.core.deadline import Deadline
@@ -182,6 +183,7 @@ class Simulation:
         last_moment_s: float,
         stop_at_s: float,
         planner: PlannerSettings,
+        lengths: AskerLengths | None,
     ) -> None:
         ask = self._asks[self._numbers[number]]
         bill = Bill(prompt_tokens=ask.prompt_tokens, kept_tokens=ask.prompt_tokens)

@@ -17,6 +17,8 @@ from timebill_ros.worker.protocol import (
     Finished,
     FromWorker,
     Load,
+    Planned,
+    Ready,
     Recalibrate,
     Run,
     Submit,
@@ -139,3 +141,31 @@ def test_a_template_from_a_file_serves_a_model_without_one(tmp_path: Path) -> No
     template.write_text('{# nothing #}')
     with pytest.raises(ValueError, match=r"chat_template '.*mine.jinja' cannot be used: it drops"):
         served(folder, chat_template=str(template))
+
+
+def test_the_node_is_told_where_lengths_of_the_models_answers_are_kept(tmp_path: Path) -> None:
+    files = []
+    for name, penalty in (('one', 1.0), ('two', 1.0), ('two', 1.1)):
+        folder = tmp_path / name
+        if not folder.exists():
+            saved_scripted(folder, ['Go', END])
+        intake = FakeIntake(20, 0)
+        intake.take(Submit(0, 'Which way?', ''))
+        settings = ModelSettings(
+            model=str(folder),
+            device='cpu',
+            dtype='float32',
+            profile_time_s=0.0,
+            length_predictor='none',
+            repetition_penalty=penalty,
+        )
+        with pytest.raises(ServedError):
+            QueryServer(Load(settings), intake, intake.send).serve()
+        (ready,) = [message for message in intake.sent if isinstance(message, Ready)]
+        (planned,) = [message for message in intake.sent if isinstance(message, Planned)]
+        assert planned.predicted_lengths == ()
+        files.append(Path(ready.lengths_file))
+    # By what is in the file of weights, not by its name; another penalty gives other answers.
+    assert files[0] == files[1] != files[2]
+    assert {file.parent.name for file in files} == {'learned_lengths'}
+    assert all(file.is_relative_to(tmp_path / 'cache') for file in files)

@@ -9,6 +9,7 @@ import msgspec
 import numpy as np
 import pytest
 
+from timebill_ros.core.asker_lengths import AskerLengths
 from timebill_ros.core.bill import Bill
 from timebill_ros.core.constraint import Closing, Constraint, ConstraintKind
 from timebill_ros.core.model_settings import ModelSettings
@@ -54,12 +55,14 @@ TO_WORKER: list[ToWorker] = [
     Submit(1, 'Left?', '', Constraint(ConstraintKind.CHOICES, choices=('yes', 'no'))),
     Submit(2, 'And now?', '', None, 'A map.', (Turn(Role.USER, 'Hi'), Turn(Role.ASSISTANT, 'Ho'))),
     Run(1, 10, math.inf, math.inf, PlannerSettings(eviction_policy='expected')),
+    Run(2, 10, 1.5, 2.5, PlannerSettings(), AskerLengths((0.25, 0.75), 0.5)),
     Drop(2**40),
     Prepare(3, 'asker a', 'Be brief.', 'A map.'),
     Recalibrate(),
 ]
 FROM_WORKER: list[FromWorker] = [
     Ready('model', 'cpu', 'float32', 100, 16, 'none', 'transformers', 'none', threads=3),
+    Ready('m', 'cpu', 'float32', 1, 1, 'none', 'native', 'none', lengths_file='/cache/l.json'),
     Estimate(None),
     Estimate(TimeModel(0.1, 0.2, 0.3, 0.4, 0.5), 1.5, True, -0.1),
     Failed('no such model'),
@@ -73,6 +76,7 @@ FROM_WORKER: list[FromWorker] = [
     PrefixesHeld(2, 10**9, 4096),
     Rejected(1, 'constraint: no such thing'),
     Planned(1, Bill(prompt_tokens=12, worst_case_time=math.inf)),
+    Planned(1, Bill(), (0.25, 0.75)),
     Text(1, ' 🤖', 3, 2),
     Text(1, '{"a": ', 3, closing=Closing(1, '"a": 0}', ('/a',), ('/a',))),
     Finished(1, FinishReason.EOS, Bill(total_time=1.5)),

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from timebill_ros.core.asker_lengths import AskerLengths
+from timebill_ros.core.length_cells import EDGES
 from timebill_ros.core.length_distribution import LengthDistribution
 
 CELLS = 24
@@ -33,21 +35,31 @@ class RemainingLengths:
     probabilities: Array
 
     @classmethod
-    def of(cls, predicted: LengthDistribution | None, max_new_tokens: int) -> 'RemainingLengths':
+    def of(
+        cls,
+        predicted: LengthDistribution | None,
+        max_new_tokens: int,
+        learned: AskerLengths | None = None,
+    ) -> 'RemainingLengths':
         """Return the distribution of an answer that has not begun.
 
         Arguments:
-            predicted: None: nothing is known, and every length is as likely.
+            predicted: None: nothing predicts it.
             max_new_tokens: N_max, upper bound of the answer's length.
+            learned: from earlier answers; None: nothing is. If nothing is predicted either, every
+                length is as likely.
         """
+        if learned is not None:
+            known = np.array(learned.probabilities)
+            if predicted is not None:
+                weight = learned.predictor_weight
+                known = weight * in_cells(predicted, max_new_tokens) + (1.0 - weight) * known
+            return cls(EDGES * max_new_tokens, known)
         cells = min(CELLS, max_new_tokens)
         edges = np.linspace(0.0, max_new_tokens, cells + 1, dtype=np.float64)
         below = edges / max_new_tokens
         if predicted is not None:
-            known = np.concatenate([[0.0], np.cumsum(predicted.probabilities)])
-            lengths = predicted.bucket_tokens * np.arange(len(known))
-            # Answers of exactly max_new_tokens are those that were cut off there.
-            reached = np.interp(edges, lengths, known / known[-1])
+            reached = _reached(predicted, edges)
             below = UNIFORM_SHARE * below + (1.0 - UNIFORM_SHARE) * reached
         return cls(edges, np.append(np.diff(below), 1.0 - below[-1]))
 
@@ -78,6 +90,30 @@ class RemainingLengths:
         return np.maximum(lengths, written + 1.0), weights / weights.sum()
 
     @property
+    def median(self) -> int:
+        """The median length of an answer that has not begun [tokens]."""
+        below = np.append(0.0, np.cumsum(self.probabilities[:-1]))
+        if below[-1] < 0.5:
+            return self.max_new_tokens
+        return max(1, math.ceil(np.interp(0.5, below, self.edges) - 1e-9))
+
+    @property
     def max_new_tokens(self) -> int:
         """The longest answer."""
         return math.ceil(float(self.edges[-1]))
+
+
+def in_cells(predicted: LengthDistribution, max_new_tokens: int) -> Array:
+    """Return what is predicted of the cells of length_cells, and, last, of max_new_tokens."""
+    below = _reached(predicted, EDGES * max_new_tokens)
+    return np.append(np.diff(below), 1.0 - below[-1])
+
+
+def _reached(predicted: LengthDistribution, lengths: Array) -> Array:
+    """Return how likely an answer is no longer than some lengths.
+
+    Answers of exactly max_new_tokens are those that were cut off there.
+    """
+    below = np.append(0.0, np.cumsum(predicted.probabilities))
+    edges = predicted.bucket_tokens * np.arange(len(below))
+    return np.interp(lengths, edges, below / below[-1])

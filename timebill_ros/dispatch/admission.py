@@ -5,10 +5,12 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from timebill_ros.core.asker_lengths import AskerLengths
 from timebill_ros.core.budget_planner import BudgetPlanner
 from timebill_ros.core.outcome import Answer, FinishReason, Miss, MissReason, Outcome
 from timebill_ros.dispatch.completion import Completion, Job
 from timebill_ros.dispatch.dispatch_settings import DispatchSettings
+from timebill_ros.dispatch.learned_lengths import LearnedLengths
 from timebill_ros.dispatch.pending_query import PendingQuery
 from timebill_ros.dispatch.preemption import Preemption, may_overtake, may_preempt
 from timebill_ros.dispatch.prompt_length import PromptLength
@@ -30,6 +32,7 @@ class Admission:
 
     Arguments:
         lengths, prompts: what was learned of answers and of prompts.
+        learned: the same of answers, for the planner: it is kept when the node ends.
         longest_prefix: the most tokens of a prompt that may be in the backend's cache. So much is
             assumed of a prompt that is not tokenised: it is known a moment later.
         room_tokens: that the caches of what has begun may have together; 0: not known.
@@ -37,6 +40,7 @@ class Admission:
 
     lengths: ResponseLengths = field(default_factory=ResponseLengths)
     prompts: PromptLength = field(default_factory=PromptLength)
+    learned: LearnedLengths = field(default_factory=LearnedLengths)
     longest_prefix: int = 0
     room_tokens: int = 0
     _completion: Completion = field(default_factory=lambda: Completion(None))
@@ -60,7 +64,13 @@ class Admission:
         if bill.response_tokens > 0:
             length = AnswerLength(bill.response_tokens, is_whole, bill.thinking_tokens)
             self.lengths.observe(_habit(entry), length)
+            predicted = entry.predicted_lengths
+            self.learned.observe(_habit(entry), length, entry.max_new_tokens, predicted)
             self._jobs.clear()
+
+    def asker_lengths(self, entry: PendingQuery) -> AskerLengths | None:
+        """Return how long a query's answer becomes, for the planner; None: nothing is known."""
+        return None if entry.is_choice else self.learned.of(_habit(entry))
 
     def refused(
         self,

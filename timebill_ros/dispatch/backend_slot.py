@@ -6,6 +6,7 @@ what has begun is a stack, and the last to begin is the one that runs.
 
 import threading
 
+from timebill_ros.core.asker_lengths import AskerLengths
 from timebill_ros.core.deadline import Clock
 from timebill_ros.core.planner_settings import PlannerSettings
 from timebill_ros.dispatch.deadline_guard import DeadlineGuard
@@ -57,7 +58,9 @@ class BackendSlot:
         assert self._backend is not None
         self._backend.submit(entry.number, entry.query)
 
-    def run(self, entry: PendingQuery, planner: PlannerSettings) -> None:
+    def run(
+        self, entry: PendingQuery, planner: PlannerSettings, lengths: AskerLengths | None = None
+    ) -> None:
         """Have a query answered, before what runs."""
         assert self._backend is not None
         self._begun.append(entry.number)
@@ -67,6 +70,7 @@ class BackendSlot:
             last_moment_s=entry.last_moment_s,
             stop_at_s=entry.stop_at_s,
             planner=planner,
+            lengths=lengths,
         )
 
     def is_done_with(self, number: int) -> None:

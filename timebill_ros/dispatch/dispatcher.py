@@ -21,6 +21,7 @@ from timebill_ros.dispatch.deadline_guard import DeadlineGuard
 from timebill_ros.dispatch.dispatch_settings import DispatchSettings
 from timebill_ros.dispatch.endings import Endings
 from timebill_ros.dispatch.last_moments import LastMoments
+from timebill_ros.dispatch.learned_lengths import LearnedLengths
 from timebill_ros.dispatch.pending_queries import PendingQueries
 from timebill_ros.dispatch.pending_query import PendingQuery
 from timebill_ros.dispatch.ports import Backend, Replies
@@ -61,7 +62,9 @@ class Dispatcher:
         self._slot = BackendSlot(self._guard, self._lock, clock)
         of_all = (self._pending, self._slot, self._writer, self._guard, self._lock, clock)
         self._endings = Endings(settings, *of_all, lambda: self.remote)
-        self._turns = Turns(settings, self._pending, self._slot, self._endings, clock)
+        self.lengths = LearnedLengths()
+        of_own = (self._pending, self._slot, self._endings, self.lengths, clock)
+        self._turns = Turns(settings, *of_own)
         of_remote = (self._pending, self._endings, self._writer, self._guard, clock)
         self.remote = RemoteTurns(self._turns, *of_remote, self._serving)
         self.is_active = False
@@ -145,10 +148,11 @@ class Dispatcher:
             if entry is not None:
                 self._endings.end_own(entry, Miss(MissReason.INVALID_QUERY, detail))
 
-    def on_planned(self, number: int, bill: Bill) -> None:
-        """Take the bill after the prefill, with what the plan expects."""
+    def on_planned(self, number: int, bill: Bill, predicted: tuple[float, ...] = ()) -> None:
+        """Take the bill after the prefill, with what the plan expects, and predicted lengths."""
         with self._heard_of(number) as entry:
             if entry is not None:
+                entry.predicted_lengths = predicted
                 entry.bill.planned(bill, self._clock())
 
     def on_text(

@@ -31,6 +31,7 @@ class PendingQuery:
         text: the answer so far.
         confidence: how sure the model is of it.
         chunk_at_s: when the last chunk was published [s].
+        predicted_lengths: by the length predictor, as AskerLengths has them; empty: nothing.
         heard_at_s: when the backend last said something of it, or was sent it [s].
     """
 
@@ -45,6 +46,7 @@ class PendingQuery:
     attempt: RemoteAttempt | None = None
     text: AnswerText = field(default_factory=AnswerText)
     confidence: Confidence = NOT_KNOWN
+    predicted_lengths: tuple[float, ...] = ()
     chunk_count: int = 0
     chunk_at_s: float = float('-inf')
     heard_at_s: float = 0.0

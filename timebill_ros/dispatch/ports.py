@@ -2,6 +2,7 @@
 
 from typing import Protocol
 
+from timebill_ros.core.asker_lengths import AskerLengths
 from timebill_ros.core.bill import Bill
 from timebill_ros.core.outcome import Outcome
 from timebill_ros.core.planner_settings import PlannerSettings
@@ -27,12 +28,14 @@ class Backend(Protocol):
         last_moment_s: float,
         stop_at_s: float,
         planner: PlannerSettings,
+        lengths: AskerLengths | None,
     ) -> None:
         """Answer a query that has been tokenised.
 
         Arguments:
             last_moment_s: what the plan must fit into, on the monotonic clock [s].
             stop_at_s: when the backend ends the query by itself, on the same clock [s].
+            lengths: what was learned of such answers; None: nothing.
         """
 
     def drop(self, number: int) -> None:

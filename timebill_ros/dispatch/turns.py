@@ -9,6 +9,7 @@ from timebill_ros.dispatch.backend_slot import BackendSlot
 from timebill_ros.dispatch.dispatch_settings import DispatchSettings
 from timebill_ros.dispatch.endings import Endings
 from timebill_ros.dispatch.keep_latest import KeepLatest
+from timebill_ros.dispatch.learned_lengths import LearnedLengths
 from timebill_ros.dispatch.own_time import own_time_s
 from timebill_ros.dispatch.pending_queries import PendingQueries
 from timebill_ros.dispatch.pending_query import PendingQuery
@@ -23,6 +24,7 @@ class Turns:
         pending: the queries that have not ended.
         slot: the backend.
         endings: ends those that lose their place.
+        lengths: learns from answers.
         clock: monotonic seconds.
     """
 
@@ -32,6 +34,7 @@ class Turns:
         pending: PendingQueries,
         slot: BackendSlot,
         endings: Endings,
+        lengths: LearnedLengths,
         clock: Clock,
     ) -> None:
         self.settings = settings
@@ -41,7 +44,7 @@ class Turns:
         self._slot = slot
         self._endings = endings
         self._clock = clock
-        self._admission = Admission()
+        self._admission = Admission(learned=lengths)
         self._may_preempt = False
         self._keep_latest = KeepLatest()
 
@@ -165,7 +168,8 @@ class Turns:
             self._pending.queue.remove(entry.number)
             entry.heard_at_s = self._clock()
             entry.bill.started(entry.heard_at_s)
-            self._slot.run(entry, overrun.planner_settings(entry, self.planner.settings))
+            planner = overrun.planner_settings(entry, self.planner.settings)
+            self._slot.run(entry, planner, self._admission.asker_lengths(entry))
 
     def _give_up(self, newcomer: PendingQuery | None = None) -> None:
         """End what waits and is not predicted to be completed."""

@@ -3,10 +3,13 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from timebill_ros.core.asker_lengths import AskerLengths
 from timebill_ros.core.bill import Bill
 from timebill_ros.core.budget_planner import BudgetPlanner
 from timebill_ros.core.constraint import Closing
+from timebill_ros.core.length_distribution import LengthDistribution
 from timebill_ros.core.outcome import FinishReason
+from timebill_ros.core.remaining_lengths import RemainingLengths, in_cells
 from timebill_ros.inference.bill_recorder import BillRecorder
 from timebill_ros.inference.constraint.compiler import Form
 from timebill_ros.inference.constraint.guided import Guided
@@ -26,12 +29,14 @@ class Question:
         token_ids: the same with the chat template applied, shorter than the model's context.
         max_new_tokens: N_max; the end of the context bounds it too.
         form: the compiled constraint of the answer; None: free text.
+        lengths: what was learned of such answers; None: nothing.
     """
 
     prompt: str
     token_ids: list[int]
     max_new_tokens: int
     form: Form | None = None
+    lengths: AskerLengths | None = None
 
 
 @dataclass(frozen=True)
@@ -64,10 +69,12 @@ class Listener:
         planned: takes the bill after the prefill.
         text: takes more text, the response's length so far, how much of it is thinking [tokens],
             and what closes the text so far; None: nothing does, or it is what it was.
+        predicted: takes the predicted lengths before that, as AskerLengths has them.
     """
 
     planned: Callable[[Bill], None]
     text: Callable[[str, int, int, Closing | None], None]
+    predicted: Callable[[tuple[float, ...]], None] = lambda _: None
 
 
 def answer(
@@ -110,13 +117,16 @@ def answer(
         record.predicted()
 
         steps = guided.max_steps(max_new_tokens)
-        loop = planner.closed_loop(prompt_tokens, guided.lengths(length, steps))
+        if length is not None:
+            listener.predicted(tuple(in_cells(length, max_new_tokens).tolist()))
+        lengths = guided.lengths(length, steps, question.lengths)
+        loop = planner.closed_loop(prompt_tokens, lengths)
         plan = planner.plan_after_prefill(
             prompt_tokens,
             steps,
             cached_tokens=cached_tokens,
             prefill_time_s=prefill_time_s,
-            predicted_response_tokens=length.predicted_tokens(max_new_tokens) if length else None,
+            predicted_response_tokens=_predicted_tokens(planner, question, length, lengths),
             remaining_s=interrupt.deadline.remaining_s(),
             loop=loop,
         )
@@ -147,3 +157,16 @@ def answer(
         *guided.confidence(),
         record.mean_kept_tokens,
     )
+
+
+def _predicted_tokens(
+    planner: BudgetPlanner,
+    question: Question,
+    predicted: LengthDistribution | None,
+    lengths: RemainingLengths,
+) -> int | None:
+    """Return N_hat; None: nothing is known. The paper's rule does not learn from answers."""
+    is_learning = planner.settings.eviction_policy in ('expected', 'closed_loop')
+    if question.lengths is not None and is_learning:
+        return lengths.median
+    return predicted.predicted_tokens(lengths.max_new_tokens) if predicted else None

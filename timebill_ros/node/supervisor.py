@@ -7,6 +7,7 @@ from dataclasses import replace
 from timebill_ros.core.budget_planner import BudgetPlanner
 from timebill_ros.core.outcome import Miss, MissReason
 from timebill_ros.dispatch.dispatcher import Dispatcher
+from timebill_ros.node.kept_lengths import KeptLengths
 from timebill_ros.node.logger import Logger
 from timebill_ros.node.preparations import Preparations
 from timebill_ros.node.settings import NodeSettings
@@ -68,6 +69,7 @@ class Supervisor:
         self._worker = WorkerClient(Load(settings.loading), self)
         self._backend = WorkerBackend(self._worker, dispatcher)
         self._preparations = Preparations(self._worker.send)
+        self._lengths = KeptLengths(dispatcher.lengths, logger)
         self._worker.start()
 
     @property
@@ -144,11 +146,13 @@ class Supervisor:
             self._preparations.lost(outcome.detail)
             self._dispatcher.close(outcome)
         self._worker.stop()
+        self._lengths.close()
 
     # What the worker says, from its threads
 
     def on_worker_ready(self, ready: Ready) -> None:
         """Let it serve."""
+        self._lengths.open(ready.lengths_file)
         with self._lock:
             if self._is_closed:
                 return

@@ -1,5 +1,6 @@
 """The worker process as the dispatcher's backend: its calls as messages, and the messages back."""
 
+from timebill_ros.core.asker_lengths import AskerLengths
 from timebill_ros.core.outcome import Confidence
 from timebill_ros.core.planner_settings import PlannerSettings
 from timebill_ros.core.query import Query
@@ -52,9 +53,10 @@ class WorkerBackend:
         last_moment_s: float,
         stop_at_s: float,
         planner: PlannerSettings,
+        lengths: AskerLengths | None,
     ) -> None:
         """Have a tokenised query answered."""
-        self._worker.send(Run(number, max_new_tokens, last_moment_s, stop_at_s, planner))
+        self._worker.send(Run(number, max_new_tokens, last_moment_s, stop_at_s, planner, lengths))
 
     def drop(self, number: int) -> None:
         """Have a query stopped, or forgotten."""
@@ -77,7 +79,7 @@ class WorkerBackend:
         elif isinstance(progress, Cached):
             dispatcher.on_cached(number, progress.cached_tokens)
         elif isinstance(progress, Planned):
-            dispatcher.on_planned(number, progress.bill)
+            dispatcher.on_planned(number, progress.bill, progress.predicted_lengths)
         elif isinstance(progress, Text):
             dispatcher.on_text(
                 number,

@@ -97,6 +97,11 @@ def only_folder() -> Path:
     return folders[0]
 
 
+def is_for_test(sha256: str) -> bool:
+    """Return whether random_split() has a prompt in its test part."""
+    return _share(sha256) >= _NOT_TEST
+
+
 def _share(sha256: str) -> float:
     """Return the position of a prompt in [0, 1), from its hash."""
     return int(hashlib.sha256(sha256.encode()).hexdigest()[:8], 16) / 2**32

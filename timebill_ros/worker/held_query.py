@@ -13,7 +13,7 @@ if TYPE_CHECKING:  # it loads torch, which the process does only once it listens
 
 @dataclass
 class HeldQuery:
-    """Changed under the intake's lock only.
+    """Changed under the intake's lock only, but for predicted_lengths.
 
     Arguments:
         context, history: what is read before the prompt.
@@ -21,6 +21,7 @@ class HeldQuery:
         form: the constraint, compiled.
         cached_tokens: so many of them are promised to be in the cache.
         is_next: the node has sent it to run.
+        predicted_lengths: by the length predictor, for the node; empty: nothing.
         abort: set to end its generation.
     """
 
@@ -34,4 +35,5 @@ class HeldQuery:
     cached_tokens: int = 0
     is_next: bool = False
     is_running: bool = False
+    predicted_lengths: tuple[float, ...] = ()
     abort: AbortFlag = field(default_factory=AbortFlag)

@@ -8,6 +8,7 @@ from typing import Literal
 
 from msgspec import Struct
 
+from timebill_ros.core.asker_lengths import AskerLengths
 from timebill_ros.core.bill import Bill
 from timebill_ros.core.constraint import Closing, Constraint
 from timebill_ros.core.model_settings import ModelSettings
@@ -46,6 +47,7 @@ class Run(Struct, frozen=True, tag=True):
     Arguments:
         last_moment_s: what the plan must fit into, on the monotonic clock [s].
         stop_at_s: when the worker ends it by itself; later where it may finish late.
+        lengths: what was learned of such answers; None: nothing.
     """
 
     number: int
@@ -53,6 +55,7 @@ class Run(Struct, frozen=True, tag=True):
     last_moment_s: float
     stop_at_s: float
     planner: PlannerSettings
+    lengths: AskerLengths | None = None
 
 
 class Drop(Struct, frozen=True, tag=True):
@@ -88,6 +91,7 @@ class Ready(Struct, frozen=True, tag=True):
         step: what computes it: 'native' and an instruction set, or 'transformers'.
         length_predictor: what predicts the length of answers; 'none': nothing.
         threads: of the inference.
+        lengths_file: where the node keeps what it learns of this model's answers; '': nowhere.
     """
 
     model: str
@@ -99,6 +103,7 @@ class Ready(Struct, frozen=True, tag=True):
     step: str
     length_predictor: str
     threads: int = 1
+    lengths_file: str = ''
 
 
 class Estimate(Struct, frozen=True, tag=True):
@@ -209,10 +214,15 @@ class Rejected(Struct, frozen=True, tag=True):
 
 
 class Planned(Struct, frozen=True, tag=True):
-    """Worker to node: the prefill has ended; the bill so far, with what the plan expects."""
+    """Worker to node: the prefill has ended; the bill so far, with what the plan expects.
+
+    Arguments:
+        predicted_lengths: by the length predictor, as AskerLengths has them; empty: nothing.
+    """
 
     number: int
     bill: Bill
+    predicted_lengths: tuple[float, ...] = ()
 
 
 class Text(Struct, frozen=True, tag=True):

@@ -19,6 +19,7 @@ from timebill_ros.inference.cache_memory import room_tokens, token_bytes
 from timebill_ros.inference.constraint.guide import BrokenConstraintError
 from timebill_ros.inference.give_way import GiveWay
 from timebill_ros.inference.interrupt import Interrupt
+from timebill_ros.inference.length.learned_file import learned_file
 from timebill_ros.inference.length.predictor_loader import load_predictor
 from timebill_ros.inference.loaded_engine import loaded_engine
 from timebill_ros.inference.loading.chat_prompt import ChatPrompt
@@ -108,6 +109,7 @@ class QueryServer:
                 self._engine.step.name,
                 self._predictor.name,
                 self._threads,
+                learned_file(target, self._engine.settings.repetition_penalty),
             )
         )
         self._tell_prefixes(has_ended=True)
@@ -181,7 +183,7 @@ class QueryServer:
             BudgetPlanner(run.planner, self._drift.model if self._drift else None),
             self._predictor,
             answer_stream(self._detokenizer, self._thinking),
-            Question(prompt, query.token_ids, run.max_new_tokens, query.form),
+            Question(prompt, query.token_ids, run.max_new_tokens, query.form, run.lengths),
             Interrupt(
                 Deadline(run.last_moment_s),
                 query.abort,
@@ -189,13 +191,14 @@ class QueryServer:
                 GiveWay(self._urgent),
             ),
             Listener(
-                planned=lambda bill: self._planned(run.number, bill),
+                planned=lambda bill: self._planned(run.number, query, bill),
                 text=lambda *written: self._send(Text(run.number, *written)),
+                predicted=lambda lengths: setattr(query, 'predicted_lengths', lengths),
             ),
         )
 
-    def _planned(self, number: int, bill: Bill) -> None:
-        self._send(Planned(number, bill))
+    def _planned(self, number: int, query: HeldQuery, bill: Bill) -> None:
+        self._send(Planned(number, bill, query.predicted_lengths))
         self._intake.has_read(number)
         self._tell_prefixes()
 

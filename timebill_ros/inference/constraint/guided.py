@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+from timebill_ros.core.asker_lengths import AskerLengths
 from timebill_ros.core.constraint import Closing
 from timebill_ros.core.length_distribution import LengthDistribution
 from timebill_ros.core.remaining_lengths import RemainingLengths
@@ -58,15 +59,21 @@ class Guided:
             return max_new_tokens
         return self._choices.passes + 1
 
-    def lengths(self, predicted: LengthDistribution | None, max_steps: int) -> RemainingLengths:
+    def lengths(
+        self,
+        predicted: LengthDistribution | None,
+        max_steps: int,
+        learned: AskerLengths | None = None,
+    ) -> RemainingLengths:
         """Return how many steps the answer may take: those of scored choices are known.
 
         Arguments:
             predicted: of a free answer; None: nothing predicts it.
             max_steps: as max_steps() says.
+            learned: from earlier answers of this form; None: nothing is.
         """
         if self._choices is None or self._stream.is_thinking:
-            return RemainingLengths.of(predicted, max_steps)
+            return RemainingLengths.of(predicted, max_steps, learned)
         return RemainingLengths.exactly(max_steps)
 
     def add(self, token_id: int) -> str:

@@ -1,0 +1,158 @@
+"""How long each asker's answers become, learned from those that it was given.
+
+An asker asks the same kinds of questions all day. Lengths count as shares of max_new_tokens. An
+asker with few answers is judged by those of all askers. Where a length predictor tells something
+too, both are mixed. The weights are those with which the mixture tells the lengths that come most
+surely (the largest mean logarithmic score, found by expectation and maximisation, online).
+"""
+
+import hashlib
+import threading
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from timebill_ros.core.asker_lengths import AskerLengths
+from timebill_ros.core.constraint import ConstraintKind
+from timebill_ros.core.length_cells import UNIFORM, Array, LengthCounts, likelihood
+from timebill_ros.dispatch.response_lengths import AnswerLength, Habit
+
+HABITS = 128
+"""Habits that are remembered; the one that was silent longest is forgotten first."""
+MEMORY, MEMORY_OF_ALL = 64.0, 512.0
+"""About so many of the last answers count: of a habit, and of all habits of its kind."""
+STRENGTH = 2.0
+"""What all askers' answers tell of one of them counts as so many of its own. Chosen on made-up
+lengths."""
+START_WEIGHT, MOST_WEIGHT = 0.8, 0.95
+"""Of the length predictor: before the first answer, and at most. A predictor that was sure, and
+is seen to be wrong, has nothing else to say."""
+
+
+@dataclass
+class Learned:
+    """What was learned of one habit, or of all of a kind.
+
+    Arguments:
+        counts: of the lengths.
+        predictor: in how many answers the predictor was right, and not the counts; parts count.
+        judged: answers by which the two were compared.
+    """
+
+    counts: LengthCounts = field(default_factory=LengthCounts)
+    predictor: float = 0.0
+    judged: float = 0.0
+
+    def weight(self, prior: float) -> float:
+        """Return the predictor's weight."""
+        found = (self.predictor + STRENGTH * prior) / (self.judged + STRENGTH)
+        return min(found, MOST_WEIGHT)
+
+    def judge(self, was_predicted: float, memory: float) -> None:
+        """Compare predictor and counts by an answer.
+
+        Arguments:
+            was_predicted: the probability that the answer was the predictor's, in [0, 1].
+        """
+        kept = 1.0 - 1.0 / memory
+        self.predictor = kept * self.predictor + was_predicted
+        self.judged = kept * self.judged + 1.0
+
+
+@dataclass
+class LengthMemory:
+    """All that was learned with one model. It has no texts, and of names only hashes.
+
+    Arguments:
+        of_all: by kind of constraint.
+        of_habit: by a hash of the habit; the first was silent longest.
+    """
+
+    of_all: dict[ConstraintKind, Learned] = field(default_factory=dict)
+    of_habit: OrderedDict[str, Learned] = field(default_factory=OrderedDict)
+
+
+class LearnedLengths:
+    """Learns, and tells what was learned. May be used from any thread.
+
+    Those of another form tell nothing: see Habit.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._memory = LengthMemory()
+        self.answers = 0
+        """How many were learned from, since the start of the process."""
+
+    def of(self, habit: Habit) -> AskerLengths | None:
+        """Return how long the next answer becomes; None: nothing was learned of its kind."""
+        with self._lock:
+            if habit.kind not in self._memory.of_all:
+                return None
+            probabilities, weight = self._told(habit)
+            return AskerLengths(tuple(probabilities.tolist()), weight)
+
+    def observe(
+        self, habit: Habit, answer: AnswerLength, max_new_tokens: int, predicted: Sequence[float]
+    ) -> None:
+        """Learn from an answer that has ended, for whatever reason.
+
+        Arguments:
+            max_new_tokens: of this answer.
+            predicted: by the length predictor, as AskerLengths.probabilities; empty: nothing.
+        """
+        if answer.tokens < 1 or habit.kind is ConstraintKind.CHOICES:
+            return
+        with self._lock:
+            probabilities, weight = self._told(habit)
+            of_all = self._memory.of_all.setdefault(habit.kind, Learned())
+            own = self._memory.of_habit.setdefault(_key(habit), Learned())
+            self._memory.of_habit.move_to_end(_key(habit))
+            what = (answer.tokens, max_new_tokens, answer.is_whole)
+            for learned, memory in ((own, MEMORY), (of_all, MEMORY_OF_ALL)):
+                if len(predicted):
+                    by_predictor = weight * likelihood(np.array(predicted), *what)
+                    by_counts = (1.0 - weight) * likelihood(probabilities, *what)
+                    sum_of_both = max(by_predictor + by_counts, 1e-300)
+                    learned.judge(by_predictor / sum_of_both, memory)
+                learned.counts.add(*what, memory)
+            if len(self._memory.of_habit) > HABITS:
+                self._memory.of_habit.popitem(last=False)
+            self.answers += 1
+
+    def replace(self, memory: LengthMemory) -> None:
+        """Take what was learned before, or elsewhere, instead of what is known."""
+        with self._lock:
+            self._memory = memory
+
+    def copy(self) -> LengthMemory:
+        """Return what is known; it does not change any more."""
+        with self._lock:
+            return LengthMemory(
+                {kind: _copied(learned) for kind, learned in self._memory.of_all.items()},
+                OrderedDict(
+                    (key, _copied(learned)) for key, learned in self._memory.of_habit.items()
+                ),
+            )
+
+    def _told(self, habit: Habit) -> tuple[Array, float]:
+        """Return the probabilities of a habit's lengths, and the predictor's weight."""
+        of_all = self._memory.of_all.get(habit.kind, Learned())
+        own = self._memory.of_habit.get(_key(habit), Learned())
+        common = of_all.counts.probabilities(UNIFORM, STRENGTH)
+        weight = own.weight(of_all.weight(START_WEIGHT))
+        return own.counts.probabilities(common, STRENGTH), weight
+
+
+def _key(habit: Habit) -> str:
+    constraint = habit.constraint
+    form = '' if constraint is None else f'{constraint.kind.name} {constraint.text}'
+    text = f'{len(habit.asker)} {habit.asker} {form}'
+    return hashlib.sha256(text.encode('utf-8', 'surrogatepass')).hexdigest()[:20]
+
+
+def _copied(learned: Learned) -> Learned:
+    counts = LengthCounts(learned.counts.ended.copy(), learned.counts.begun.copy())
+    return Learned(counts, learned.predictor, learned.judged)

@@ -1,0 +1,94 @@
+"""What was learned of lengths of answers, on the disk: counts, no texts, of names only hashes."""
+
+import json
+import math
+import re
+from collections import OrderedDict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from timebill_ros.core.atomic_file import write_json
+from timebill_ros.core.constraint import ConstraintKind
+from timebill_ros.core.length_cells import CELLS, Array, LengthCounts
+from timebill_ros.dispatch.learned_lengths import HABITS, Learned, LengthMemory
+
+FORMAT = 1
+"""Raised when the meaning of what is kept changes: older files then count as absent."""
+MOST_BYTES = 1_000_000
+_DIGITS = 4
+_KEY = re.compile(r'[0-9a-f]{20}')
+
+
+def save(path: Path, memory: LengthMemory) -> None:
+    """Write a file. A reader sees the old file or the new, never a part.
+
+    Arguments:
+        path: its folder is made if absent.
+
+    Raises:
+        OSError: the folder cannot be made or written.
+    """
+    content = {
+        'format': FORMAT,
+        'of_all': {kind.name: _written(learned) for kind, learned in memory.of_all.items()},
+        'of_habit': {key: _written(learned) for key, learned in memory.of_habit.items()},
+    }
+    write_json(path, content)
+
+
+def load(path: Path) -> LengthMemory | None:
+    """Return what is in a file; None: there is none, or it is of an earlier format.
+
+    Raises:
+        ValueError: it is damaged, or cannot be read; one sentence.
+    """
+    try:
+        with path.open('rb') as file:
+            text = file.read(MOST_BYTES + 1)
+        if len(text) > MOST_BYTES:
+            raise ValueError(f'it has more than {MOST_BYTES} bytes')
+        content = json.loads(text)
+        if content['format'] != FORMAT:
+            return None
+        of_all, of_habit = content['of_all'], content['of_habit']
+        if len(of_habit) > HABITS or not all(_KEY.fullmatch(key) for key in of_habit):
+            raise ValueError('it has other habits than the node writes')
+        return LengthMemory(
+            {ConstraintKind[kind]: _read(learned) for kind, learned in of_all.items()},
+            OrderedDict((key, _read(learned)) for key, learned in of_habit.items()),
+        )
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+        reason = str(error) if isinstance(error, OSError) else f'damaged ({error})'
+        raise ValueError(f'the learned lengths in {path} cannot be used: {reason}') from error
+
+
+def _written(learned: Learned) -> dict[str, Any]:
+    counts = learned.counts
+    return {
+        'ended': [round(count, _DIGITS) for count in counts.ended.tolist()],
+        'begun': [round(count, _DIGITS) for count in counts.begun.tolist()],
+        'predictor': round(learned.predictor, _DIGITS),
+        'judged': round(learned.judged, _DIGITS),
+    }
+
+
+def _read(content: Any) -> Learned:
+    ended, begun = _counts(content['ended']), _counts(content['begun'])
+    predictor, judged = _counts([content['predictor'], content['judged']], 2).tolist()
+    rounding = 10.0**-_DIGITS
+    if (ended > begun + rounding).any() or predictor > judged + rounding:
+        raise ValueError('a part is larger than the whole')
+    return Learned(LengthCounts(np.minimum(ended, begun), begun), min(predictor, judged), judged)
+
+
+def _counts(values: Any, number: int = CELLS) -> Array:
+    is_right = isinstance(values, list) and len(values) == number
+    if not is_right or not all(type(value) in (int, float) for value in values):
+        raise ValueError(f'{number} numbers are missing')
+    if not all(math.isfinite(value) and value >= 0.0 for value in values):
+        raise ValueError('a count is negative, or not a number')
+    return np.array(values, dtype=np.float64)
