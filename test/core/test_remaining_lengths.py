@@ -5,6 +5,7 @@ import pytest
 
 from timebill_ros.core.asker_lengths import AskerLengths
 from timebill_ros.core.length_cells import CELLS, EDGES, UNIFORM
+from timebill_ros.core.length_correction import PARTS, corrected
 from timebill_ros.core.length_distribution import BUCKET_TOKENS, BUCKETS, LengthDistribution
 from timebill_ros.core.remaining_lengths import UNIFORM_SHARE, RemainingLengths, in_cells
 
@@ -132,3 +133,12 @@ def test_the_median_is_a_length_that_half_of_the_answers_do_not_pass() -> None:
     assert RemainingLengths.of(None, 64, learned(0.0, cell16=0.6, cell32=0.4)).median == 18
     assert RemainingLengths.of(None, 64, learned(0.0, cell0=1.0)).median == 1
     assert RemainingLengths.of(None, 1024, learned(0.0, cell4=0.5, cell9=0.5)).median == 25
+
+
+def test_the_mixture_is_corrected() -> None:
+    by = np.linspace(0.0, 1.0, PARTS + 1) ** 2
+    known = AskerLengths(learned(0.25, cell4=1.0).probabilities, 0.25, tuple(by.tolist()))
+    mixed = RemainingLengths.of(peaked(20), 512, learned(0.25, cell4=1.0)).probabilities
+    found = RemainingLengths.of(peaked(20), 512, known).probabilities
+    np.testing.assert_allclose(found, corrected(mixed, by))
+    assert abs(found - mixed).max() > 0.1

@@ -8,10 +8,11 @@ import pytest
 
 from support.fake_backend import Finished, Planned, Run, Text, Tokenised
 from support.fake_desk import Desk
+from timebill_ros.core import length_correction
 from timebill_ros.core.asker_lengths import AskerLengths
 from timebill_ros.core.bill import Bill
 from timebill_ros.core.constraint import Constraint, ConstraintKind
-from timebill_ros.core.length_cells import CELLS, UNIFORM, LengthCounts, likelihood
+from timebill_ros.core.length_cells import CELLS, UNIFORM, LengthCounts, below, likelihood
 from timebill_ros.core.outcome import FinishReason, MissReason, OverrunPolicy
 from timebill_ros.dispatch import learned_lengths
 from timebill_ros.dispatch.learned_lengths import (
@@ -198,6 +199,33 @@ def test_a_copy_does_not_change_and_can_take_the_place_of_what_is_known() -> Non
     assert told(lengths, TERSE) != before
     other.replace(copied)
     assert told(other, TERSE) == before
+
+
+def test_what_is_told_is_corrected_by_where_the_answers_of_all_lay_in_it() -> None:
+    """Each asker is new: what it is told comes from others, whose answers are all longer."""
+    lengths = LearnedLengths()
+    for number in range(30):
+        learn(lengths, TERSE, 20)
+        lengths.observe(Habit(f'new {number}'), AnswerLength(500, True), LIMIT, peak(4))
+    newcomer = told(lengths, NEWCOMER)
+    assert newcomer.correction[8] < 0.45  # more than half of the answers were longer
+    assert newcomer.correction == told(lengths, TERSE).correction
+    by_hand = length_correction.no_counts()
+    again = LearnedLengths()
+    for number in range(30):
+        for habit, tokens, predicted in (
+            (TERSE, 20, ()),
+            (Habit(f'new {number}'), 500, peak(4)),
+        ):
+            known = again.of(habit) or AskerLengths(tuple(UNIFORM.tolist()), START_WEIGHT)
+            mixture = np.array(known.probabilities)
+            if predicted:
+                weight = known.predictor_weight
+                mixture = weight * np.array(predicted) + (1.0 - weight) * mixture
+            places = (below(mixture, (tokens - 1) / LIMIT), below(mixture, tokens / LIMIT))
+            length_correction.count(by_hand, *places, True, learned_lengths.MEMORY_OF_ALL)
+            again.observe(habit, AnswerLength(tokens, True), LIMIT, predicted)
+    assert newcomer.correction == pytest.approx(length_correction.curve(by_hand))
 
 
 # In the dispatcher

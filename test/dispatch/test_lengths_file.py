@@ -38,6 +38,7 @@ def test_what_was_saved_is_told_after_a_restart(tmp_path: Path) -> None:
         assert new is not None
         assert new.probabilities == pytest.approx(old.probabilities, abs=1e-4)
         assert new.predictor_weight == pytest.approx(old.predictor_weight, abs=1e-4)
+        assert new.correction == pytest.approx(old.correction, abs=1e-4)
     assert list(memory.of_habit) == list(before.copy().of_habit)  # the order of forgetting
 
 
@@ -66,6 +67,10 @@ def content() -> dict[str, Any]:
     return {
         'format': lengths_file.FORMAT,
         'of_all': {kind.name: written(value) for kind, value in memory.of_all.items()},
+        'corrections': {
+            kind.name: lengths_file._written_counts(counts)
+            for kind, counts in memory.corrections.items()
+        },
         'of_habit': {key: written(value) for key, value in memory.of_habit.items()},
     }
 
@@ -85,8 +90,21 @@ def damaged() -> dict[str, bytes]:
         'a weight is missing': {name: free[name] for name in ('ended', 'begun', 'judged')},
         'no object': [],
     }
-    found = {name: {**content(), 'of_all': {'NONE': kind}} for name, kind in kinds.items()}
-    found['an unknown kind'] = {**content(), 'of_all': {'POEM': free}}
+    other: dict[str, Any] = content()['of_all']['JSON_SCHEMA']
+    found = {
+        name: {**content(), 'of_all': {'NONE': kind, 'JSON_SCHEMA': other}}
+        for name, kind in kinds.items()
+    }
+    found['an unknown kind'] = {
+        **content(),
+        'of_all': {'POEM': free},
+        'corrections': {'POEM': content()['corrections']['NONE']},
+    }
+    found['a correction is missing'] = {**content(), 'corrections': {}}
+    found['a correction of other parts'] = {
+        **content(),
+        'corrections': {'NONE': other, 'JSON_SCHEMA': other},
+    }
     found['a name'] = {**content(), 'of_habit': {'Rosie': free}}
     found['too many habits'] = {
         **content(),

@@ -12,7 +12,9 @@ class AskerLengths:
             all answers that do not end before.
         predictor_weight: of the length predictor's distribution, in [0, 1], where there is one;
             this one has the rest.
+        correction: of the mixture of both, see length_correction.curve; empty: there is none.
     """
 
     probabilities: tuple[float, ...]
     predictor_weight: float
+    correction: tuple[float, ...] = ()

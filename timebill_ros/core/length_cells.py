@@ -52,8 +52,8 @@ class LengthCounts:
 
     Arguments:
         ended: (CELLS,), how many ended in each cell; by SPREAD.
-        begun: (CELLS,), how many came to each cell; by SPREAD. One that was cut off in a cell counts there
-            by the part of the cell that it passed.
+        begun: (CELLS,), how many came to each cell; by SPREAD. One that was cut off in a cell
+            counts there by the part of the cell that it passed.
     """
 
     ended: Array = field(default_factory=lambda: np.zeros(CELLS))
@@ -67,18 +67,30 @@ class LengthCounts:
             is_whole: it ended by itself. Else it was cut off, also by max_new_tokens.
             memory: about so many of the last answers count.
         """
-        self.ended *= 1.0 - 1.0 / memory
-        self.begun *= 1.0 - 1.0 / memory
+        self.fade(memory)
         if is_whole:
             ends = np.zeros(CELLS)
             cell = _cell((tokens - 0.5) / max_new_tokens)  # a token is as wide as a length
             beside = np.arange(len(SPREAD)) - len(SPREAD) // 2
             np.add.at(ends, np.clip(cell + beside, 0, CELLS - 1), SPREAD)
-            self.ended += ends
-            self.begun += np.cumsum(ends[::-1])[::-1]
+            self.add_ends(ends)
             return
         share = min(tokens / max_new_tokens, 1.0)
         self.begun += np.clip((share - EDGES[:-1]) / np.diff(EDGES), 0.0, 1.0)
+
+    def copy(self) -> 'LengthCounts':
+        """Return counts that stay as they are."""
+        return LengthCounts(self.ended.copy(), self.begun.copy())
+
+    def fade(self, memory: float) -> None:
+        """Let older answers count less: about so many of the last ones count."""
+        self.ended *= 1.0 - 1.0 / memory
+        self.begun *= 1.0 - 1.0 / memory
+
+    def add_ends(self, ends: Array) -> None:
+        """Count an answer that ended, by parts in cells, (CELLS,)."""
+        self.ended += ends
+        self.begun += np.cumsum(ends[::-1])[::-1]
 
     def probabilities(self, prior: Array, strength: float) -> Array:
         """Return the distribution, (CELLS + 1,); the last one is of max_new_tokens.

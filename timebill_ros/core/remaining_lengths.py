@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from timebill_ros.core.asker_lengths import AskerLengths
 from timebill_ros.core.length_cells import EDGES
+from timebill_ros.core.length_correction import corrected
 from timebill_ros.core.length_distribution import LengthDistribution
 
 CELLS = 24
@@ -54,6 +55,8 @@ class RemainingLengths:
             if predicted is not None:
                 weight = learned.predictor_weight
                 known = weight * in_cells(predicted, max_new_tokens) + (1.0 - weight) * known
+            if learned.correction:
+                known = corrected(known, np.array(learned.correction))
             return cls(EDGES * max_new_tokens, known)
         cells = min(CELLS, max_new_tokens)
         edges = np.linspace(0.0, max_new_tokens, cells + 1, dtype=np.float64)

@@ -3,7 +3,8 @@
 An asker asks the same kinds of questions all day. Lengths count as shares of max_new_tokens. An
 asker with few answers is judged by those of all askers. Where a length predictor tells something
 too, both are mixed. The weights are those with which the mixture tells the lengths that come most
-surely (the largest mean logarithmic score, found by expectation and maximisation, online).
+surely (the largest mean logarithmic score, found by expectation and maximisation, online). The
+mixture is corrected by where earlier lengths lay in it, of all askers.
 """
 
 import hashlib
@@ -14,9 +15,10 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from timebill_ros.core import length_correction
 from timebill_ros.core.asker_lengths import AskerLengths
 from timebill_ros.core.constraint import ConstraintKind
-from timebill_ros.core.length_cells import UNIFORM, Array, LengthCounts, likelihood
+from timebill_ros.core.length_cells import UNIFORM, Array, LengthCounts, below, likelihood
 from timebill_ros.dispatch.response_lengths import AnswerLength, Habit
 
 HABITS = 128
@@ -67,10 +69,12 @@ class LengthMemory:
 
     Arguments:
         of_all: by kind of constraint.
+        corrections: of what is told, by kind of constraint.
         of_habit: by a hash of the habit; the first was silent longest.
     """
 
     of_all: dict[ConstraintKind, Learned] = field(default_factory=dict)
+    corrections: dict[ConstraintKind, LengthCounts] = field(default_factory=dict)
     of_habit: OrderedDict[str, Learned] = field(default_factory=OrderedDict)
 
 
@@ -92,7 +96,8 @@ class LearnedLengths:
             if habit.kind not in self._memory.of_all:
                 return None
             probabilities, weight = self._told(habit)
-            return AskerLengths(tuple(probabilities.tolist()), weight)
+            correction = length_correction.curve(self._memory.corrections[habit.kind])
+            return AskerLengths(tuple(probabilities.tolist()), weight, tuple(correction.tolist()))
 
     def observe(
         self, habit: Habit, answer: AnswerLength, max_new_tokens: int, predicted: Sequence[float]
@@ -111,6 +116,7 @@ class LearnedLengths:
             own = self._memory.of_habit.setdefault(_key(habit), Learned())
             self._memory.of_habit.move_to_end(_key(habit))
             what = (answer.tokens, max_new_tokens, answer.is_whole)
+            self._correct(probabilities, weight, predicted, habit.kind, what)
             for learned, memory in ((own, MEMORY), (of_all, MEMORY_OF_ALL)):
                 if len(predicted):
                     by_predictor = weight * likelihood(np.array(predicted), *what)
@@ -132,10 +138,28 @@ class LearnedLengths:
         with self._lock:
             return LengthMemory(
                 {kind: _copied(learned) for kind, learned in self._memory.of_all.items()},
+                {kind: counts.copy() for kind, counts in self._memory.corrections.items()},
                 OrderedDict(
                     (key, _copied(learned)) for key, learned in self._memory.of_habit.items()
                 ),
             )
+
+    def _correct(
+        self,
+        probabilities: Array,
+        weight: float,
+        predicted: Sequence[float],
+        kind: ConstraintKind,
+        what: tuple[int, int, bool],
+    ) -> None:
+        tokens, max_new_tokens, is_whole = what
+        mixture = probabilities
+        if len(predicted):
+            mixture = weight * np.array(predicted) + (1.0 - weight) * probabilities
+        first = below(mixture, (tokens - 1) / max_new_tokens)
+        last = below(mixture, tokens / max_new_tokens)
+        counts = self._memory.corrections.setdefault(kind, length_correction.no_counts())
+        length_correction.count(counts, first, last, is_whole, MEMORY_OF_ALL)
 
     def _told(self, habit: Habit) -> tuple[Array, float]:
         """Return the probabilities of a habit's lengths, and the predictor's weight."""
@@ -154,5 +178,4 @@ def _key(habit: Habit) -> str:
 
 
 def _copied(learned: Learned) -> Learned:
-    counts = LengthCounts(learned.counts.ended.copy(), learned.counts.begun.copy())
-    return Learned(counts, learned.predictor, learned.judged)
+    return Learned(learned.counts.copy(), learned.predictor, learned.judged)

@@ -12,6 +12,7 @@ import numpy as np
 from timebill_ros.core.atomic_file import write_json
 from timebill_ros.core.constraint import ConstraintKind
 from timebill_ros.core.length_cells import CELLS, Array, LengthCounts
+from timebill_ros.core.length_correction import PARTS
 from timebill_ros.dispatch.learned_lengths import HABITS, Learned, LengthMemory
 
 FORMAT = 1
@@ -33,6 +34,9 @@ def save(path: Path, memory: LengthMemory) -> None:
     content = {
         'format': FORMAT,
         'of_all': {kind.name: _written(learned) for kind, learned in memory.of_all.items()},
+        'corrections': {
+            kind.name: _written_counts(counts) for kind, counts in memory.corrections.items()
+        },
         'of_habit': {key: _written(learned) for key, learned in memory.of_habit.items()},
     }
     write_json(path, content)
@@ -53,10 +57,14 @@ def load(path: Path) -> LengthMemory | None:
         if content['format'] != FORMAT:
             return None
         of_all, of_habit = content['of_all'], content['of_habit']
+        corrections = content['corrections']
+        if corrections.keys() != of_all.keys():
+            raise ValueError('a correction is missing')
         if len(of_habit) > HABITS or not all(_KEY.fullmatch(key) for key in of_habit):
             raise ValueError('it has other habits than the node writes')
         return LengthMemory(
             {ConstraintKind[kind]: _read(learned) for kind, learned in of_all.items()},
+            {ConstraintKind[kind]: _read_counts(c, PARTS) for kind, c in corrections.items()},
             OrderedDict((key, _read(learned)) for key, learned in of_habit.items()),
         )
     except FileNotFoundError:
@@ -67,25 +75,36 @@ def load(path: Path) -> LengthMemory | None:
 
 
 def _written(learned: Learned) -> dict[str, Any]:
-    counts = learned.counts
     return {
-        'ended': [round(count, _DIGITS) for count in counts.ended.tolist()],
-        'begun': [round(count, _DIGITS) for count in counts.begun.tolist()],
+        **_written_counts(learned.counts),
         'predictor': round(learned.predictor, _DIGITS),
         'judged': round(learned.judged, _DIGITS),
     }
 
 
+def _written_counts(counts: LengthCounts) -> dict[str, list[float]]:
+    return {
+        'ended': [round(count, _DIGITS) for count in counts.ended.tolist()],
+        'begun': [round(count, _DIGITS) for count in counts.begun.tolist()],
+    }
+
+
 def _read(content: Any) -> Learned:
-    ended, begun = _counts(content['ended']), _counts(content['begun'])
-    predictor, judged = _counts([content['predictor'], content['judged']], 2).tolist()
-    rounding = 10.0**-_DIGITS
-    if (ended > begun + rounding).any() or predictor > judged + rounding:
+    counts = _read_counts(content, CELLS)
+    predictor, judged = _numbers([content['predictor'], content['judged']], 2).tolist()
+    if predictor > judged + 10.0**-_DIGITS:
         raise ValueError('a part is larger than the whole')
-    return Learned(LengthCounts(np.minimum(ended, begun), begun), min(predictor, judged), judged)
+    return Learned(counts, min(predictor, judged), judged)
 
 
-def _counts(values: Any, number: int = CELLS) -> Array:
+def _read_counts(content: Any, cells: int) -> LengthCounts:
+    ended, begun = _numbers(content['ended'], cells), _numbers(content['begun'], cells)
+    if (ended > begun + 10.0**-_DIGITS).any():
+        raise ValueError('a part is larger than the whole')
+    return LengthCounts(np.minimum(ended, begun), begun)
+
+
+def _numbers(values: Any, number: int) -> Array:
     is_right = isinstance(values, list) and len(values) == number
     if not is_right or not all(type(value) in (int, float) for value in values):
         raise ValueError(f'{number} numbers are missing')
