@@ -11,9 +11,11 @@ from support.fake_desk import Desk
 from timebill_ros.core import length_correction
 from timebill_ros.core.asker_lengths import AskerLengths
 from timebill_ros.core.bill import Bill
+from timebill_ros.core.budget_planner import BudgetPlanner
 from timebill_ros.core.constraint import Constraint, ConstraintKind
 from timebill_ros.core.length_cells import CELLS, UNIFORM, LengthCounts, below, likelihood
 from timebill_ros.core.outcome import FinishReason, MissReason, OverrunPolicy
+from timebill_ros.core.planner_settings import EvictionPolicy, PlannerSettings
 from timebill_ros.dispatch import learned_lengths
 from timebill_ros.dispatch.learned_lengths import (
     HABITS,
@@ -234,8 +236,13 @@ def test_what_is_told_is_corrected_by_where_the_answers_of_all_lay_in_it() -> No
 @pytest.fixture
 def desk() -> Iterator[Desk]:
     desk = Desk(abort_grace_s=5.0)
+    plan_by(desk, 'closed_loop')
     yield desk
     desk.dispatcher.shut_down()
+
+
+def plan_by(desk: Desk, policy: EvictionPolicy) -> None:
+    desk.dispatcher.change_planner(BudgetPlanner(PlannerSettings(eviction_policy=policy)))
 
 
 def last_run(desk: Desk) -> Run:
@@ -259,6 +266,20 @@ def test_what_was_learned_comes_with_the_next_query(desk: Desk) -> None:
     expected = LearnedLengths()
     expected.observe(Habit('a'), AnswerLength(10, True), 40, ())
     assert last_run(desk).lengths == expected.of(Habit('a'))
+
+
+@pytest.mark.parametrize(
+    ('policy', 'is_learning'),
+    [('expected', True), ('closed_loop', True), ('timebill', False), ('off', False)],
+)
+def test_it_comes_only_where_the_policy_plans_by_it(
+    desk: Desk, policy: EvictionPolicy, is_learning: bool
+) -> None:
+    plan_by(desk, policy)
+    finish(desk, begin(desk, 'first'), FinishReason.EOS, 10)
+    begin(desk, 'second')
+    assert (last_run(desk).lengths is not None) == is_learning
+    assert desk.dispatcher.lengths.of(Habit('a')) is not None
 
 
 @pytest.mark.parametrize(

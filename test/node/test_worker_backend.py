@@ -80,6 +80,8 @@ def test_a_query_is_submitted_run_and_answered(connected: Connected) -> None:
 
 def test_what_is_learned_of_an_answer_comes_with_the_next_query(connected: Connected) -> None:
     predicted = tuple(1.0 / 33 for _ in range(33))
+    planner = BudgetPlanner(PlannerSettings(eviction_policy='closed_loop'))
+    connected.desk.dispatcher.change_planner(planner)
     connected.desk.submit('q')
     connected.tell(Tokenised(0, 12), Planned(0, Bill(prompt_tokens=12), predicted))
     connected.tell(Finished(0, FinishReason.EOS, Bill(response_tokens=2)))

@@ -71,6 +71,11 @@ class PlannerSettings(Settings):
             return replace(self, eviction_policy='off')
         return replace(self, is_partial=self.eviction_policy == 'closed_loop')
 
+    @property
+    def is_learning(self) -> bool:
+        """Whether the policy plans by what was learned of lengths. The paper's rule does not."""
+        return self.eviction_policy in ('expected', 'closed_loop')
+
     def fewest_kept(self, prompt_tokens: int) -> int:
         """Return the fewest tokens that a policy may keep of a prompt, but fixed."""
         return max(

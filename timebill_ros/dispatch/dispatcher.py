@@ -63,8 +63,8 @@ class Dispatcher:
         of_all = (self._pending, self._slot, self._writer, self._guard, self._lock, clock)
         self._endings = Endings(settings, *of_all, lambda: self.remote)
         self.lengths = LearnedLengths()
-        of_own = (self._pending, self._slot, self._endings, self.lengths, clock)
-        self._turns = Turns(settings, *of_own)
+        of_own = (self._pending, self._slot, self._endings, self.lengths)
+        self._turns = Turns(settings, *of_own, clock)
         of_remote = (self._pending, self._endings, self._writer, self._guard, clock)
         self.remote = RemoteTurns(self._turns, *of_remote, self._serving)
         self.is_active = False

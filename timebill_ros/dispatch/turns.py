@@ -169,7 +169,8 @@ class Turns:
             entry.heard_at_s = self._clock()
             entry.bill.started(entry.heard_at_s)
             planner = overrun.planner_settings(entry, self.planner.settings)
-            self._slot.run(entry, planner, self._admission.asker_lengths(entry))
+            lengths = self._admission.asker_lengths(entry) if planner.is_learning else None
+            self._slot.run(entry, planner, lengths)
 
     def _give_up(self, newcomer: PendingQuery | None = None) -> None:
         """End what waits and is not predicted to be completed."""

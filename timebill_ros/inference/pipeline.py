@@ -29,7 +29,7 @@ class Question:
         token_ids: the same with the chat template applied, shorter than the model's context.
         max_new_tokens: N_max; the end of the context bounds it too.
         form: the compiled constraint of the answer; None: free text.
-        lengths: what was learned of such answers; None: nothing.
+        lengths: what was learned of such answers; None: nothing, or the policy does not learn.
     """
 
     prompt: str
@@ -126,7 +126,7 @@ def answer(
             steps,
             cached_tokens=cached_tokens,
             prefill_time_s=prefill_time_s,
-            predicted_response_tokens=_predicted_tokens(planner, question, length, lengths),
+            predicted_response_tokens=_predicted_tokens(question, length, lengths),
             remaining_s=interrupt.deadline.remaining_s(),
             loop=loop,
         )
@@ -160,13 +160,9 @@ def answer(
 
 
 def _predicted_tokens(
-    planner: BudgetPlanner,
-    question: Question,
-    predicted: LengthDistribution | None,
-    lengths: RemainingLengths,
+    question: Question, predicted: LengthDistribution | None, lengths: RemainingLengths
 ) -> int | None:
-    """Return N_hat; None: nothing is known. The paper's rule does not learn from answers."""
-    is_learning = planner.settings.eviction_policy in ('expected', 'closed_loop')
-    if question.lengths is not None and is_learning:
+    """Return N_hat; None: nothing is known."""
+    if question.lengths is not None:
         return lengths.median
     return predicted.predicted_tokens(lengths.max_new_tokens) if predicted else None
