@@ -98,7 +98,9 @@ class RemainingLengths:
         below = np.append(0.0, np.cumsum(self.probabilities[:-1]))
         if below[-1] < 0.5:
             return self.max_new_tokens
-        return max(1, math.ceil(np.interp(0.5, below, self.edges) - 1e-9))
+        end = int(np.searchsorted(below, 0.5 - 1e-12))
+        around = slice(end - 1, end + 1)
+        return max(1, math.ceil(np.interp(0.5, below[around], self.edges[around]) - 1e-9))
 
     @property
     def max_new_tokens(self) -> int:
