@@ -18,7 +18,9 @@ Rules, written down before the run:
   256 tokens are written, of the answers that are longer.
 - Aim: all of them hold, with and without a head. The log score is that of the whole answer.
 - Beside it, without an aim: the same if each question has another max_new_tokens, of OTHER_LIMITS
-  at random; greedy answers are cut off there. Lengths are learned as shares of it.
+  at random; greedy answers are cut off there. Lengths are learned as shares of it. And one asker
+  with the 100 answers that `make bench-planned_lengths` recorded, in ORDERS_OF_ONE random orders,
+  from its first answer on.
 """
 
 import argparse
@@ -42,6 +44,7 @@ from benchmark.predictor.length_stream import (
     Told,
     coverage,
 )
+from benchmark.predictor.recorded_lengths import recorded_lengths
 from benchmark.predictor.unseen_lengths import MAX_NEW_TOKENS, SEED, collected
 from benchmark.report.bootstrap import bootstrap_interval
 from benchmark.report.machine import describe_machine
@@ -59,7 +62,7 @@ from timebill_ros.training.length_data import LengthData, Split, read_data
 from timebill_ros.training.length_objectives import BucketObjective
 from timebill_ros.training.state_file import state_shape
 
-ORDERS = 5
+ORDERS, ORDERS_OF_ONE = 5, 20
 OTHER_LIMITS = (64, 128, 256, 512)
 QUANTILES = (0.1, 0.5, 0.9)
 TOLERANCE = 0.03
@@ -135,6 +138,7 @@ def measured(data: LengthData, engine: Engine) -> dict[str, Any]:
             }
             for family in families
         },
+        'recorded': _figures(_asked_by_one()),
         'aims': {name: holds(_figures(told[name])) for name in (LEARNED, SHIPPED, TRAINED)},
         'n': len(family_of),
         'askers': len({record.source for record in data.records}),
@@ -207,6 +211,17 @@ def _played(questions: Sequence[AskedQuestion], split: Split, learns: bool) -> l
     return list(told.values())
 
 
+def _asked_by_one() -> list[list[Told]]:
+    """Return what is told of recorded answers if one asker has all of them."""
+    questions = recorded_lengths()
+    told: list[list[Told]] = [[] for _ in questions]
+    for order in range(ORDERS_OF_ONE):
+        stream = LengthStream(learns=True)
+        for row in np.random.default_rng((SEED, order)).permutation(len(questions)):
+            told[row].append(stream.ask(questions[row]))
+    return told
+
+
 def _figures(rows: Sequence[Sequence[Told]]) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for written in WRITTEN:
@@ -228,6 +243,7 @@ def _table(report: Mapping[str, Any]) -> str:
     parts = []
     for title, arms in (
         (f'max_new_tokens {MAX_NEW_TOKENS}', report['arms']),
+        ('recorded, one asker', {LEARNED: report['recorded']}),
         ('max_new_tokens at random', report['other_limits']),
     ):
         rows: list[tuple[str, ...]] = [(title, 'written', *titles, 'n', 'log score')]
