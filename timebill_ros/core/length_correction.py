@@ -10,7 +10,7 @@ from timebill_ros.core.length_cells import Array, LengthCounts
 
 PARTS = 16
 """What was told is counted in so many parts of the same probability."""
-PRIOR: Array = np.append(np.full(PARTS, 1.0 / PARTS), 0.0)
+PRIOR: Array = np.array([1.0 / PARTS] * PARTS + [0.0])
 STRENGTH = 8.0
 """In each part, that there is nothing to correct counts as so many answers that came there."""
 _BOUNDS: Array = np.linspace(0.0, 1.0, PARTS + 1)

@@ -121,4 +121,4 @@ def _reached(predicted: LengthDistribution, lengths: Array) -> Array:
     """
     below = np.append(0.0, np.cumsum(predicted.probabilities))
     edges = predicted.bucket_tokens * np.arange(len(below))
-    return np.interp(lengths, edges, below / below[-1])
+    return np.asarray(np.interp(lengths, edges, below / below[-1]))
