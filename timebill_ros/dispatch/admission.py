@@ -70,7 +70,7 @@ class Admission:
 
     def asker_lengths(self, entry: PendingQuery) -> AskerLengths | None:
         """Return how long a query's answer becomes, for the planner; None: nothing is known."""
-        return None if entry.is_choice else self.learned.of(_habit(entry))
+        return self.learned.of(_habit(entry))
 
     def refused(
         self,
