@@ -112,7 +112,6 @@ def measured(data: LengthData, engine: Engine) -> dict[str, Any]:
     families = sorted({record.kind.value for record in data.records})
     told: dict[str, list[list[Told]]] = {name: [] for name in ARMS}
     other: dict[str, list[list[Told]]] = {name: [] for name in ARMS}
-    family_of: list[str] = []
     for family in families:
         split = _without(data, family)
         head = train_head(data, split, depth, BucketObjective(data.response_tokens), seed=SEED)
@@ -121,7 +120,6 @@ def measured(data: LengthData, engine: Engine) -> dict[str, Any]:
             'shipped': _distributions(shipped[0], data),
             'trained': _unseen(_distributions(head, data), split),
         }
-        family_of += [family] * len(split.test)
         for name, (learns, by) in ARMS.items():
             questions = _questions(data, predicted[by])
             told[name] += _played(questions, split, learns)
@@ -129,18 +127,9 @@ def measured(data: LengthData, engine: Engine) -> dict[str, Any]:
     return {
         'arms': {name: _figures(rows) for name, rows in told.items()},
         'other_limits': {name: _figures(rows) for name, rows in other.items()},
-        'by_family': {
-            family: {
-                name: _figures(
-                    [row for row, of in zip(rows, family_of, strict=True) if of == family]
-                )
-                for name, rows in told.items()
-            }
-            for family in families
-        },
         'recorded': _figures(_asked_by_one()),
         'aims': {name: holds(_figures(told[name])) for name in (LEARNED, SHIPPED, TRAINED)},
-        'n': len(family_of),
+        'n': len(data.records),
         'askers': len({record.source for record in data.records}),
         'by_reason': {
             reason: sum(record.finish_reason == reason for record in data.records)
