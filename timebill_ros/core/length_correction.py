@@ -13,7 +13,7 @@ PARTS = 16
 PRIOR: Array = np.array([1.0 / PARTS] * PARTS + [0.0])
 STRENGTH = 8.0
 """In each part, that there is nothing to correct counts as so many answers that came there."""
-_BOUNDS: Array = np.linspace(0.0, 1.0, PARTS + 1)
+_BOUNDS: Array = np.linspace(0.0, 1.0, PARTS + 1, dtype=np.float64)
 
 
 def no_counts() -> LengthCounts:
