@@ -153,6 +153,7 @@ def test_a_question_is_sent_as_asked(asker: AskerSide, start_server: Start) -> N
         history=[('user', 'Hi'), ('assistant', 'Ho')],
         max_new_tokens=7,
         overrun_policy=3,
+        remote_policy=1,
     )
     resolved(future)
     (query,) = server.queries
@@ -160,6 +161,7 @@ def test_a_question_is_sent_as_asked(asker: AskerSide, start_server: Start) -> N
     assert query.context == 'A map.'
     assert query.history == [msg.Turn(role=1, text='Hi'), msg.Turn(role=2, text='Ho')]
     assert (query.max_new_tokens, query.overrun_policy) == (7, msg.Query.PARTIAL)
+    assert query.remote_policy == msg.Query.OFF
     assert (query.time_budget.sec, query.time_budget.nanosec) == (12, 250_000_000)
     assert (query.asker, query.id) == ('/asker', future.query_id)
     assert before_s <= query.header.stamp.sec + query.header.stamp.nanosec * 1e-9 <= time.time()
@@ -316,6 +318,7 @@ INVALID = {
     ),
     'half a character in the context': ({'context': '\ud800'}, 'context must be Unicode text'),
     'unknown policy': ({'overrun_policy': 9}, 'overrun_policy must be one of .* got 9'),
+    'unknown remote policy': ({'remote_policy': 5}, 'remote_policy must be one of .* got 5'),
 }
 
 
@@ -522,9 +525,7 @@ def test_another_name_of_the_server_is_asked(asker: AskerSide, start_server: Sta
     assert [query.asker for query in server.queries] == ['near']
 
 
-def test_a_withdrawn_question_ends_as_the_node_says(
-    asker: AskerSide, start_server: Start
-) -> None:
+def test_a_withdrawn_question_ends_as_the_node_says(asker: AskerSide, start_server: Start) -> None:
     server = start_server(hang)
     server.offer_cancel()
     client = asker.spin().client()

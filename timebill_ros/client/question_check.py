@@ -5,12 +5,15 @@ from collections.abc import Sequence
 from timebill_ros.msg import Query, Turn
 
 _LONGEST_BUDGET_S = 2**31 - 1
-_POLICIES = (Query.DEFAULT, Query.KILL, Query.SKIP_NEXT, Query.PARTIAL)
+_POLICIES = {
+    'overrun_policy': (Query.DEFAULT, Query.KILL, Query.SKIP_NEXT, Query.PARTIAL),
+    'remote_policy': (Query.DEFAULT, Query.OFF, Query.PREFER, Query.RACE, Query.ONLY),
+}
 _ROLES = {'user': Turn.USER, 'assistant': Turn.ASSISTANT}
 
 
 def check_question(
-    prompt: str, system_prompt: str, time_budget: float, max_new_tokens: int, overrun_policy: int
+    prompt: str, system_prompt: str, context: str, time_budget: float, max_new_tokens: int
 ) -> None:
     """Check the arguments of a question.
 
@@ -19,14 +22,24 @@ def check_question(
     """
     if not prompt.strip():
         raise ValueError(f'prompt must not be empty, got {prompt!r}')
-    for name, text in (('prompt', prompt), ('system_prompt', system_prompt)):
+    texts = {'prompt': prompt, 'system_prompt': system_prompt, 'context': context}
+    for name, text in texts.items():
         check_unicode(name, text)
     if not 0.0 < time_budget <= _LONGEST_BUDGET_S:
         raise ValueError(f'time_budget must be in (0, {_LONGEST_BUDGET_S}] s, got {time_budget}')
     if not 0 <= max_new_tokens < 2**32:
         raise ValueError(f'max_new_tokens must be in [0, {2**32 - 1}], got {max_new_tokens}')
-    if overrun_policy not in _POLICIES:
-        raise ValueError(f'overrun_policy must be one of {_POLICIES}, got {overrun_policy}')
+
+
+def check_policies(overrun_policy: int, remote_policy: int) -> None:
+    """Check the policies of a question.
+
+    Raises:
+        ValueError: one is no constant of the message Query; the sentence names it.
+    """
+    for name, policy in (('overrun_policy', overrun_policy), ('remote_policy', remote_policy)):
+        if policy not in _POLICIES[name]:
+            raise ValueError(f'{name} must be one of {_POLICIES[name]}, got {policy}')
 
 
 def turns_of(history: Sequence[tuple[str, str]]) -> list[Turn]:

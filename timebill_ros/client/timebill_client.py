@@ -17,7 +17,7 @@ from timebill_ros.client.connection import Connection
 from timebill_ros.client.context_preparer import ContextPreparer
 from timebill_ros.client.local_miss import local_miss, why_cancelled_here
 from timebill_ros.client.pending_question import PendingQuestion
-from timebill_ros.client.question_check import check_question, check_unicode, turns_of
+from timebill_ros.client.question_check import check_policies, check_question, turns_of
 from timebill_ros.client.reply import Reply, ReplyFuture
 from timebill_ros.msg import DeadlineMiss, Query, Response, ResponseChunk
 
@@ -59,6 +59,7 @@ class TimeBillClient(ContextPreparer):
         history: Sequence[tuple[str, str]] = (),
         max_new_tokens: int = 0,
         overrun_policy: int = Query.DEFAULT,
+        remote_policy: int = Query.DEFAULT,
         json_schema: dict[str, Any] | type | None = None,
         regex: str | None = None,
         choices: Sequence[str] | None = None,
@@ -67,10 +68,8 @@ class TimeBillClient(ContextPreparer):
     ) -> ReplyFuture:
         """Send a query; return at once with the future of its Reply.
 
-        The time budget starts now. You need not wait for the node: the client sends the query as
-        soon as it is connected. The future always resolves, with the node's reply or with a
-        local miss. The client makes a local miss at the deadline if the query was not sent,
-        else a second after the deadline (under SKIP_NEXT, a minute after it).
+        The time budget starts now. The future always resolves: with the node's reply, or with a
+        local miss at the deadline if the query was not sent, else 1 s later (SKIP_NEXT: 60 s).
 
         Arguments:
             prompt: the text to answer.
@@ -80,7 +79,7 @@ class TimeBillClient(ContextPreparer):
                 it once; prepare() reads it before you ask.
             history: the conversation so far, oldest first: ('user', text) or ('assistant', text).
             max_new_tokens: greatest length of the answer [tokens]; 0: the node's parameter.
-            overrun_policy: a constant of the message Query.
+            overrun_policy, remote_policy: constants of the message Query.
             json_schema: a JSON schema or a dataclass; `reply.parsed` is the object or instance.
             regex: the whole answer matches this regular expression.
             choices: the answer is one of these; `reply.choice` is its index.
@@ -94,8 +93,8 @@ class TimeBillClient(ContextPreparer):
         """
         deadline_s = time.monotonic() + time_budget
         form = answer_form(json_schema, regex, choices, fill_missing)
-        check_unicode('context', context)
-        check_question(prompt, system_prompt, time_budget, max_new_tokens, overrun_policy)
+        check_question(prompt, system_prompt, context, time_budget, max_new_tokens)
+        check_policies(overrun_policy, remote_policy)
         query = Query(
             asker=self._asker,
             id=f'{self._prefix}-{next(self._numbers)}',
@@ -105,6 +104,7 @@ class TimeBillClient(ContextPreparer):
             history=turns_of(history),
             max_new_tokens=max_new_tokens,
             overrun_policy=overrun_policy,
+            remote_policy=remote_policy,
         )
         form.write(query)
         query.header.stamp = self._node.get_clock().now().to_msg()

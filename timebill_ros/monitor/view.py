@@ -96,7 +96,7 @@ def _link(watch: Watch) -> str:
 
 def _bills(watch: Watch) -> RenderableType:
     if not watch.replies:
-        return Text('No reply yet. Each reply becomes a line here.', style='dim')
+        return Text('No reply since the monitor was started. Each reply becomes a line here.', style='dim')
     table = Table(box=None, padding=(0, 1, 0, 0), header_style='bold')
     table.add_column('query', no_wrap=True)
     table.add_column('outcome', no_wrap=True)
