@@ -96,7 +96,8 @@ def _link(watch: Watch) -> str:
 
 def _bills(watch: Watch) -> RenderableType:
     if not watch.replies:
-        return Text('No reply since the monitor was started. Each reply becomes a line here.', style='dim')
+        sentence = 'No reply since the monitor was started. Each reply becomes a line here.'
+        return Text(sentence, style='dim')
     table = Table(box=None, padding=(0, 1, 0, 0), header_style='bold')
     table.add_column('query', no_wrap=True)
     table.add_column('outcome', no_wrap=True)
