@@ -2,18 +2,33 @@
 
 Rules, written down before the run:
 
-- The answers are the model's own, whole texts, also those that are evicted in the middle. Their
-  times are simulated by the fitted model, so that neighbours do not count: see SimulatedClock.
+- The answers are the model's own, whole texts, also those that are evicted in the middle. Answers
+  of one item share their beginning up to the eviction; see Branching.
+- Their times are simulated by this machine's fitted time model, with noise between steps and drift
+  inside an answer; see SimulatedClock. So neighbours do not count. An item has one clock, which is
+  the same for all arms, budgets and regimes.
 - Two regimes. cold: the prompt is read within the budget. standing: all but its last 48 tokens
   are in the cache.
-- Items of the four made-up tasks, of a seed on which nothing was tuned. Budgets are placed on
-  other items (DEVELOPMENT_SEED), at equal shares of unevicted answers that are in time.
-- All arms have the same clocks, the same predicted lengths and the same time model, without
-  correction for drift. A look of the closed loop costs LOOK_S.
+- The four made-up tasks, as many items of each, prompts of 512 to 2,048 tokens. Ten items of each
+  of another seed (DEVELOPMENT_SEED) are for everything that is chosen: the worth, and the budgets.
+- The worth is fitted to answers that are evicted before the first token, at a third, and at two
+  thirds of the unevicted answer, at each ratio. What is reported of a task uses a worth that was
+  fitted to the other three tasks.
+- Budgets: in which 20, 40, 60, 80 and 95 % of the unevicted answers are in time, by the
+  development items, on twenty clocks each.
+- All arms choose among 0, 25, 50, 75 and 95 %, with the same predicted lengths and the same time
+  model, without correction for drift. timebill: the smallest of them whose worst case fits, k = 5.
+  expected: the largest (1 - alpha) * P(in time). decided_once: closed_loop's first decision, as if
+  none could follow. half_on_demand: evicts 50 % as soon as the median of the lengths that are left
+  is not in time without. oracle_length: closed_loop, with the length of the unevicted answer
+  known. best_fixed_in_hindsight: for each item, the best of the five ratios. A look costs LOOK_S.
 - KILL: a late answer scores 0. SKIP_NEXT: so do those that it delays. PARTIAL: the text so far.
-- Aims, in each regime: no fixed arm is above closed_loop by more than the 95 % interval; in the
-  standing regime closed_loop is above every fixed arm by more than the interval at three budgets,
-  and completes at least what alpha = 95 % does, less 2 points.
+- Aims, in each regime: no fixed arm is above closed_loop by more than the 95 % interval (paired,
+  bootstrap); in the standing regime closed_loop is above every fixed arm by more than the interval
+  at three budgets, and completes at least what alpha = 95 % does, less 2 points.
+
+What was decoded is kept in the cache folder, item by item. A run that is interrupted, or ended by
+--minutes, goes on there; known items are scored again without decoding.
 """
 
 import argparse
@@ -27,39 +42,41 @@ from typing import Any
 
 import numpy as np
 
-from benchmark.budgets.closed_loop_arms import ARMS, Answers, Outcome, Way, outcome
+from benchmark.budgets.branched_items import BranchedItems
+from benchmark.budgets.closed_loop_arms import Answers
+from benchmark.budgets.closed_loop_outcome import Outcome, outcomes
 from benchmark.budgets.closed_loop_report import REGIMES, SEED, Key, compared, table
-from benchmark.budgets.recording import Recorder
+from benchmark.budgets.measured_worth import (
+    Branch,
+    branches_of,
+    fitted,
+    held_out,
+    squared_error,
+    without_each_task,
+)
 from benchmark.budgets.replay import KILL, PARTIAL
-from benchmark.budgets.simulated_clock import SimulatedClock
-from benchmark.budgets.tasks import TASKS, task_items
-from benchmark.budgets.tasks.task import Item
-from benchmark.eviction.evicted_answers import NEVER, copied
+from benchmark.budgets.way import WHOLE
 from benchmark.report.machine import describe_machine
 from benchmark.report.results_folder import RESULTS
 from timebill_ros.core.answer_worth import PRIOR
-from timebill_ros.core.model_settings import ModelSettings
 from timebill_ros.core.planner_settings import PlannerSettings
-from timebill_ros.core.time_model import TimeModel
-from timebill_ros.inference.length.predictor_loader import load_predictor
-from timebill_ros.inference.loaded_engine import loaded_engine
-from timebill_ros.inference.loading.model_source import BUILT_IN
-from timebill_ros.inference.measured_time_model import LogProgress, time_model
-from timebill_ros.inference.text_stream import TextStream
 from timebill_ros.progress import Progress
 
-DEVELOPMENT_SEED, DEVELOPMENT_ITEMS = 22, 6
-"""Of the items that budgets are placed on, and how many of each task."""
+DEVELOPMENT_SEED, DEVELOPMENT_ITEMS = 2226, 10
+"""Of the items that the worth is fitted to and budgets are placed on; how many of each task."""
+CLOCKS = 20
 NEW_TOKENS = 48
 """Of a prompt whose context is held [tokens]."""
-SHARES = (0.25, 0.5, 0.75, 0.95)
+SHARES = (0.2, 0.4, 0.6, 0.8, 0.95)
 
 
 def main() -> int:
     """Answer, simulate and report; return the exit status."""
     options = argparse.ArgumentParser(description=__doc__)
     options.add_argument('--items', type=int, default=125, help='of each of four tasks')
-    options.add_argument('--minutes', type=float, default=math.inf, help='end after about so long')
+    options.add_argument(
+        '--minutes', type=float, default=math.inf, help='begin no new item after about so long'
+    )
     chosen = options.parse_args()
     report = measured(chosen.items, chosen.minutes * 60.0)
     (RESULTS / 'closed_loop.json').write_text(json.dumps(report, indent=2) + '\n')
@@ -72,88 +89,72 @@ def measured(count: int, limit_s: float) -> dict[str, Any]:
 
     Arguments:
         count: items of each task.
-        limit_s: no item is begun later [s]; those that were are a random sample, the same of
-            each task to one item.
+        limit_s: no item that is not known is begun later [s]; those that are there are a random
+            sample, the same of each task to one item.
     """
     start_s, machine = time.monotonic(), describe_machine()
-    engine = loaded_engine(ModelSettings(model=BUILT_IN))
-    recorder = Recorder(
-        engine, load_predictor('auto', engine.target, engine.settings.repetition_penalty)
-    )
-    model = time_model(engine, 60.0, LogProgress('measuring the time model'))
-    settings = PlannerSettings(min_kept_tokens=engine.min_kept_tokens)
-    placed = [
-        made(recorder, item, model)
-        for item in _items(recorder, DEVELOPMENT_ITEMS, DEVELOPMENT_SEED)
-    ]
-    budgets = {regime: placed_budgets(placed, regime) for regime in REGIMES}
-    found: dict[Key, list[Outcome]] = {}
-    items = _items(recorder, count, SEED)
-    done, begin_s = 0, time.monotonic()
-    with Progress(len(items), 'items') as progress:
-        for item in items:
-            if done > 1 and time.monotonic() > begin_s + limit_s:
-                break
-            _one(made(recorder, item, model), budgets, settings, found)
-            done += 1
-            progress.advance(1, item.task)
-    regimes = {regime: compared(found, regime, budgets[regime]) for regime in REGIMES}
+    with BranchedItems.opened() as source:
+        settings = PlannerSettings(min_kept_tokens=source.min_kept_tokens)
+        placed, branches = developed(source)
+        worths = without_each_task(branches)
+        budgets = {regime: placed_budgets(placed, regime) for regime in REGIMES}
+        found: dict[Key, list[Outcome]] = {}
+        done: dict[str, int] = {}
+        items = source.items(count, SEED)
+        with Progress(len(items), 'items') as progress:
+            for item in items:
+                if time.monotonic() > start_s + limit_s and not source.is_known(item) and done:
+                    break
+                with source.answers(item, worths[item.task]) as answers:
+                    _one(answers, budgets, settings, found)
+                done[item.task] = done.get(item.task, 0) + 1
+                progress.advance(1, item.task)
     return {
-        'regimes': regimes,
-        'n': done,
-        'budgets_placed_on': len(placed),
-        'time_model': asdict(model),
-        'worth': asdict(PRIOR),
+        'regimes': {regime: compared(found, regime, budgets[regime]) for regime in REGIMES},
+        'n': sum(done.values()),
+        'n_by_task': done,
+        'development_items': len(placed),
+        'worth': {
+            'all': asdict(fitted(branches)),
+            'without': {task: asdict(worth) for task, worth in worths.items()},
+            'held_out': held_out(branches, worths),
+            'mean_squared_error': {
+                'held_out': squared_error(branches, worths),
+                'prior': squared_error(branches, dict.fromkeys(worths, PRIOR)),
+            },
+            'answers': len(branches),
+        },
+        'time_model': asdict(source.time_model),
         'seed': SEED,
-        'predictor': recorder.predictor.name,
+        'development_seed': DEVELOPMENT_SEED,
+        'predictor': source.predictor_name,
         'machine': machine,
         'run_time_s': round(time.monotonic() - start_s, 1),
     }
 
 
-def _items(recorder: Recorder, count: int, seed: int) -> list[Item]:
-    tokenizer = recorder.engine.target.tokenizer
-
-    def count_tokens(text: str) -> int:
-        return len(tokenizer(text, add_special_tokens=False)['input_ids'])
-
-    tasks = [task_items(task, count, seed, {}, count_tokens) for task in TASKS[:4]]
-    return [item for group in zip(*tasks, strict=True) for item in group]
-
-
-def made(recorder: Recorder, item: Item, model: TimeModel) -> Answers:
-    """Read an item's prompt; its answers are generated when they are asked for."""
-    engine, ids = recorder.engine, recorder.chat.token_ids(item.prompt)
-    longest = min(item.max_new_tokens, engine.target.context_length - len(ids))
-    with recorder.predictor.beside_prefill(item.prompt, ids, math.inf) as reading:
-        prefilled = engine.prefill(ids, longest, NEVER)
-    length = reading.distribution()
-
-    def decode(way: Way) -> list[str]:
-        evict_at, kept = way
-        copy = copied(engine, prefilled, longest, engine.scorer.window)
-        if evict_at == 0:
-            engine.evict(copy, kept)
-        stream = TextStream(recorder.detokenizer)
-        pieces: list[str] = []
-        for token_id, reason in engine.decode(copy, longest, NEVER):
-            pieces.append(stream.add(token_id))
-            if len(pieces) == evict_at and reason is None:
-                engine.evict(copy, kept)
-        pieces[-1] += stream.end()
-        return pieces
-
-    clock = SimulatedClock.of(model, len(ids), 2 * longest, int(item.key[-8:], 16))
-    return Answers(item, len(ids), clock, length, longest, decode)
+def developed(source: BranchedItems) -> tuple[list[Answers], list[Branch]]:
+    """Return the answers that budgets are placed on, and those that the worth is fitted to."""
+    placed, branches = [], []
+    items = source.items(DEVELOPMENT_ITEMS, DEVELOPMENT_SEED)
+    with Progress(len(items), 'development items') as progress:
+        for item in items:
+            with source.answers(item, PRIOR) as answers:
+                branches += branches_of(answers, source.min_kept_tokens)
+            placed.append(answers)
+            progress.advance(1, item.task)
+    return placed, branches
 
 
 def placed_budgets(placed: Sequence[Answers], regime: str) -> list[float]:
     """Return the budgets in which SHARES of the unevicted answers are in time [s]."""
     totals_s = []
     for answers in placed:
-        whole = (0, answers.prompt_tokens)
-        times_s = answers.clock.times_s(len(answers.pieces(whole)), *whole)
-        totals_s.append(answers.clock.prefill_s(_cached(answers, regime)) + times_s[-1])
+        whole = len(answers.pieces(WHOLE))
+        for number in range(CLOCKS):
+            clock = answers.clock.again(number)
+            times_s = clock.times_s(whole, 0, answers.prompt_tokens)
+            totals_s.append(clock.prefill_s(_cached(answers, regime)) + times_s[-1])
     return [float(f'{budget_s:.3g}') for budget_s in np.quantile(totals_s, SHARES)]
 
 
@@ -171,12 +172,9 @@ def _one(
         for budget_s in budgets[regime]:
             for strategy in (KILL, PARTIAL):
                 planner = replace(settings, is_partial=strategy == PARTIAL)
-                for name, arm in ARMS.items():
-                    key = (regime, strategy, f'{budget_s:g}', name)
-                    cached = _cached(answers, regime)
-                    found.setdefault(key, []).append(
-                        outcome(arm, answers, budget_s, cached, planner)
-                    )
+                made = outcomes(answers, budget_s, _cached(answers, regime), planner)
+                for name, one in made.items():
+                    found.setdefault((regime, strategy, f'{budget_s:g}', name), []).append(one)
 
 
 if __name__ == '__main__':

@@ -8,16 +8,20 @@ import numpy as np
 from benchmark.budgets.alpha_grid import kept_tokens
 from benchmark.budgets.simulated_clock import LOOK_S, SimulatedClock
 from benchmark.budgets.tasks.task import Item
+from benchmark.budgets.way import WHOLE, Way
+from timebill_ros.core.answer_pace import AnswerPace
+from timebill_ros.core.answer_worth import AnswerWorth
 from timebill_ros.core.budget_planner import BudgetPlanner
 from timebill_ros.core.closed_loop import ClosedLoop
+from timebill_ros.core.expected_eviction import in_time_probability
 from timebill_ros.core.length_distribution import LengthDistribution
-from timebill_ros.core.planner_settings import EvictionPolicy, PlannerSettings
+from timebill_ros.core.planner_settings import PlannerSettings
 from timebill_ros.core.remaining_lengths import RemainingLengths
 
 FIXED = {'vanilla': 0.0, 'alpha_25': 0.25, 'alpha_50': 0.5, 'alpha_75': 0.75, 'alpha_95': 0.95}
-CLOSED, ONCE = 'closed_loop', 'decided_once'
-Way = tuple[int, int]
-"""Behind how many tokens the prompt is evicted, and what is kept then; all: nothing is."""
+RATIOS = tuple(FIXED.values())
+"""What every arm chooses from; the closed loop of the node has the same."""
+CLOSED, ONCE, HINDSIGHT = 'closed_loop', 'decided_once', 'best_fixed_in_hindsight'
 
 
 @dataclass
@@ -27,7 +31,9 @@ class Answers:
     Arguments:
         clock: of all of them.
         length: predicted.
+        worth: what the closed loop expects of an evicted answer.
         decode: generates one: the text that each token completes.
+        known: answers that need not be generated.
     """
 
     item: Item
@@ -35,15 +41,16 @@ class Answers:
     clock: SimulatedClock
     length: LengthDistribution | None
     longest: int
+    worth: AnswerWorth
     decode: Callable[[Way], list[str]]
-    _known: dict[Way, list[str]] = field(default_factory=dict)
+    known: dict[Way, list[str]] = field(default_factory=dict)
     _scores: dict[tuple[Way, int], float] = field(default_factory=dict)
 
     def pieces(self, way: Way) -> list[str]:
         """Return an answer's text, token by token."""
-        if way not in self._known:
-            self._known[way] = self.decode(way)
-        return self._known[way]
+        if way not in self.known:
+            self.known[way] = self.decode(way)
+        return self.known[way]
 
     def score(self, way: Way, tokens: int) -> float:
         """Return the score of an answer's first tokens."""
@@ -52,93 +59,138 @@ class Answers:
         return self._scores[way, tokens]
 
 
-@dataclass(frozen=True)
-class Arm:
-    """How one arm decides.
-
-    Arguments:
-        policy: of the planner; None: a fixed ratio.
-        is_once: the closed loop's first decision is its only one, as if no other could follow.
-    """
-
-    policy: EvictionPolicy | None
-    ratio: float = 0.0
-    is_once: bool = False
-
-    def way(self, answers: Answers, left_s: float, settings: PlannerSettings) -> tuple[Way, int]:
-        """Return how an answer is evicted, and how often it was looked at.
-
-        Arguments:
-            left_s: time after the prefill [s].
-            settings: of the planner, but for the policy.
-        """
-        prompt, model = answers.prompt_tokens, answers.clock.model
-        if self.policy is None:
-            return (0, kept_tokens(prompt, self.ratio, settings.min_kept_tokens)), 0
-        planner = BudgetPlanner(replace(settings, eviction_policy=self.policy), model)
-        lengths = RemainingLengths.of(answers.length, answers.longest)
-        loop = planner.closed_loop(prompt, lengths)
-        if loop is not None:
-            return _looped(loop, answers, left_s, self.is_once)
-        if settings.is_partial and self.policy == 'expected':
-            return (0, prompt), 0
-        predicted = answers.length.predicted_tokens(answers.longest) if answers.length else None
-        plan = planner.plan_after_prefill(
-            prompt,
-            answers.longest,
-            prefill_time_s=0.0,
-            predicted_response_tokens=predicted,
-            remaining_s=left_s,
-        )
-        return (0, plan.kept_tokens), 0
+Decide = Callable[[int, float, float], int]
+"""From the tokens so far, the time that they took, and the time left [s], to what is kept."""
+Choose = Callable[[Answers, float, PlannerSettings], tuple[Way, int]]
+"""From the time after the prefill [s] to how an answer is evicted, and how often it was looked
+at."""
 
 
-ARMS: Mapping[str, Arm] = {
-    **{name: Arm(None, ratio) for name, ratio in FIXED.items()},
-    'timebill': Arm('timebill'),
-    'expected': Arm('expected'),
-    ONCE: Arm('closed_loop', is_once=True),
-    CLOSED: Arm('closed_loop'),
+def fixed(alpha: float) -> Choose:
+    """Return the arm that always evicts the same share, if any."""
+    return lambda answers, left_s, settings: ((0, alpha), 0)
+
+
+def timebill(answers: Answers, left_s: float, settings: PlannerSettings) -> tuple[Way, int]:
+    """Choose as the paper does: the smallest ratio whose worst case fits."""
+    planner = BudgetPlanner(replace(settings, eviction_policy='timebill'), answers.clock.model)
+    plan = planner.plan_after_prefill(
+        answers.prompt_tokens,
+        answers.longest,
+        prefill_time_s=0.0,
+        predicted_response_tokens=_predicted(answers),
+        remaining_s=left_s,
+    )
+    return (0, _ratio(answers.prompt_tokens, plan.kept_tokens, settings)), 0
+
+
+def expected(answers: Answers, left_s: float, settings: PlannerSettings) -> tuple[Way, int]:
+    """Choose as policy expected does: the largest (1 - alpha) * P(in time); partial: nothing."""
+    if settings.is_partial:
+        return WHOLE, 0
+    model, prompt = answers.clock.model, answers.prompt_tokens
+    predicted = _predicted(answers) or answers.longest
+
+    def worth(alpha: float) -> tuple[float, float]:
+        kept = kept_tokens(prompt, alpha, settings.min_kept_tokens)
+        mean_s = model.t_after_prefill(prompt, kept, predicted)
+        return kept * in_time_probability(mean_s, model.delta, left_s), -mean_s
+
+    return (0, max(RATIOS, key=worth)), 0
+
+
+def closed_loop(answers: Answers, left_s: float, settings: PlannerSettings) -> tuple[Way, int]:
+    """Decide as policy closed_loop does, again and again."""
+    lengths = RemainingLengths.of(answers.length, answers.longest)
+    return _looped(_loop(answers, lengths, settings).kept_tokens, answers, left_s, settings)
+
+
+def decided_once(answers: Answers, left_s: float, settings: PlannerSettings) -> tuple[Way, int]:
+    """Decide by the same worth and lengths behind the prefill, as if no decision followed."""
+    lengths = RemainingLengths.of(answers.length, answers.longest)
+    once = replace(_loop(answers, lengths, settings), later=(0.0,))
+    kept = once.kept_tokens(0, 0.0, left_s)
+    return (0, _ratio(answers.prompt_tokens, kept, settings)), 1
+
+
+def half_on_demand(answers: Answers, left_s: float, settings: PlannerSettings) -> tuple[Way, int]:
+    """Evict 50 % as soon as the median of the lengths that are left is not in time without."""
+    lengths, model = RemainingLengths.of(answers.length, answers.longest), answers.clock.model
+    prompt = answers.prompt_tokens
+
+    def decide(written: int, decode_s: float, remaining_s: float) -> int:
+        written_s = model.t_decode(prompt, written)
+        pace = AnswerPace.after(model.delta, max(0, written - 1), decode_s, written_s)
+        found, probabilities = lengths.after(written)
+        order = found.argsort()
+        median = found[order][np.cumsum(probabilities[order]).searchsorted(0.5)]
+        if pace.factor * (model.t_decode(prompt, int(median)) - written_s) <= remaining_s:
+            return prompt
+        return kept_tokens(prompt, 0.5, settings.min_kept_tokens)
+
+    return _looped(decide, answers, left_s, settings)
+
+
+def oracle_length(answers: Answers, left_s: float, settings: PlannerSettings) -> tuple[Way, int]:
+    """Decide as closed_loop does, with the length of the unevicted answer known."""
+    length, longest = float(len(answers.pieces(WHOLE))), float(answers.longest)
+    lengths = RemainingLengths(
+        np.array([0.0, length - 1.0, length, longest]), np.array([0.0, 1.0, 0.0, 0.0])
+    )
+    return _looped(_loop(answers, lengths, settings).kept_tokens, answers, left_s, settings)
+
+
+ARMS: Mapping[str, Choose] = {
+    **{name: fixed(alpha) for name, alpha in FIXED.items()},
+    'timebill': timebill,
+    'expected': expected,
+    'half_on_demand': half_on_demand,
+    ONCE: decided_once,
+    CLOSED: closed_loop,
+    'oracle_length': oracle_length,
 }
 
 
-def _looped(loop: ClosedLoop, answers: Answers, left_s: float, is_once: bool) -> tuple[Way, int]:
+def _predicted(answers: Answers) -> int | None:
+    return answers.length.predicted_tokens(answers.longest) if answers.length else None
+
+
+def _loop(answers: Answers, lengths: RemainingLengths, settings: PlannerSettings) -> ClosedLoop:
+    policy = replace(settings, eviction_policy='closed_loop')
+    planner = BudgetPlanner(policy, answers.clock.model, answers.worth)
+    loop = planner.closed_loop(answers.prompt_tokens, lengths)
+    assert loop is not None, 'the policy is closed_loop'
+    return loop
+
+
+def _ratio(prompt_tokens: int, kept: int, settings: PlannerSettings) -> float:
+    """Return the smallest of RATIOS that keeps no more; policies round to one token."""
+    fewest = settings.min_kept_tokens
+    return next(
+        (
+            alpha
+            for alpha in RATIOS
+            if kept_tokens(prompt_tokens, alpha, fewest) <= kept + (kept < prompt_tokens)
+        ),
+        RATIOS[-1],
+    )
+
+
+def _looped(
+    decide: Decide, answers: Answers, left_s: float, settings: PlannerSettings
+) -> tuple[Way, int]:
     prompt, clock = answers.prompt_tokens, answers.clock
-    if is_once:
-        return (0, replace(loop, later=(0.0,)).kept_tokens(0, 0.0, left_s)), 1
     spent_s = decode_s = 0.0
     look = looks = 0
-    for written in range(len(answers.pieces((0, prompt)))):
+    for written in range(len(answers.pieces(WHOLE))):
         if written >= look:
-            look, looks = loop.next_look(written), looks + 1
+            look, looks = ClosedLoop.next_look(written), looks + 1
             spent_s += LOOK_S
-            kept = loop.kept_tokens(written, decode_s, left_s - spent_s)
+            kept = decide(written, decode_s, left_s - spent_s)
             if kept < prompt:
-                return (written, kept), looks
+                return (written, _ratio(prompt, kept, settings)), looks
+            if spent_s > left_s:
+                return WHOLE, looks
         step_s = clock.step_s(written, prompt)
         spent_s, decode_s = spent_s + step_s, decode_s + step_s
-    return (0, prompt), looks
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What one item gave: its score, whether it was completed, and how long it took [s]."""
-
-    score: float
-    completion: float
-    total_s: float
-
-
-def outcome(
-    arm: Arm, answers: Answers, budget_s: float, cached: int, settings: PlannerSettings
-) -> Outcome:
-    """Return what an arm makes of an item; under KILL, a late answer scores 0."""
-    prefill_s = answers.clock.prefill_s(cached)
-    way, looks = arm.way(answers, budget_s - prefill_s, settings)
-    pieces = answers.pieces(way)
-    times_s = prefill_s + looks * LOOK_S + answers.clock.times_s(len(pieces), *way)
-    total_s = float(times_s[-1])
-    tokens = int(np.searchsorted(times_s, budget_s, side='right'))
-    if total_s <= budget_s:
-        return Outcome(answers.score(way, len(pieces)), 1.0, total_s)
-    return Outcome(answers.score(way, tokens) if settings.is_partial else 0.0, 0.0, total_s)
+    return WHOLE, looks

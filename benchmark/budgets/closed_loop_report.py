@@ -5,13 +5,16 @@ from typing import Any
 
 import numpy as np
 
-from benchmark.budgets.closed_loop_arms import ARMS, CLOSED, FIXED, Outcome
+from benchmark.budgets.closed_loop_arms import ARMS, CLOSED, FIXED, HINDSIGHT
+from benchmark.budgets.closed_loop_outcome import Outcome
 from benchmark.budgets.replay import KILL, PARTIAL, SKIP_NEXT, STRATEGIES, share_begun
 from benchmark.report.bootstrap import paired_difference
 from benchmark.report.tables import screen_table
 
 REGIMES = ('cold', 'standing')
-SEED = 21
+SEED = 2126
+"""Of the items that are reported."""
+NAMES = (*ARMS, HINDSIGHT)
 TOLERANCE = 0.02
 Key = tuple[str, str, str, str]
 """Regime, strategy, budget and arm."""
@@ -30,7 +33,7 @@ def compared(
             budget = f'{budget_s:g}'
             arms = {
                 name: found[regime, PARTIAL if strategy == PARTIAL else KILL, budget, name]
-                for name in ARMS
+                for name in NAMES
             }
             weights = {name: _weights(runs, budget_s, strategy) for name, runs in arms.items()}
             scores = {
@@ -44,6 +47,8 @@ def compared(
                         np.mean([run.completion for run in runs] * np.array(weights[name]))
                     ),
                     'n': len(runs),
+                    'evicted': float(np.mean([run.alpha > 0.0 for run in runs])),
+                    'evict_at': float(np.mean([run.evict_at for run in runs])),
                     'less_closed_loop': paired_difference(scores[name], scores[CLOSED], SEED),
                 }
                 for name, runs in arms.items()
@@ -88,7 +93,7 @@ def table(report: Mapping[str, Any]) -> str:
         for strategy in STRATEGIES:
             budgets = report['regimes'][regime][strategy]
             rows = [('', *(f'{budget} s' for budget in budgets))]
-            for name in ARMS:
+            for name in NAMES:
                 cells = (arms[name] for arms in budgets.values())
                 rows.append(
                     (name, *(f'{c["score"]:.3f} {100 * c["completion"]:3.0f}' for c in cells))

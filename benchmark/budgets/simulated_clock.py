@@ -26,12 +26,14 @@ class SimulatedClock:
         prompt_tokens: N_x.
         prefill_factor: measured over predicted.
         factors: of each step, from the first on.
+        seed: of the noise.
     """
 
     model: TimeModel
     prompt_tokens: int
     prefill_factor: float
     factors: NDArray[np.float64]
+    seed: int = 0
 
     @classmethod
     def of(cls, model: TimeModel, prompt_tokens: int, longest: int, seed: int) -> 'SimulatedClock':
@@ -42,7 +44,12 @@ class SimulatedClock:
         noise = random.normal(-(STEP_SPREAD**2) / 2, STEP_SPREAD, longest)
         slow = np.where(random.random(longest) < SLOW_SHARE, SLOW_FACTOR, 1.0)
         prefill = float(np.exp(common + random.normal(0.0, PREFILL_SPREAD)))
-        return cls(model, prompt_tokens, prefill, np.exp(common + drift + noise) * slow)
+        return cls(model, prompt_tokens, prefill, np.exp(common + drift + noise) * slow, seed)
+
+    def again(self, number: int) -> 'SimulatedClock':
+        """Return another clock of the same answer, one for each number."""
+        seed = self.seed + 1 + number
+        return SimulatedClock.of(self.model, self.prompt_tokens, len(self.factors), seed)
 
     def prefill_s(self, cached_tokens: int) -> float:
         """Return the time of the prefill [s]."""

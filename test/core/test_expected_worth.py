@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from timebill_ros.core.answer_pace import INNER_SPREAD, AnswerPace
-from timebill_ros.core.answer_worth import PRIOR, AnswerWorth
+from timebill_ros.core.answer_worth import PRIOR, REFERENCE_TOKENS, AnswerWorth
 from timebill_ros.core.expected_worth import (
     AnswerState,
     expected_worth,
@@ -29,7 +29,14 @@ models = st.builds(
     e1=st.floats(0, 1e-4),
     e0=st.floats(0, 0.1),
 )
-PLAIN = AnswerWorth((0.0, 0.5, 1.0), (1.0, 0.8, 0.0), (1.0, 1.5, 2.0))
+PLAIN = AnswerWorth(
+    ratios=(0.0, 0.5, 1.0),
+    worths=(1.0, 0.8, 0.0),
+    stretches=(1.0, 1.5, 2.0),
+    spreads=(0.0, 0.2, 0.6),
+    few_tokens=0.3,
+    left_power=1.5,
+)
 
 
 def by_brute_force(
@@ -37,35 +44,57 @@ def by_brute_force(
 ) -> float:
     """Return what to expect of one switch, at kept == prompt_tokens: of none."""
     ratio = 1.0 - kept / state.prompt_tokens
-    loss = 1.0 - np.interp(ratio, worth.ratios, worth.worths)
+    few = (REFERENCE_TOKENS / kept) ** worth.few_tokens
+    loss = 1.0 - np.interp(ratio, worth.ratios, worth.worths) ** few
     stretch = np.interp(ratio, worth.ratios, worth.stretches)
+    spread = np.interp(ratio, worth.ratios, worth.spreads)
     expected = 0.0
     for length, probability in zip(state.lengths, state.probabilities, strict=True):
         is_evicted = length > switch and kept < state.prompt_tokens
         end = switch + (length - switch) * stretch if is_evicted else length
-        seconds = model.t_eviction(state.prompt_tokens) if is_evicted else 0.0
-        # Step i finds the prompt and i - 1 tokens in the cache; a part of a step costs its part.
-        step = float(max(state.written, 1))
-        while step < end - 1e-9:
-            in_cache = (
-                kept if is_evicted and step >= max(switch, 1) - 1e-9 else state.prompt_tokens
-            )
-            part = min(1.0, end - step)
-            seconds += part * (model.p * (in_cache + step - 1 + (part - 1) / 2) + model.q)
-            step += 1.0
-        mean_s = seconds * state.pace.factor
-        in_time = float(mean_s <= state.remaining_s)
-        if state.remaining_s > 0.0:
-            deviations = math.log(state.remaining_s / max(mean_s, 1e-12)) / state.pace.spread
-            in_time = 0.5 * math.erfc(-deviations / math.sqrt(2.0))
+        end = min(end, state.longest)
+        seconds, behind_s = seconds_until(end, state, model, switch, kept, is_evicted)
+        credit = in_time_or_there(state, seconds, end, spread * behind_s / seconds)
+        if is_evicted and math.isfinite(state.longest):
+            most_s, _ = seconds_until(state.longest, state, model, switch, kept, is_evicted)
+            credit = max(credit, in_time_or_there(state, most_s, state.longest, 0.0))
         share_left = max(0.0, length - switch) / length if is_evicted else 0.0
-        credit = in_time
-        if state.is_partial:
-            done = min(1.0, max(state.remaining_s, 0.0) / max(mean_s, 1e-12))
-            there = (state.written + (end - state.written) * done) / end
-            credit += (1.0 - in_time) * min(there, 1.0)
-        expected += probability * credit * (1.0 - loss * share_left)
+        expected += probability * credit * (1.0 - loss * share_left**worth.left_power)
     return expected
+
+
+def seconds_until(
+    end: float, state: AnswerState, model: TimeModel, switch: int, kept: int, is_evicted: bool
+) -> tuple[float, float]:
+    """Return the time until an answer has so many tokens, and the part behind the eviction."""
+    before_s, behind_s = model.t_eviction(state.prompt_tokens) if is_evicted else 0.0, 0.0
+    # Step i finds the prompt and i - 1 tokens in the cache; a part of a step costs its part.
+    step = float(max(state.written, 1))
+    while step < end - 1e-9:
+        is_behind = is_evicted and step >= max(switch, 1) - 1e-9
+        in_cache = kept if is_behind else state.prompt_tokens
+        part = min(1.0, end - step)
+        step_s = part * (model.p * (in_cache + step - 1 + (part - 1) / 2) + model.q)
+        before_s, behind_s = before_s + step_s * (not is_behind), behind_s + step_s * is_behind
+        step += 1.0
+    return max(before_s + behind_s, 1e-12), behind_s
+
+
+def in_time_or_there(
+    state: AnswerState, seconds: float, end: float, length_spread: float
+) -> float:
+    """Return P(in time), or the share that is expected to be there."""
+    mean_s = seconds * state.pace.factor
+    in_time = float(mean_s <= state.remaining_s)
+    if state.remaining_s > 0.0:
+        spread = math.hypot(state.pace.spread, length_spread)
+        deviations = math.log(state.remaining_s / mean_s) / spread
+        in_time = 0.5 * math.erfc(-deviations / math.sqrt(2.0))
+    if not state.is_partial:
+        return in_time
+    done = min(1.0, max(state.remaining_s, 0.0) / mean_s)
+    there = (state.written + (end - state.written) * done) / end
+    return in_time + (1.0 - in_time) * min(there, 1.0)
 
 
 @settings(max_examples=150, deadline=None)
@@ -77,6 +106,7 @@ def by_brute_force(
     share=st.floats(-0.1, 2.0),
     factor=st.floats(0.5, 2.0),
     is_partial=st.booleans(),
+    longest=st.sampled_from([0, 30, math.inf]),
 )
 def test_every_switch_and_ratio_is_worth_what_a_sum_over_steps_and_lengths_says(
     model: TimeModel,
@@ -86,6 +116,7 @@ def test_every_switch_and_ratio_is_worth_what_a_sum_over_steps_and_lengths_says(
     share: float,
     factor: float,
     is_partial: bool,
+    longest: float,
 ) -> None:
     lengths = written + np.cumsum(more).astype(float)
     probabilities = np.arange(1.0, len(lengths) + 1.0)
@@ -98,6 +129,7 @@ def test_every_switch_and_ratio_is_worth_what_a_sum_over_steps_and_lengths_says(
         lengths,
         probabilities / probabilities.sum(),
         is_partial,
+        lengths[-1] + longest,
     )
     switches, kept = np.array([0.0, 3.0, 17.0]) + written, np.array([80.0, 20.0])
     worths = expected_worth(state, model, PLAIN, switches, kept)
@@ -118,11 +150,19 @@ def test_an_eviction_behind_the_end_is_none() -> None:
     assert worths[0, 0] == worth_of_none(state, MODEL)
 
 
-def test_what_was_written_before_the_eviction_keeps_its_worth() -> None:
-    shares = np.array([1.0, 0.5, 0.0])
-    assert PRIOR.worth(np.array(0.95), shares).tolist() == pytest.approx([0.14, 0.57, 1.0])
-    assert PRIOR.worth(np.array(0.0), shares).tolist() == [1.0, 1.0, 1.0]
-    assert PRIOR.stretch(np.array([0.5, 0.95])).tolist() == pytest.approx([1.0, 1.32])
+def test_an_answer_that_is_sure_to_be_cut_in_time_is_in_time() -> None:
+    """Evicted answers may become much longer, but none longer than the longest."""
+    pace = AnswerPace(1.0, 0.03)
+    unsure = AnswerWorth((0.0, 1.0), (1.0, 1.0), (1.0, 3.0), (2.0, 2.0))
+    longest_s = MODEL.t_after_prefill(1000, 500, 100)
+    lengths, sure = np.array([90.0]), np.array([1.0])
+    bounded, open_end = (
+        AnswerState(1000, 0, 1.2 * longest_s, pace, lengths, sure, longest=longest)
+        for longest in (100.0, math.inf)
+    )
+    switches, kept = np.array([0.0]), np.array([500.0])
+    assert expected_worth(bounded, MODEL, unsure, switches, kept)[0, 0] > 0.99
+    assert expected_worth(open_end, MODEL, unsure, switches, kept)[0, 0] < 0.5
 
 
 def test_the_normal_distribution_is_close() -> None:

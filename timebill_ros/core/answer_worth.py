@@ -7,6 +7,8 @@ from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
 
+REFERENCE_TOKENS = 256.0
+
 
 @dataclass(frozen=True)
 class AnswerWorth:
@@ -17,32 +19,48 @@ class AnswerWorth:
 
     Arguments:
         ratios: of which the others are known, rising from 0.
-        worths: of an answer that is evicted before its first token, in [0, 1].
-        stretches: its length over the unevicted answer's.
+        worths: of an answer that is evicted before its first token, in [0, 1], if
+            REFERENCE_TOKENS of the prompt are kept.
+        stretches: the length over the unevicted answer's.
+        spreads: standard deviation of the logarithm of this quotient.
+        few_tokens: how much less the same share is worth if it has fewer tokens, >= 0. The worth
+            is raised to (REFERENCE_TOKENS / kept tokens) ** few_tokens.
+        left_power: the loss grows with this power of the share that is left to be written.
     """
 
     ratios: tuple[float, ...]
     worths: tuple[float, ...]
     stretches: tuple[float, ...]
+    spreads: tuple[float, ...]
+    few_tokens: float = 0.0
+    left_power: float = 1.0
 
-    def worth(self, ratio: Array, share_left: Array) -> Array:
+    def worth(self, prompt_tokens: Array, kept: Array, share_left: Array) -> Array:
         """Return the worth of an answer in time.
 
         Arguments:
-            ratio: the eviction ratio.
+            prompt_tokens: N_x.
+            kept: prompt tokens that stay, >= 1.
             share_left: share of the answer that was not written yet at the eviction.
         """
-        lost = 1.0 - np.interp(ratio, self.ratios, self.worths)
-        return np.asarray(1.0 - lost * share_left, dtype=np.float64)
+        by_share = np.interp(1.0 - kept / prompt_tokens, self.ratios, self.worths)
+        evicted = by_share ** ((REFERENCE_TOKENS / kept) ** self.few_tokens)
+        return np.asarray(1.0 - (1.0 - evicted) * share_left**self.left_power)
 
     def stretch(self, ratio: Array) -> Array:
         """Return how many times longer what is left to be written becomes."""
-        return np.asarray(np.interp(ratio, self.ratios, self.stretches), dtype=np.float64)
+        return np.asarray(np.interp(ratio, self.ratios, self.stretches))
+
+    def spread(self, ratio: Array) -> Array:
+        """Return how unsure the length of what is left to be written becomes."""
+        return np.asarray(np.interp(ratio, self.ratios, self.spreads))
 
 
 PRIOR = AnswerWorth(
     ratios=(0.0, 0.25, 0.5, 0.75, 0.95, 1.0),
     worths=(1.0, 0.88, 0.77, 0.54, 0.14, 0.0),
     stretches=(1.0, 1.0, 1.0, 1.0, 1.32, 1.4),
+    spreads=(0.0, 0.2, 0.3, 0.4, 0.5, 0.5),
 )
-"""Of the built-in model, on 336 items of five tasks that it can do; see docs/measured.md."""
+"""Of a model that was not measured. Worths and stretches are those of the built-in model, on 336
+items of five tasks that it can do; see docs/measured.md. The spreads are a guess."""

@@ -3,6 +3,7 @@
 import math
 from dataclasses import dataclass, field
 
+from timebill_ros.core.answer_worth import PRIOR, AnswerWorth
 from timebill_ros.core.closed_loop import ClosedLoop
 from timebill_ros.core.expected_eviction import expected_kept_tokens
 from timebill_ros.core.plan import Plan
@@ -21,10 +22,12 @@ class BudgetPlanner:
     Arguments:
         settings: the planner's parameters.
         time_model: corrected for drift; None: not fitted yet.
+        worth: of the model's answers after an eviction.
     """
 
     settings: PlannerSettings = field(default_factory=PlannerSettings)
     time_model: TimeModel | None = None
+    worth: AnswerWorth = PRIOR
 
     def plan(
         self,
@@ -103,7 +106,8 @@ class BudgetPlanner:
         if model is None or self.settings.eviction_policy != 'closed_loop':
             return None
         fewest = self.settings.fewest_kept(prompt_tokens)
-        return ClosedLoop(model, prompt_tokens, fewest, lengths, self.settings.is_partial)
+        is_partial = self.settings.is_partial
+        return ClosedLoop(model, prompt_tokens, fewest, lengths, is_partial, self.worth)
 
     def prefill_time_s(self, prompt_tokens: int, cached_tokens: int = 0) -> float:
         """Return the predicted time of a prefill; infinite without a time model [s]."""

@@ -14,7 +14,7 @@ from timebill_ros.core.time_model import TimeModel
 
 TOKENS_BETWEEN = 4
 """An answer is looked at after so many tokens, later on after each sixteenth of its length."""
-RATIOS = (0.25, 0.4, 0.5, 0.65, 0.8)
+RATIOS = (0.25, 0.5, 0.75)
 LATER = (0.0, 4.0, 8.0, 24.0, 72.0, 216.0)
 GAIN = 1e-3
 """An eviction must be worth so much more than none, or than a later one."""
@@ -63,6 +63,7 @@ class ClosedLoop:
             pace,
             *self.lengths.after(written),
             self.is_partial,
+            self.lengths.max_new_tokens,
         )
         never = worth_of_none(state, self.time_model)
         if never > 1.0 - GAIN:

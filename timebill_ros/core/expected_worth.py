@@ -5,6 +5,7 @@ choice is a switch point and a ratio, for the lengths that are still possible an
 really left. To evict later is always possible, so to evict now must be worth more than that.
 """
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,6 +16,8 @@ from timebill_ros.core.answer_worth import AnswerWorth
 from timebill_ros.core.time_model import TimeModel
 
 Array = NDArray[np.float64]
+
+TINY_S = 1e-12
 
 
 @dataclass(frozen=True)
@@ -28,6 +31,7 @@ class AnswerState:
         pace: of what is left to be written.
         lengths, probabilities: (lengths,), how long it becomes: each is longer than written.
         is_partial: what is there when time is up is worth its share of the answer; else nothing.
+        longest: no answer becomes longer, evicted or not.
     """
 
     prompt_tokens: int
@@ -37,6 +41,7 @@ class AnswerState:
     lengths: Array
     probabilities: Array
     is_partial: bool = False
+    longest: float = math.inf
 
 
 def worth_of_none(state: AnswerState, time_model: TimeModel) -> float:
@@ -68,11 +73,18 @@ def expected_worth(
     at, stays = switches[:, None, None], kept[None, :, None]
     ratios = 1.0 - stays / prompt
     left = np.maximum(lengths - at, 0.0)
-    ends = at + left * worth.stretch(ratios)
+    ends = np.minimum(at + left * worth.stretch(ratios), state.longest)
     before_s = _decode_s(time_model, prompt, at) - _decode_s(time_model, prompt, state.written)
-    after_s = _decode_s(time_model, stays, ends) - _decode_s(time_model, stays, at)
-    total_s = before_s + time_model.t_eviction(state.prompt_tokens) + after_s
-    evicted = _credit(state, total_s, ends) * worth.worth(ratios, left / lengths)
+    before_s = before_s + time_model.t_eviction(state.prompt_tokens)
+    written_s = _decode_s(time_model, stays, at)
+    after_s = _decode_s(time_model, stays, ends) - written_s
+    # Of the time, only that behind the eviction is as unsure as the length.
+    share_after = after_s / np.maximum(before_s + after_s, TINY_S)
+    credit = _credit(state, before_s + after_s, ends, worth.spread(ratios) * share_after)
+    if math.isfinite(state.longest):
+        longest_s = before_s + _decode_s(time_model, stays, state.longest) - written_s
+        credit = np.maximum(credit, _credit(state, longest_s, state.longest))
+    evicted = credit * worth.worth(prompt, stays, left / lengths)
     outcome = np.where(lengths > at, evicted, _unevicted(state, time_model))
     return np.asarray(outcome @ state.probabilities)
 
@@ -83,18 +95,20 @@ def _unevicted(state: AnswerState, time_model: TimeModel) -> Array:
     return _credit(state, whole_s - _decode_s(time_model, prompt, state.written), state.lengths)
 
 
-def _credit(state: AnswerState, needed_s: Array, lengths: Array) -> Array:
+def _credit(
+    state: AnswerState, needed_s: Array, lengths: Array | float, length_spread: Array | float = 0.0
+) -> Array:
     """Return P(in time); of a partial answer, the expected share that is there."""
     mean_s = state.pace.factor * needed_s
     if state.remaining_s <= 0.0:
         in_time = np.where(mean_s <= state.remaining_s, 1.0, 0.0)
     else:
-        safe_s = np.maximum(mean_s, 1e-12)
-        in_time = normal_cdf(np.log(state.remaining_s / safe_s) / state.pace.spread)
+        spread = np.hypot(state.pace.spread, length_spread)
+        in_time = normal_cdf(np.log(state.remaining_s / np.maximum(mean_s, TINY_S)) / spread)
     if not state.is_partial:
         return in_time
     # Each step takes about as long: the share of the time is the share of the rest.
-    done = np.minimum(max(state.remaining_s, 0.0) / np.maximum(mean_s, 1e-12), 1.0)
+    done = np.minimum(max(state.remaining_s, 0.0) / np.maximum(mean_s, TINY_S), 1.0)
     there = (state.written + (lengths - state.written) * done) / lengths
     return np.asarray(in_time + (1.0 - in_time) * np.minimum(there, 1.0))
 

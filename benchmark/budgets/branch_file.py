@@ -1,0 +1,103 @@
+"""The answers of `make bench-closed_loop` on disk: an interrupted run keeps its items."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+
+from benchmark.budgets.way import Way
+from timebill_ros.core.length_distribution import LengthDistribution
+from timebill_ros.training.appended_lines import AppendedLines
+
+
+@dataclass
+class Branches:
+    """What is known of one item.
+
+    Arguments:
+        longest: bound of the answers [tokens].
+        length: predicted.
+        pieces: of each answer, the text that each token completes.
+    """
+
+    prompt_tokens: int
+    longest: int
+    length: LengthDistribution | None
+    pieces: dict[Way, list[str]] = field(default_factory=dict)
+
+
+class BranchFile:
+    """Answers by item. A context manager.
+
+    Arguments:
+        path: made if absent. A last line that was cut off is dropped.
+        key: everything that the answers depend on besides the items.
+        times: of the time model; kept from the first run on, so that all runs have the same.
+
+    Raises:
+        ValueError: the file is another key's, or being added to; one sentence.
+    """
+
+    def __init__(self, path: Path, key: Mapping[str, str], times: Mapping[str, float]) -> None:
+        self.found: dict[str, Branches] = {}
+        self._saved: dict[str, set[Way]] = {}
+        self._lines = AppendedLines(path)
+        header, *rows = [json.loads(line) for line in self._lines.found.splitlines()] or [None]
+        if header is None:
+            header = {'key': dict(key), 'times': dict(times)}
+            self._lines.add(header)
+        if header['key'] != dict(key):
+            self._lines.close()
+            raise ValueError(f'{path} has the answers of {header["key"]}, not of {dict(key)}')
+        self.times: dict[str, float] = header['times']
+        for row in rows:
+            self._remember(row)
+
+    def __enter__(self) -> 'BranchFile':
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._lines.close()
+
+    def save(self, item: str, branches: Branches) -> None:
+        """Append what is not there yet; it is on the disk when this returns."""
+        saved = self._saved.setdefault(item, set())
+        new = {way: pieces for way, pieces in branches.pieces.items() if way not in saved}
+        if new:
+            row = _row(item, branches, new)
+            self._lines.add(row)
+            self._remember(row)
+
+    def _remember(self, row: Mapping[str, Any]) -> None:
+        length = row['length'] and LengthDistribution(
+            np.array(row['length']['probabilities']), row['length']['bucket_tokens']
+        )
+        branches = self.found.setdefault(
+            row['item'], Branches(row['prompt_tokens'], row['longest'], length)
+        )
+        for evict_at, alpha, pieces in row['ways']:
+            branches.pieces[evict_at, alpha] = pieces
+            self._saved.setdefault(row['item'], set()).add((evict_at, alpha))
+
+
+def _row(item: str, branches: Branches, new: Mapping[Way, list[str]]) -> dict[str, Any]:
+    length = branches.length
+    # Behind the last bucket that is possible, all are 0.
+    probabilities = [] if length is None else np.trim_zeros(length.probabilities, 'b').tolist()
+    return {
+        'item': item,
+        'prompt_tokens': branches.prompt_tokens,
+        'longest': branches.longest,
+        'length': length
+        and {'probabilities': probabilities, 'bucket_tokens': length.bucket_tokens},
+        'ways': [[*way, pieces] for way, pieces in new.items()],
+    }
