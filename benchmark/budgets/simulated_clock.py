@@ -13,7 +13,7 @@ DRIFT_SPREAD = 0.01
 """Of the logarithm, a step: an answer's speed walks at random."""
 STEP_SPREAD, SLOW_SHARE, SLOW_FACTOR = 0.15, 0.01, 5.0
 """Of single steps; and how many of them a neighbour makes slower, and how much."""
-LOOK_S = 150e-6
+LOOK_S = 200e-6
 """What a decision of the closed loop costs [s]."""
 
 

@@ -1,5 +1,7 @@
 """When policy closed_loop evicts."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -39,7 +41,7 @@ def written_by(loop: ClosedLoop, budget_s: float, pace: float = 1.0) -> tuple[in
     return at, kept, spent_s
 
 
-@pytest.mark.parametrize('pace', [0.8, 1.0, 1.2])
+@pytest.mark.parametrize('pace', [0.8, 1.0, 1.2, 1.3])
 def test_an_answer_of_known_length_is_in_time_wherever_an_eviction_makes_it_so(
     pace: float,
 ) -> None:
@@ -64,6 +66,15 @@ def test_what_may_end_soon_is_given_the_time_to() -> None:
         for lengths in (RemainingLengths.exactly(LONGEST), RemainingLengths.of(None, LONGEST))
     )
     assert sure < open_end
+
+
+def test_an_eviction_that_the_pace_decides_waits_for_it() -> None:
+    """25 % would do at the expected pace, and be too little at a slow one."""
+    budget_s = 0.96 * WHOLE_S
+    sure = replace(LOOP, time_model=replace(MODEL, delta=0.0))
+    assert sure.kept_tokens(0, 0.0, budget_s) in (PROMPT, 1500)
+    assert LOOP.kept_tokens(0, 0.0, budget_s) == PROMPT
+    assert replace(LOOP, later=(0.0,)).kept_tokens(0, 0.0, budget_s) == 1500  # it cannot wait
 
 
 def test_a_partial_answer_keeps_more_of_its_prompt() -> None:
@@ -104,7 +115,7 @@ def test_a_plan_is_the_loops_and_its_worst_case_has_the_eviction_that_may_come()
     planner = BudgetPlanner(PlannerSettings(eviction_policy='closed_loop'), MODEL)
     loop = planner.closed_loop(PROMPT, LOOP.lengths)
     assert loop is not None
-    for share in (0.5, 1.5):
+    for share in (0.42, 1.5):
         plan = planner.plan_after_prefill(
             PROMPT, LONGEST, prefill_time_s=0.5, remaining_s=share * WHOLE_S, loop=loop
         )

@@ -179,3 +179,17 @@ def test_a_pace_is_known_better_with_every_step() -> None:
     assert spreads == sorted(spreads, reverse=True)
     assert spreads[0] == pytest.approx(math.log(1.4) / 2.326, rel=1e-3)
     assert INNER_SPREAD <= spreads[-1] < 1.4 * INNER_SPREAD
+
+
+@pytest.mark.parametrize('steps', [0, 3, 40])
+@pytest.mark.parametrize('more', [1.0, 8.0, 1e9])
+def test_what_a_pace_may_turn_out_to_be_is_as_sure_as_it_is_now(steps: int, more: float) -> None:
+    pace = AnswerPace.after(0.4, steps, 1.1 * steps, 1.0 * steps)
+    foreseen = pace.foreseen(steps, more)
+    assert sum(weight for weight, _ in foreseen) == pytest.approx(1.0)
+    deviations = [(weight, math.log(one.factor / pace.factor)) for weight, one in foreseen]
+    assert sum(weight * by for weight, by in deviations) == pytest.approx(0.0, abs=1e-12)
+    learned = sum(weight * by**2 for weight, by in deviations)
+    left = foreseen[0][1].spread
+    assert math.sqrt(learned + left**2) == pytest.approx(pace.spread)
+    assert left == pytest.approx(AnswerPace.after(0.4, steps + int(more), 9.0, 9.0).spread)

@@ -10,6 +10,9 @@ STEPS_TO_KNOW = 8.0
 INNER_SPREAD = 0.03
 """Standard deviation of the logarithm that stays: speed changes while an answer is written."""
 
+NODES = ((-math.sqrt(3.0), 1.0 / 6.0), (0.0, 2.0 / 3.0), (math.sqrt(3.0), 1.0 / 6.0))
+"""Deviations and weights of a normal distribution (Gauss-Hermite)."""
+
 
 @dataclass(frozen=True)
 class AnswerPace:
@@ -43,3 +46,18 @@ class AnswerPace:
         known = steps / (steps + STEPS_TO_KNOW)
         factor = math.exp(known * math.log(measured_s / predicted_s))
         return cls(factor, math.hypot(prior * math.sqrt(1.0 - known), INNER_SPREAD))
+
+    def foreseen(self, steps: int, more: float) -> list[tuple[float, 'AnswerPace']]:
+        """Return what the pace may turn out to be after more steps, and how likely each is.
+
+        Arguments:
+            steps: that were taken.
+            more: that are going to be.
+        """
+        common = math.sqrt(max(self.spread**2 - INNER_SPREAD**2, 0.0))
+        learned = more / (more + steps + STEPS_TO_KNOW)
+        unknown = math.hypot(common * math.sqrt(1.0 - learned), INNER_SPREAD)
+        return [
+            (weight, AnswerPace(self.factor * math.exp(node * common * learned**0.5), unknown))
+            for node, weight in NODES
+        ]

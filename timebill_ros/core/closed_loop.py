@@ -1,6 +1,6 @@
 """Policy closed_loop: while an answer is written, decides again and again whether to evict."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -11,6 +11,8 @@ from timebill_ros.core.answer_worth import PRIOR, AnswerWorth
 from timebill_ros.core.expected_worth import AnswerState, expected_worth, worth_of_none
 from timebill_ros.core.remaining_lengths import RemainingLengths
 from timebill_ros.core.time_model import TimeModel
+
+Array = NDArray[np.float64]
 
 TOKENS_BETWEEN = 4
 """An answer is looked at after so many tokens, later on after each sixteenth of its length."""
@@ -75,7 +77,33 @@ class ClosedLoop:
         best = int(now.argmax())
         if now[best] <= max(never, float(later.max(initial=0.0))) + GAIN:
             return self.prompt_tokens
+        if now[best] <= self._worth_of_waiting(state, steps, switches[1:3], choices) + GAIN:
+            return self.prompt_tokens
         return int(choices[best])
+
+    def _worth_of_waiting(
+        self, state: AnswerState, steps: int, switches: Array, choices: Array
+    ) -> float:
+        """Return what to expect of deciding soon instead, when more is known of the pace.
+
+        An eviction is never undone. So what is worth it at the expected pace may have to wait for
+        the measured one.
+
+        Arguments:
+            steps: that were taken.
+            switches: when it could be decided.
+        """
+        expected = [0.0]
+        for switch in switches:
+            best = 0.0
+            for weight, pace in state.pace.foreseen(steps, float(switch) - state.written):
+                known = replace(state, pace=pace)
+                at = np.array([switch])
+                worths = expected_worth(known, self.time_model, self.worth, at, choices)
+                never = worth_of_none(known, self.time_model)
+                best += weight * max(float(worths.max()), never)
+            expected.append(best)
+        return max(expected)
 
     @staticmethod
     def next_look(written: int) -> int:
@@ -83,7 +111,7 @@ class ClosedLoop:
         return written + max(TOKENS_BETWEEN, written // 16)
 
     @cached_property
-    def _choices(self) -> NDArray[np.float64]:
+    def _choices(self) -> Array:
         """How many prompt tokens may be kept, from many to few."""
         kept = {
             max(self.fewest, int((1.0 - ratio) * self.prompt_tokens)) for ratio in (*RATIOS, 1.0)

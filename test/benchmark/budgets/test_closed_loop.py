@@ -88,7 +88,7 @@ def test_only_arms_that_look_again_evict_in_the_middle() -> None:
         assert (looks > 1) == (name in (CLOSED, 'half_on_demand', 'oracle_length'))
         if name in (CLOSED, 'oracle_length'):
             assert at > 0
-            assert outcome(choose, found, budget_s, 0, SETTINGS).completion == 1.0
+            assert outcome(choose, answers([]), budget_s, 0, SETTINGS).completion == 1.0
         elif name != 'half_on_demand':
             assert at == 0
     assert set(asked) == {WHOLE}  # only an outcome needs an evicted answer

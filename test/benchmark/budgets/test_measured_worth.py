@@ -79,7 +79,7 @@ def test_a_task_is_judged_by_what_the_others_tell() -> None:
     assert worths['mild'] == fitted(harsh)
     assert worths['harsh'] == fitted(mild)
     report = held_out(harsh, worths)
-    assert report['0.75']['predicted'] > report['0.75']['measured'] + 0.1
+    assert report['0.75']['predicted'] > report['0.75']['measured'] + 0.03
     assert report['0.75']['n'] == 180
     own = {'harsh': fitted(harsh)}
     assert squared_error(harsh, own) < squared_error(harsh, worths)
