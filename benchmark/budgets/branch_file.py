@@ -36,24 +36,22 @@ class BranchFile:
     Arguments:
         path: made if absent. A last line that was cut off is dropped.
         key: everything that the answers depend on besides the items.
-        times: of the time model; kept from the first run on, so that all runs have the same.
 
     Raises:
         ValueError: the file is another key's, or being added to; one sentence.
     """
 
-    def __init__(self, path: Path, key: Mapping[str, str], times: Mapping[str, float]) -> None:
+    def __init__(self, path: Path, key: Mapping[str, str]) -> None:
         self.found: dict[str, Branches] = {}
         self._saved: dict[str, set[Way]] = {}
         self._lines = AppendedLines(path)
         header, *rows = [json.loads(line) for line in self._lines.found.splitlines()] or [None]
         if header is None:
-            header = {'key': dict(key), 'times': dict(times)}
-            self._lines.add(header)
-        if header['key'] != dict(key):
+            self._lines.add(header := dict(key))
+        if header != dict(key):
             self._lines.close()
-            raise ValueError(f'{path} has the answers of {header["key"]}, not of {dict(key)}')
-        self.times: dict[str, float] = header['times']
+            other = sorted(name for name in key if header.get(name) != key[name])
+            raise ValueError(f'{path} was recorded with another {", ".join(other)}: remove it')
         for row in rows:
             self._remember(row)
 

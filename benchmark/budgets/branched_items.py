@@ -1,29 +1,25 @@
 """The items of `make bench-closed_loop` and their answers, decoded when they are asked for."""
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
-from pathlib import Path
 
 from benchmark.budgets.branch_file import Branches, BranchFile
 from benchmark.budgets.branching import Branching
 from benchmark.budgets.closed_loop_arms import Answers
 from benchmark.budgets.recording import Recorder
-from benchmark.budgets.simulated_clock import SimulatedClock
+from benchmark.budgets.simulated_clock import FITTED, SimulatedClock
 from benchmark.budgets.tasks import TASKS, task_items
 from benchmark.budgets.tasks.task import Item
 from benchmark.budgets.way import Way
 from benchmark.eviction.evicted_answers import NEVER
 from timebill_ros.core.answer_worth import AnswerWorth
 from timebill_ros.core.length_distribution import LengthDistribution
-from timebill_ros.core.time_model import TimeModel
 from timebill_ros.inference.length.predictor_loader import load_predictor
 from timebill_ros.inference.loaded_engine import loaded_engine
 from timebill_ros.inference.loading.cache_folder import cache_folder
-from timebill_ros.inference.measured_time_model import LogProgress, profile_key, time_model
+from timebill_ros.inference.measured_time_model import profile_key
 
-PROFILE_TIME_S = 60.0
 MADE_UP = TASKS[:4]
 
 
@@ -38,7 +34,6 @@ class BranchedItems:
     def __init__(self, recorder: Recorder, file: BranchFile) -> None:
         self._recorder = recorder
         self._file = file
-        self.time_model = TimeModel(**file.times)
         self.predictor_name = recorder.predictor.name
         self.min_kept_tokens = recorder.engine.min_kept_tokens
 
@@ -57,12 +52,8 @@ class BranchedItems:
             'kernels': profile.kernels,
             'predictor': predictor.name,
         }
-        path = cache_folder() / 'budgets' / f'closed_loop-{Path(profile.model).name}.jsonl'
-        times: Mapping[str, float] = {}
-        if not path.exists():
-            progress = LogProgress('measuring the time model')
-            times = asdict(time_model(engine, PROFILE_TIME_S, progress))
-        with BranchFile(path, key, times) as file:
+        path = cache_folder() / 'budgets' / f'closed_loop-{profile.model}.jsonl'
+        with BranchFile(path, key) as file:
             yield cls(Recorder(engine, predictor), file)
 
     def items(self, count: int, seed: int) -> list[Item]:
@@ -92,7 +83,7 @@ class BranchedItems:
             reading.read()
             known = Branches(reading.prompt_tokens, reading.longest, reading.length)
         clock = SimulatedClock.of(
-            self.time_model, known.prompt_tokens, 2 * known.longest, int(item.key[-8:], 16)
+            FITTED, known.prompt_tokens, 2 * known.longest, int(item.key[-8:], 16)
         )
         yield Answers(
             item,
