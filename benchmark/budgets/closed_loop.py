@@ -9,8 +9,8 @@ Rules, written down before the run:
   has one clock, the same for all arms, budgets and regimes.
 - Two regimes. cold: the prompt is read within the budget. standing: all but its last 48 tokens
   are in the cache.
-- The four made-up tasks, as many items of each, prompts of 512 to 2,048 tokens. What is chosen, the
-  worth and the budgets, rests on eight items of each of another seed (DEVELOPMENT_SEED).
+- The four made-up tasks, as many items of each, prompts of 512 to 2,048 tokens. What is chosen,
+  the worth and the budgets, rests on eight items of each of another seed (DEVELOPMENT_SEED).
 - The worth is fitted to answers that are evicted before the first token, at a third, and at two
   thirds of the unevicted answer, at each ratio. What is reported of a task uses a worth that was
   fitted to the other three tasks.
