@@ -16,7 +16,7 @@ from timebill_ros.inference.step import native_step
 from timebill_ros.inference.step.generic_step import GenericStep
 from timebill_ros.inference.step.native_step import NativeStep
 
-PROMPT, LONGEST = random_prompt(61), 40
+PROMPT, LONGEST = random_prompt(200), 40
 WORDS = Tokenizer(WordLevel({f'w{index}': index for index in range(96)}, unk_token='w0'))
 
 
@@ -57,14 +57,14 @@ def test_a_branch_is_the_answer_that_is_decoded_alone(
     assert whole == alone(engine, 0, 0.0)
     found = set()
     for evict_at in (0, 1, 2, 7, len(whole) - 1):
-        for alpha in (0.25, 0.75):
+        for alpha in (0.25, 0.5):
             branch = tree.token_ids((evict_at, alpha))
             assert branch == alone(engine, evict_at, alpha)
             assert branch[:evict_at] == whole[:evict_at]
             found.add(tuple(branch))
     assert len(found) > 1  # an eviction makes a difference
     assert tree.token_ids(WHOLE) == whole  # and leaves the common cache as it was
-    assert tree.token_ids((1, 0.75)) == alone(engine, 1, 0.75)
+    assert tree.token_ids((1, 0.5)) == alone(engine, 1, 0.5)
 
 
 def test_a_branch_ends_at_a_stop_token() -> None:
@@ -76,5 +76,5 @@ def test_a_branch_ends_at_a_stop_token() -> None:
     engine = Engine(stops, engine.settings, engine.scorer, engine.step)
     tree = Branching(engine, WORDS, engine.prefill(PROMPT, LONGEST, NEVER), LONGEST)
     assert tree.token_ids(WHOLE) == answer[: answer.index(answer[9]) + 1]
-    assert tree.token_ids((3, 0.75)) == alone(engine, 3, 0.75)
+    assert tree.token_ids((3, 0.5)) == alone(engine, 3, 0.5)
     assert len(tree.pieces(WHOLE)) == len(tree.token_ids(WHOLE))
