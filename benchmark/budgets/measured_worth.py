@@ -180,7 +180,7 @@ def _worths(branches: Sequence[Branch], form: AnswerWorth) -> tuple[AnswerWorth,
         squares[most + 1e-9 < WORTHS] = np.inf
         best = int(squares.argmin())
         worths[place], total = float(WORTHS[best]), total + float(squares[best])
-    return replace(form, worths=_rounded(np.minimum.accumulate(worths))), total
+    return replace(form, worths=_rounded(worths)), total
 
 
 def _rounded(values: Sequence[float] | Array) -> tuple[float, ...]:

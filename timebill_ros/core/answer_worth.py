@@ -35,7 +35,7 @@ class AnswerWorth:
     few_tokens: float = 0.0
     left_power: float = 1.0
 
-    def worth(self, prompt_tokens: Array, kept: Array, share_left: Array) -> Array:
+    def worth(self, prompt_tokens: Array | float, kept: Array, share_left: Array) -> Array:
         """Return the worth of an answer in time.
 
         Arguments:

@@ -22,7 +22,7 @@ class BudgetPlanner:
     Arguments:
         settings: the planner's parameters.
         time_model: corrected for drift; None: not fitted yet.
-        worth: of the model's answers after an eviction.
+        worth: of an answer after an eviction.
     """
 
     settings: PlannerSettings = field(default_factory=PlannerSettings)
