@@ -14,6 +14,7 @@ QUESTIONS = {
     'estimator': 'benchmark.estimator.estimator',
     'eviction': 'benchmark.eviction.eviction',
     'eviction_defaults': 'benchmark.eviction.eviction_defaults',
+    'gpu': 'benchmark.gpu.gpu',
     'remote': 'benchmark.remote.remote',
     'standing': 'benchmark.standing.standing',
     'predictor': 'benchmark.predictor.predictor',

@@ -1,6 +1,7 @@
 """For how many tokens there is room in memory."""
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -45,6 +46,22 @@ def test_the_room_is_a_share_of_what_is_free_without_what_prompts_may_yet_take(
 def test_a_machine_has_what_linux_calls_available(linux: Path) -> None:
     assert free_bytes(CPU, linux / 'meminfo', linux) == 8000 * 1024
     assert free_bytes(CPU) > 0  # here
+
+
+@pytest.mark.parametrize(
+    ('is_integrated', 'expected'), [(False, 5_000_000), (True, 8000 * 1024 + 2_000_000)]
+)
+def test_a_gpu_that_shares_the_machines_memory_has_what_files_have_taken(
+    is_integrated: bool, expected: int, linux: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in {
+        'mem_get_info': (3_000_000, 9_000_000),
+        'memory_reserved': 6_000_000,
+        'memory_allocated': 4_000_000,
+        'get_device_properties': SimpleNamespace(is_integrated=is_integrated),
+    }.items():
+        monkeypatch.setattr(torch.cuda, name, lambda _, value=value: value)
+    assert free_bytes(torch.device('cuda:0'), linux / 'meminfo', linux) == expected
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,9 @@ from support.tiny_models import (
     tiny_model,
     tiny_target,
 )
+from support.unusual_models import UNUSUAL, unusual_model
 from timebill_ros.core.deadline import Deadline
+from timebill_ros.inference import attention
 from timebill_ros.inference.cache.scorers import SCORERS
 from timebill_ros.inference.cache.scorers.scorer import Scorer
 from timebill_ros.inference.cache.scorers.streaming_llm import StreamingLLM
@@ -27,6 +29,7 @@ from timebill_ros.inference.engine import DecodingSettings, Engine
 from timebill_ros.inference.interrupt import Interrupt
 from timebill_ros.inference.length.state_head import StateHead
 from timebill_ros.inference.length.state_predictor import StatePredictor
+from timebill_ros.inference.loading.device_choice import choose_dtype
 from timebill_ros.inference.loading.model_loader import load_target
 from timebill_ros.inference.step.decoding_step import decoding_step
 from timebill_ros.inference.step.generic_step import GenericStep
@@ -63,6 +66,51 @@ def test_tokens_and_logits_are_those_of_the_cpu(architecture: str, cuda: None) -
         assert gpu_ids == ids
 
 
+@pytest.mark.parametrize('architecture', ARCHITECTURES)
+def test_a_chunk_behind_others_needs_no_kernel_that_writes_all_scores_to_memory(
+    architecture: str, cuda: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With a mask and query heads that share a KV head, torch has no other kernel there."""
+    attended = attention.scaled_dot_product_attention
+
+    def spy(*tensors: torch.Tensor, **how: Any) -> torch.Tensor:
+        assert how.get('attn_mask') is None or not how.get('enable_gqa', False)
+        return attended(*tensors, **how)
+
+    expected = Engine(tiny_target(architecture), DecodingSettings()).prefill(
+        random_prompt(150), 1, NEVER
+    )
+    monkeypatch.setattr(attention, 'scaled_dot_product_attention', spy)
+    found = Engine(on_gpu(architecture), DecodingSettings()).prefill(
+        random_prompt(150), 1, NEVER, ((0, 40), (40, 41), (41, 150))
+    )
+    torch.testing.assert_close(found.logits.cpu(), expected.logits, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize('kind', UNUSUAL)
+def test_no_architecture_fails_because_its_step_cannot_be_recorded(kind: str, cuda: None) -> None:
+    decoding_step(unusual_model(kind).to(GPU), {})
+
+
+@pytest.mark.parametrize(
+    ('capability', 'dtype'),
+    [
+        ((7, 2), torch.float16),
+        ((7, 5), torch.float16),
+        ((8, 7), torch.bfloat16),
+        ((12, 0), torch.bfloat16),
+    ],
+)
+def test_bf16_is_chosen_where_it_is_not_emulated(
+    capability: tuple[int, int],
+    dtype: torch.dtype,
+    cuda: None,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(torch.cuda, 'get_device_capability', lambda _: capability)
+    assert choose_dtype('auto', GPU) == dtype
+
+
 @pytest.mark.parametrize('scorer', [*SCORERS.values(), RandomScorer])
 def test_every_scorer_evicts_there(scorer: type[Scorer], cuda: None) -> None:
     engine = Engine(on_gpu('llama'), DecodingSettings(), scorer())
@@ -83,6 +131,17 @@ def test_no_more_than_a_few_layers_of_a_prefill_are_queued(cuda: None) -> None:
 
     engine.prefill(random_prompt(40), 4, Counting(Deadline(float('inf'))))
     assert queued == [1, 2, 2]  # a layer each: the third has waited for the first
+    assert len(FakeEvent.pending) == 0
+
+
+def test_a_prefill_does_not_wait_for_other_streams(
+    cuda: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A length predictor's would be billed as the prefill's time."""
+    engine, waited = Engine(on_gpu('llama'), DecodingSettings()), list[Any]()
+    monkeypatch.setattr(torch.cuda, 'synchronize', waited.append)
+    engine.evict(engine.prefill(random_prompt(200), 4, NEVER), 120)
+    assert waited == []
     assert len(FakeEvent.pending) == 0
 
 

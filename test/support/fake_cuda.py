@@ -10,6 +10,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from types import SimpleNamespace
 from typing import Any, ClassVar
 
 import pytest
@@ -203,6 +204,10 @@ class FakeStream:
     def wait_stream(self, stream: Any) -> None:
         """Nothing is left to wait for."""
 
+    def synchronize(self) -> None:
+        """Wait for its events, which are all that there are."""
+        FakeEvent.pending.clear()
+
 
 @contextmanager
 def fake_stream(stream: FakeStream) -> Iterator[None]:
@@ -255,10 +260,11 @@ def fake_cuda(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         'device_count': lambda: 1,
         'set_device': lambda _: None,
         'get_device_name': lambda _=None: 'no GPU',
-        'is_bf16_supported': lambda *_: True,
+        'get_device_capability': lambda _=None: (9, 0),
+        'get_device_properties': lambda _=None: SimpleNamespace(is_integrated=False),
         'empty_cache': lambda: None,
         'synchronize': lambda _=None: FakeEvent.pending.clear(),
-        'current_stream': lambda: FakeStream.current,
+        'current_stream': lambda _=None: FakeStream.current,
         'graph_pool_handle': lambda: None,
         'stream': fake_stream,
         'graph': fake_graph,

@@ -70,6 +70,9 @@ def attend(
             if query.device.type == 'cpu' and key.shape[-1] == value.shape[-1]:
                 return _later_chunk(query, key, value, scaling).transpose(1, 2).contiguous(), None
             attention_mask = _causal_mask(query_length, length, query.device)
+        if attention_mask is not None and query.device.type != 'cpu':
+            output = _masked(query, key, value, attention_mask, scaling)
+            return output.transpose(1, 2).contiguous(), None
         output = scaled_dot_product_attention(
             query,
             key,
@@ -109,6 +112,30 @@ def _later_chunk(
     share = torch.sigmoid(before_sum.reshape(batch, heads, query_length) - own_sum)[..., None]
     before = before.reshape(batch, heads, query_length, head_dim)
     return torch.lerp(own.float(), before.float(), share).to(query.dtype)
+
+
+def _masked(
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    mask: torch.Tensor,
+    scaling: float | None,
+) -> torch.Tensor:
+    """Attend on a GPU under a mask, which is the same for all heads.
+
+    There, torch's memory-efficient kernel takes masks, but no query heads that share a KV head;
+    with both, all scores of a chunk would be written to memory, head by head in fp32. So the query
+    heads that share a KV head become more queries.
+    """
+    batch, heads, query_length, head_dim = query.shape
+    kv_heads = key.shape[1]
+    group = heads // kv_heads
+    grouped = query.reshape(batch, kv_heads, group * query_length, head_dim)
+    rows = [1] * (mask.dim() - 2) + [group, 1]
+    output = scaled_dot_product_attention(
+        grouped, key, value, attn_mask=mask.repeat(rows), scale=scaling
+    )
+    return output.reshape(batch, heads, query_length, -1)
 
 
 def _causal_mask(query_length: int, length: int, device: torch.device) -> torch.Tensor:

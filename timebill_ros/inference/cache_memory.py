@@ -47,8 +47,16 @@ def free_bytes(device: torch.device, meminfo: Path = _MEMINFO, group: Path = _GR
     """
     if device.type == 'cuda':
         free, _ = torch.cuda.mem_get_info(device)
+        if torch.cuda.get_device_properties(device).is_integrated:
+            # It shares the machine's memory (Jetson), and does not count what files have taken
+            # that were read, such as the model's.
+            free = max(free, _left_to_machine(meminfo, group))
         reserved = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
         return int(free + reserved)
+    return _left_to_machine(meminfo, group)
+
+
+def _left_to_machine(meminfo: Path, group: Path) -> int:
     lines = dict(line.split(':', 1) for line in meminfo.read_text().splitlines())
     available = 1024 * int(lines['MemAvailable'].split()[0])
     return min(available, _left_to_group(group))

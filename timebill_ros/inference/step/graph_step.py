@@ -13,7 +13,7 @@ import torch
 
 from timebill_ros.inference.cache.kv_cache import KVCache
 from timebill_ros.inference.cache.static_cache import StaticCache
-from timebill_ros.inference.step.generic_step import GenericStep
+from timebill_ros.inference.step.generic_step import GenericStep, forward
 from timebill_ros.inference.step.one_by_one import OneByOne
 
 BUCKET_TOKENS = 256
@@ -55,6 +55,10 @@ class GraphStep(OneByOne):
         model: one for which why_not() is ''. On a CPU, steps run without being recorded.
         bucket_tokens: graphs are recorded for multiples of this number of cached tokens.
         capacity: greatest number of cached tokens. Longer answers take the generic step.
+
+    Raises:
+        RuntimeError: some layers have no keys and values of their own, or a GPU cannot record it.
+        Exception: whatever a model raises that does not run on a plain cache.
     """
 
     name = f'cuda graph {BUCKET_TOKENS}'
@@ -65,28 +69,40 @@ class GraphStep(OneByOne):
         bucket_tokens: int = BUCKET_TOKENS,
         capacity: int = LARGEST_CACHE_TOKENS,
     ) -> None:
-        config = model.config.get_text_config()
-        capacity = min(
-            capacity, -(-config.max_position_embeddings // bucket_tokens) * bucket_tokens
-        )
-        heads = config.num_key_value_heads
-        head_size = getattr(config, 'head_dim', None) or (
-            config.hidden_size // config.num_attention_heads
-        )
         self._model, self._bucket_tokens = model, bucket_tokens
+        longest = getattr(model.config.get_text_config(), 'max_position_embeddings', capacity)
+        capacity = min(capacity, self.attended_tokens(longest))
+        # Configurations name these sizes in many ways, and not all have them.
+        one = KVCache(model.config, 1, lambda: None)
+        token = torch.zeros(1, dtype=torch.long, device=model.device)
+        logits = forward(model, token, 0, one)
+        if one.memory is None:
+            raise RuntimeError('some of its layers have no keys and values of their own')
         self._generic = GenericStep(model)
-        self._cache = StaticCache(
-            config.num_hidden_layers, (1, heads, capacity, head_size), model.dtype, model.device
-        )
+        self._cache = StaticCache(one.memory, capacity)
         self._token = torch.zeros(1, 1, dtype=torch.long, device=model.device)
         self._position = torch.zeros(1, 1, dtype=torch.long, device=model.device)
         self._places = torch.arange(capacity, device=model.device)
-        self._logits = torch.zeros(config.vocab_size, device=model.device)
+        self._logits = torch.zeros_like(logits)
         self._answer: _Answer | None = None
         self._length = 0
         self._graphs: dict[int, Any] = {}
         if model.device.type == 'cuda':
             self._record_all()
+
+    @property
+    def nbytes(self) -> int:
+        """What the cache takes that all answers share [bytes]."""
+        return self._cache.nbytes
+
+    @property
+    def graphs(self) -> int:
+        """How many graphs are recorded."""
+        return len(self._graphs)
+
+    def attended_tokens(self, cached_tokens: int) -> int:
+        """Return how many tokens a step attends to: the end of a bucket."""
+        return -(-cached_tokens // self._bucket_tokens) * self._bucket_tokens
 
     @contextmanager
     def answering(
@@ -137,7 +153,7 @@ class GraphStep(OneByOne):
         The result is the same tensor at each step. You may write to it.
         """
         self._length += 1
-        bucket = -(-self._length // self._bucket_tokens) * self._bucket_tokens
+        bucket = self.attended_tokens(self._length)
         with torch.inference_mode():
             self._token.copy_(token)
             graph = self._graphs.get(bucket)
