@@ -108,11 +108,9 @@ def test_each_part_may_take_its_own_time_and_what_earlier_ones_have_left(
     results: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     limits: list[float] = []
-    monkeypatch.setattr(
-        gpu, 'run_part', lambda name, device, limit_s, tell: limits.append(limit_s)
-    )
+    monkeypatch.setattr(gpu, 'run_part', lambda *arguments: limits.append(arguments[2]))
     gpu.run('cuda')
-    assert limits[-1] == pytest.approx(gpu.TOTAL_S, abs=30)  # nothing took any time
+    assert limits[-1] > gpu.LIMITS_S['7B']  # the others took no time
     for name, limit_s in zip(gpu.LIMITS_S, limits, strict=True):
         assert limit_s >= gpu.LIMITS_S[name]
     assert sum(gpu.LIMITS_S.values()) <= gpu.TOTAL_S < 8 * 60
