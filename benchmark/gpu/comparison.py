@@ -1,5 +1,6 @@
 """Compares what two engines have computed: their logits, and the tokens that these lead to."""
 
+import math
 import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -64,8 +65,10 @@ def compared(ours: Sequence[Outcome], theirs: Sequence[Outcome], dtype: torch.dt
                     break  # a tie: both go on rightly, but not alike
                 detail = f'{where}token {place} is {token}, not {expected}'
                 return Agreement(False, errors[-1], len(errors), detail)
+    if not all(map(math.isfinite, errors)):
+        return Agreement(False, None, len(errors), 'some logits are not numbers')
     error = max(errors) if dtype == torch.float32 else statistics.median(errors)
-    if error < tolerance:  # not a number is not
+    if error < tolerance:
         return Agreement(True, error, len(errors))
     return Agreement(
         False, error, len(errors), f'the logits differ by {error:.2g}, more than {tolerance:g}'

@@ -13,7 +13,7 @@ from benchmark.gpu.targets import SHAPES, Shape
 
 CPU = torch.device('cpu')
 TINY = Shape('tiny', 64, 2, 4, 2, 128, 300, tied=False)
-LENGTHS, PROFILED = (24, 48), (24, 48, 120)
+LENGTHS, PROFILED = (24, 48), (24, 96, 120)
 
 
 def measured() -> dict[str, Any]:
@@ -43,10 +43,12 @@ def test_everything_is_measured(few_tokens: None) -> None:
     assert set(found['prefill']) == set(found['generate']) == {'24', '48'}
     assert found['fits_8_gb'] is True
     assert found['time_model']['q'] > 0
-    assert found['recording']['static_cache_bytes'] == 2 * 2 * 2 * 16 * 512 * 4
-    weights = found['weights_bytes'] - 300 * 64 * 4
-    assert found['step']['generic']['24']['bytes'] == weights + (24 + 4 + 16) * 2 * 2 * 2 * 16 * 4
-    assert found['step']['graph']['24']['bytes'] == weights + 256 * 2 * 2 * 2 * 16 * 4
+    size = getattr(torch, found['dtype']).itemsize
+    token_bytes = 2 * 2 * 2 * 16 * size  # layers, K and V, heads, size
+    assert found['recording']['static_cache_bytes'] == 512 * token_bytes
+    weights = found['weights_bytes'] - 300 * 64 * size
+    assert found['step']['generic']['24']['bytes'] == weights + (24 + 4 + 16) * token_bytes
+    assert found['step']['graph']['24']['bytes'] == weights + 256 * token_bytes
 
 
 def test_what_fails_is_told_and_the_rest_is_measured(
