@@ -19,7 +19,6 @@ from support.tiny_models import (
     tiny_model,
     tiny_target,
 )
-from support.unusual_models import UNUSUAL, unusual_model
 from timebill_ros.core.deadline import Deadline
 from timebill_ros.inference import attention
 from timebill_ros.inference.cache.scorers import SCORERS
@@ -81,15 +80,10 @@ def test_a_chunk_behind_others_needs_no_kernel_that_writes_all_scores_to_memory(
         random_prompt(150), 1, NEVER
     )
     monkeypatch.setattr(attention, 'scaled_dot_product_attention', spy)
-    found = Engine(on_gpu(architecture), DecodingSettings()).prefill(
-        random_prompt(150), 1, NEVER, ((0, 40), (40, 41), (41, 150))
-    )
+    target = on_gpu(architecture)
+    engine = Engine(target, DecodingSettings(), step=GenericStep(target.model))
+    found = engine.prefill(random_prompt(150), 1, NEVER, ((0, 40), (40, 41), (41, 150)))
     torch.testing.assert_close(found.logits.cpu(), expected.logits, rtol=1e-4, atol=1e-4)
-
-
-@pytest.mark.parametrize('kind', UNUSUAL)
-def test_no_architecture_fails_because_its_step_cannot_be_recorded(kind: str, cuda: None) -> None:
-    decoding_step(unusual_model(kind).to(GPU), {})
 
 
 @pytest.mark.parametrize(
@@ -138,7 +132,8 @@ def test_a_prefill_does_not_wait_for_other_streams(
     cuda: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A length predictor's would be billed as the prefill's time."""
-    engine, waited = Engine(on_gpu('llama'), DecodingSettings()), list[Any]()
+    target, waited = on_gpu('llama'), list[Any]()
+    engine = Engine(target, DecodingSettings(), step=GenericStep(target.model))
     monkeypatch.setattr(torch.cuda, 'synchronize', waited.append)
     engine.evict(engine.prefill(random_prompt(200), 4, NEVER), 120)
     assert waited == []

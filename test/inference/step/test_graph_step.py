@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from support.tiny_models import NEVER, random_prompt, tiny_model, tiny_target
+from support.unusual_models import UNUSUAL, unusual_model
 from timebill_ros.inference.engine import DecodingSettings, Engine
 from timebill_ros.inference.step import decoding_step, graph_step
 from timebill_ros.inference.step.generic_step import GenericStep
@@ -50,6 +51,12 @@ def test_what_cannot_be_recorded_takes_the_generic_step(monkeypatch, caplog):
     monkeypatch.setattr(decoding_step, 'GraphStep', refuse)
     assert isinstance(decoding_step.decoding_step(tiny_target('gemma3').model, {}), GenericStep)
     assert 'not permitted when stream is capturing' in caplog.text
+
+
+@pytest.mark.parametrize('kind', UNUSUAL)
+def test_no_architecture_fails_because_its_step_cannot_be_recorded(kind, monkeypatch):
+    monkeypatch.setattr(graph_step, 'why_not', lambda model: '')
+    decoding_step.decoding_step(unusual_model(kind), {})
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason='torch sees no GPU')
