@@ -1,7 +1,8 @@
 """Whether a device computes what the CPU computes, in everything that the engine does there."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
+from functools import partial
 from typing import Any
 
 import torch
@@ -15,7 +16,7 @@ from benchmark.gpu.scenarios import (
     URGENT_TOKENS,
     Prompts,
 )
-from benchmark.gpu.targets import KINDS, tiny_target, widened
+from benchmark.gpu.targets import KINDS, rounded_target, tiny_target
 from benchmark.gpu.tell import Tell, guarded, sentence
 from timebill_ros.inference.cache.kv_cache import KVCache
 from timebill_ros.inference.engine import DecodingSettings, Engine
@@ -40,8 +41,8 @@ def check_all(device: torch.device, tell: Tell, kinds: Sequence[str] = KINDS) ->
         kinds: transformers' names of architectures.
     """
     for kind in kinds:
-        guarded(tell, lambda kind=kind: _check_tiny(kind, device, tell), kind, 'is')
-    guarded(tell, lambda: _check_built_in(device, tell), BUILT_IN, 'is')
+        guarded(tell, partial(_check_tiny, kind, device, tell), kind, 'is')
+    guarded(tell, partial(_check_built_in, device, tell), BUILT_IN, 'is')
 
 
 def _check_tiny(kind: str, device: torch.device, tell: Tell) -> str:
@@ -51,7 +52,8 @@ def _check_tiny(kind: str, device: torch.device, tell: Tell) -> str:
     check(reference, target, steps, tell)
     dtype = torch.bfloat16 if device.type == 'cpu' else choose_dtype('auto', device)
     rounded = tiny_target(kind, device, dtype)
-    check_rounded(rounded, _steps(rounded, TINY_BUCKET, tell), tell)
+    steps = _steps(rounded, TINY_BUCKET, tell)
+    check_rounded(rounded_target(kind, dtype), rounded, steps, tell)
     return 'compared'
 
 
@@ -62,8 +64,8 @@ def _check_built_in(device: torch.device, tell: Tell) -> str:
         return f'left out: {error}'
     reference = load_target(BUILT_IN, 'cpu', 'float32', 'none')
     target = load_target(BUILT_IN, str(device), 'float32', 'none')
-    nothing_ends = {'stop_token_ids': frozenset[int]()}
-    reference, target = replace(reference, **nothing_ends), replace(target, **nothing_ends)
+    reference = replace(reference, stop_token_ids=frozenset())  # answers are not to end
+    target = replace(target, stop_token_ids=frozenset())
     check(reference, target, _steps(target, 256, tell), tell)
     return 'compared'
 
@@ -94,34 +96,36 @@ def check(
     for scenario, run in SCENARIOS.items():
         expected = run(on_cpu, prompts)
         for name, step in steps.items():
-            engine = Engine(target, SETTINGS, step=step)
-            guarded(
-                tell,
-                lambda run=run, engine=engine, expected=expected: asdict(
-                    compared(run(engine, prompts), expected, torch.float32)
-                ),
-                *(target.name, name, scenario),
-            )
+            ours = partial(run, Engine(target, SETTINGS, step=step), prompts)
+            found = partial(_compared, ours, expected, torch.float32)
+            guarded(tell, found, target.name, name, scenario)
 
 
-def check_rounded(target: TargetModel, steps: dict[str, DecodingStep], tell: Tell) -> None:
-    """Compare logits in 16 bits with those of the same weights in fp32 on the CPU."""
-    prompts, reference = random_prompts(target), widened(target)
+def check_rounded(
+    reference: TargetModel, target: TargetModel, steps: dict[str, DecodingStep], tell: Tell
+) -> None:
+    """Compare logits in 16 bits.
+
+    Arguments:
+        reference: the same weights in fp32 on the CPU.
+    """
+    prompts = random_prompts(target)
     on_cpu = Engine(reference, SETTINGS, step=GenericStep(reference.model))
     for chunks, how in ((None, 'whole'), (CHUNKS, 'in chunks')):
         expected = forced(on_cpu, prompts, chunks)
         for name, step in steps.items():
-            engine = Engine(target, SETTINGS, step=step)
-            guarded(
-                tell,
-                lambda engine=engine, chunks=chunks, expected=expected: asdict(
-                    compared([forced(engine, prompts, chunks)], [expected], target.dtype)
-                ),
-                *(target.name, name, f'{how}, {_short(target.dtype)}'),
-            )
+            ours = partial(forced, Engine(target, SETTINGS, step=step), prompts, chunks)
+            found = partial(_compared, ours, expected, target.dtype)
+            guarded(tell, found, target.name, name, f'{how}, {_short(target.dtype)}')
 
 
-def forced(engine: Engine, prompts: Prompts, chunks: Any) -> Outcome:
+def _compared(
+    run: Callable[[], list[Outcome]], expected: list[Outcome], dtype: torch.dtype
+) -> dict[str, Any]:
+    return asdict(compared(run(), expected, dtype))
+
+
+def forced(engine: Engine, prompts: Prompts, chunks: Any) -> list[Outcome]:
     """Return the logits behind each of some tokens that follow the patient prompt.
 
     Tokens that are chosen would soon differ in 16 bits, and nothing could be compared.
@@ -133,7 +137,7 @@ def forced(engine: Engine, prompts: Prompts, chunks: Any) -> Outcome:
         for token in newer[:-1]:
             on_device = torch.tensor(token, device=engine.target.device)
             found.append(step.logits(on_device).clone())
-    return Outcome(newer, torch.stack(found).to('cpu', torch.float32))
+    return [Outcome(newer, torch.stack(found).to('cpu', torch.float32))]
 
 
 def random_prompts(target: TargetModel) -> Prompts:

@@ -4,6 +4,7 @@ import gc
 import statistics
 import time
 from dataclasses import asdict
+from functools import partial
 from typing import Any
 
 import torch
@@ -94,30 +95,19 @@ def _measure(
     engines = {key: Engine(target, _SETTINGS, step=step) for key, step in steps.items()}
     engine = engines.get('graph', generic)
     for length in lengths:
-        guarded(tell, lambda length=length: _prefill(engine, length), name, 'prefill', str(length))
-    for key, each in {**engines, 'generic': generic}.items():
+        guarded(tell, partial(_prefill, engine, length), name, 'prefill', str(length))
+    both = {**engines, 'generic': generic}
+    for key, each in both.items():
         for length in lengths:
-            guarded(
-                tell,
-                lambda each=each, length=length: step_cost(each, length, bandwidth),
-                *(name, 'step', key, str(length)),
-            )
+            cost = partial(step_cost, each, length, bandwidth)
+            guarded(tell, cost, name, 'step', key, str(length))
     guarded(tell, lambda: kill_latency(engine, lengths[-1]), name, 'kill')
     guarded(tell, lambda: _time_model(engine, profiled), name, 'time_model')
     guarded(tell, lambda: _peak(device), name, 'peak')
     for length in lengths:
-        guarded(
-            tell,
-            lambda length=length: generate_cost(engine, length),
-            name,
-            'generate',
-            str(length),
-        )
-    for key, each in {
-        **engines,
-        'generic': generic,
-    }.items():  # last: a profiler slows what follows
-        guarded(tell, lambda each=each: kernels(each, lengths[0]), name, 'kernels', key)
+        guarded(tell, partial(generate_cost, engine, length), name, 'generate', str(length))
+    for key, each in both.items():  # last: a profiler slows what follows
+        guarded(tell, partial(kernels, each, lengths[0]), name, 'kernels', key)
 
 
 def _recorded(target: TargetModel, steps: dict[str, DecodingStep]) -> dict[str, Any]:

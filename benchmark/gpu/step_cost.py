@@ -90,7 +90,7 @@ def kernels(engine: Engine, prompt_tokens: int) -> dict[str, int]:
             step.logits(token)
             synchronize(device)
     events = profile.events() or []
-    on_device = torch.autograd.DeviceType.CUDA
+    on_device = torch._C._autograd.DeviceType.CUDA
     return {
         'kernels': sum(event.device_type == on_device for event in events),
         'launches': sum('Launch' in event.name for event in events),

@@ -34,10 +34,10 @@ def tiny_target(kind: str, device: torch.device, dtype: torch.dtype) -> TargetMo
     return _target(kind, copy.deepcopy(_tiny(kind)).to(device, dtype), TINY_CONTEXT, None)
 
 
-def widened(target: TargetModel) -> TargetModel:
-    """Return a model's weights, as they are, in fp32 on the CPU."""
-    model = copy.deepcopy(target.model).to('cpu', torch.float32)
-    return _target(target.name, model, target.context_length, target.tokenizer)
+def rounded_target(kind: str, dtype: torch.dtype) -> TargetModel:
+    """Return a tiny model with weights that are rounded to 16 bits, in fp32 on the CPU."""
+    model = copy.deepcopy(_tiny(kind)).to(dtype).to(torch.float32)
+    return _target(kind, model, TINY_CONTEXT, None)
 
 
 @dataclass(frozen=True)
