@@ -10,7 +10,7 @@ extern "C" {
 
 // Raise it whenever a library and a Python of different versions would misread each other: a function, a struct, the
 // order in which packed_weight.py packs weights.
-constexpr int32_t ABI_VERSION = 4;
+constexpr int32_t ABI_VERSION = 5;
 
 // Weights of (rows, columns): plain, or quantized as weight_kinds.h says.
 struct Matrix {
@@ -70,11 +70,13 @@ const char* timebill_decoder_error() noexcept;
 // The model's struct is copied; what it points to must live as long as the decoder.
 int32_t timebill_decoder_create(const Model* model, int32_t threads, int32_t rank, Decoder** decoder) noexcept;
 
-// Runs one step. `embedding` (hidden), `cosine` and `sine` (head_size) are the token's; `logits` (vocabulary) is
-// written to. Keys and values are appended to the layers' caches, whose lengths grow by one. If one of the caches is
-// full, nothing is written.
+// Runs one step over 1 to 4 tokens that follow each other. `embeddings` (tokens, hidden), `cosine` and `sine`
+// (tokens, head_size) are the tokens'; `logits` (tokens, vocabulary) is written to. Each token's are what they would be
+// in a step of its own, bit for bit. Keys and values are appended to the layers' caches, whose lengths grow by the
+// tokens; whoever lowers them takes tokens back. If one of the caches has no room for all tokens, nothing is written.
 int32_t timebill_decoder_step(
-  Decoder* decoder, const float* embedding, const float* cosine, const float* sine, float* logits) noexcept;
+  Decoder* decoder, int32_t tokens, const float* embeddings, const float* cosine, const float* sine,
+  float* logits) noexcept;
 
 // Runs several tokens through some layers; keys and values are appended to the caches of these layers. If the pass was
 // aborted or its deadline passed, it returns INTERRUPTED and the lengths of the caches have not changed; `hidden` may

@@ -18,8 +18,10 @@ namespace {
 struct Bfloat16 { uint16_t bits; };
 struct Float16 { uint16_t bits; };
 
-constexpr int MAX_HEAD = 256;  // elements
-constexpr int SPINS = 2000;    // some 30 microseconds
+constexpr int MAX_HEAD = 256;   // elements
+constexpr int MOST_TOKENS = 4;  // of a step
+constexpr int KEY_TILE = 32;    // cached tokens whose scores are weighed at once
+constexpr int SPINS = 2000;     // some 30 microseconds
 
 // A vector that is multiplied with a matrix.
 struct Input {
@@ -41,19 +43,20 @@ struct Partial {
 };
 
 struct Thread {
-  Input input;
+  std::vector<Input> inputs;  // a token
   std::vector<float> query_memory;
   std::vector<Partial> partial_memory;
   float* query;
   Partial* partials;
 
   explicit Thread(const Model& model)
-  : input(std::max({model.hidden, model.intermediate, model.heads * model.head_size})),
-    query_memory(model.heads * model.head_size),
-    partial_memory(model.heads),
+  : query_memory(MOST_TOKENS * model.heads * model.head_size),
+    partial_memory(MOST_TOKENS * model.heads),
     query(query_memory.data()),
     partials(partial_memory.data())
   {
+    for (int i = 0; i < MOST_TOKENS; ++i)
+      inputs.emplace_back(std::max({model.hidden, model.intermediate, model.heads * model.head_size}));
   }
 };
 
@@ -66,10 +69,19 @@ inline void relax()
 #endif
 }
 
+// A vector a token.
+struct Rows {
+  float* first;
+  int64_t stride;
+
+  float* operator[](int token) const { return first + token * stride; }
+};
+
 // What the threads share during a step.
 struct Step {
-  float *hidden, *query, *key, *value, *gate, *logits;
-  const float *cosine, *sine;
+  int tokens;
+  Rows hidden, query, key, value, gate, logits;
+  const float *cosine, *sine;  // (tokens, head_size)
   std::vector<Thread> threads;
   std::atomic<int> waiting{0};
   std::atomic<uint32_t> round{0};

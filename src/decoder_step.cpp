@@ -1,6 +1,6 @@
 // A Llama-like model on CPU threads: everything between tokens and the next token's logits.
 //
-// A step, of one token, reads all weights once; its time is that of the memory. So the weights stay in 4 or 8 bits until they are in
+// A step, of one to four tokens, reads all weights once; its time is that of the memory. So the weights stay in 4 or 8 bits until they are in
 // a register, each row block is one stream, attention reads a KV head once for all its query heads, and the threads
 // meet five times a layer in a barrier instead of starting anew for each product. A prefill, of many tokens, multiplies
 // as fast as the processor can: see prefill_kernels.inc.
@@ -16,6 +16,7 @@
 #include <string>
 #include <system_error>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "decoder_abi.h"
@@ -37,14 +38,19 @@ struct Decoder {
   Decoder(const Model& given, int threads, InstructionSet chosen) : model(given), set(chosen)
   {
     for (int i = 0; i < threads; ++i) step.threads.emplace_back(model);
-    const size_t padded = BLOCK;  // a block's last rows may be padding
-    const size_t query = model.heads * model.head_size + padded, key = model.kv_heads * model.head_size + padded;
-    memory.resize(model.hidden + padded + query + 2 * key + model.intermediate + padded);
-    step.hidden = memory.data();
-    step.query = step.hidden + model.hidden + padded;
-    step.key = step.query + query;
-    step.value = step.key + key;
-    step.gate = step.value + key;
+    const int64_t padded = BLOCK;  // a block's last rows may be padding
+    const int64_t query = model.heads * model.head_size + padded, key = model.kv_heads * model.head_size + padded;
+    const std::pair<Rows&, int64_t> all[] = {
+      {step.hidden, model.hidden + padded}, {step.query, query}, {step.key, key}, {step.value, key},
+      {step.gate, model.intermediate + padded}};
+    int64_t size = 0;
+    for (const auto& [rows, stride] : all) size += MOST_TOKENS * stride;
+    memory.resize(size);
+    float* next = memory.data();
+    for (const auto& [rows, stride] : all) {
+      rows = {next, stride};
+      next += MOST_TOKENS * stride;
+    }
   }
 
   // Not in the constructor: if the system has no more threads, the destructor ends those that there are.
@@ -168,16 +174,22 @@ int32_t timebill_decoder_create(const Model* model, int32_t threads, int32_t ran
 }
 
 int32_t timebill_decoder_step(
-  Decoder* decoder, const float* embedding, const float* cosine, const float* sine, float* logits) noexcept
+  Decoder* decoder, int32_t tokens, const float* embeddings, const float* cosine, const float* sine,
+  float* logits) noexcept
 {
   return guarded([&] {
-    decoder->expect_room(0, decoder->model.layers, 1);
-    std::memcpy(decoder->step.hidden, embedding, decoder->model.hidden * sizeof(float));
-    decoder->step.cosine = cosine;
-    decoder->step.sine = sine;
-    decoder->step.logits = logits;
+    const Model& model = decoder->model;
+    Step& step = decoder->step;
+    expect(0 < tokens && tokens <= MOST_TOKENS, "a step has " + std::to_string(tokens) + " tokens");
+    decoder->expect_room(0, model.layers, tokens);
+    step.tokens = tokens;
+    for (int i = 0; i < tokens; ++i)
+      std::memcpy(step.hidden[i], embeddings + static_cast<int64_t>(i) * model.hidden, model.hidden * sizeof(float));
+    step.cosine = cosine;
+    step.sine = sine;
+    step.logits = {logits, model.head.rows};
     decoder->run();
-    for (int i = 0; i < decoder->model.layers; ++i) ++decoder->model.layer[i].length;
+    for (int i = 0; i < model.layers; ++i) model.layer[i].length += tokens;
   });
 }
 

@@ -149,7 +149,8 @@ def budget_run(options: argparse.Namespace) -> Iterator[BudgetRun]:
     engine = loaded_engine(
         ModelSettings(
             model=options.model, device=options.device, quantization=options.quantization
-        )
+        ),
+        speculates=False,  # the time of each token is recorded
     )
     predictor = load_predictor('auto', engine.target, engine.settings.repetition_penalty)
     items = _items(engine, options)
@@ -172,7 +173,8 @@ def _four_bit(engine: Engine, options: argparse.Namespace) -> Engine | None:
     if target.quantization not in ('none', 'int8') or native_step.why_not(target.model):
         return None
     return loaded_engine(
-        ModelSettings(model=options.model, device=options.device, quantization='int4')
+        ModelSettings(model=options.model, device=options.device, quantization='int4'),
+        speculates=False,
     )
 
 

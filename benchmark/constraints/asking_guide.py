@@ -12,7 +12,7 @@ from timebill_ros.inference.constraint.guide import Guide
 from timebill_ros.inference.interrupt import Interrupt
 from timebill_ros.inference.mean_probability import MeanProbability
 from timebill_ros.inference.repetition import RepetitionPenalty
-from timebill_ros.inference.step.decoding_step import DecodingStep
+from timebill_ros.inference.step.answer_steps import AnswerSteps
 
 
 class AskingGuide(Guide):
@@ -36,7 +36,7 @@ class AskingGuide(Guide):
         logits: torch.Tensor,
         penalty: RepetitionPenalty,
         probability: MeanProbability,
-        step: DecodingStep,
+        step: AnswerSteps,
         interrupt: Interrupt,
     ) -> list[int]:
         """Return the next token; see Guide."""

@@ -188,6 +188,22 @@ def test_figures_of_an_evicting_plan():
     assert plan.worst_case_time_s == pytest.approx(MODEL.t_wcet(4000, plan.kept_tokens, 300))
 
 
+def test_the_worst_case_has_wrong_guesses_where_tokens_are_guessed():
+    guessing = replace(MODEL, speculates=True)
+    planner = BudgetPlanner(PLANNER.settings, guessing)
+    for remaining_s in (math.inf, 22.0, 18.0):
+        plan = planner.plan(4000, 500, predicted_response_tokens=60, remaining_s=remaining_s)
+        worst_s = guessing.t_wcet(4000, plan.kept_tokens, 300)
+        assert plan.worst_case_time_s == pytest.approx(worst_s)
+        assert plan.worst_case_response_tokens == 300
+        assert worst_s <= remaining_s
+    assert (
+        plan.kept_tokens
+        < PLANNER.plan(4000, 500, predicted_response_tokens=60, remaining_s=18.0).kept_tokens
+        < 4000
+    )
+
+
 @pytest.mark.parametrize(
     ('factor', 'expected', 'limit', 'longest'),
     [

@@ -1,9 +1,11 @@
+import dataclasses
 import math
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from timebill_ros.core.speculation import most_lost_steps
 from timebill_ros.core.time_model import TimeModel
 
 SMOLLM = TimeModel(a=2.5e-7, b=8e-4, c=0.02, p=5e-6, q=0.017, e1=4e-5, e0=0.01, delta=0.25, d=1e-5)
@@ -48,6 +50,21 @@ def test_eviction_is_paid_only_when_something_is_evicted():
 
 def test_worst_case_is_the_mean_with_its_margin():
     assert SMOLLM.t_wcet(900, 300, 64) == pytest.approx(1.25 * SMOLLM.t_e2e(900, 300, 64))
+
+
+@pytest.mark.parametrize('response', [2, 3, 64, 700])
+def test_wrong_guesses_are_in_the_worst_case_and_in_no_mean(response):
+    guessing = dataclasses.replace(SMOLLM, speculates=True)
+    assert guessing.t_e2e(900, 300, response) == SMOLLM.t_e2e(900, 300, response)
+    more_s = guessing.t_wcet(900, 300, response) - SMOLLM.t_wcet(900, 300, response)
+    lost = most_lost_steps(response)
+    assert more_s >= 1.25 * lost * SMOLLM.t_step(300 + response - 1)
+    assert more_s <= 1.25 * (lost + 1) * SMOLLM.t_step(300 + response + lost)
+
+
+def test_an_answer_of_one_token_has_no_guesses():
+    guessing = dataclasses.replace(SMOLLM, speculates=True)
+    assert guessing.t_wcet(900, 300, 1) == SMOLLM.t_wcet(900, 300, 1)
 
 
 def test_scaling_multiplies_every_time_and_leaves_the_margin():

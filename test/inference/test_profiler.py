@@ -74,6 +74,28 @@ def test_generations_take_every_ratio(engine: Engine) -> None:
     assert all((g.eviction_s > 0) == (g.kept_tokens < g.prompt_tokens) for g in found)
 
 
+def test_guesses_change_no_step_that_is_measured_but_the_passes_of_generations(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    guessing = Engine(engine.target, engine.settings, engine.scorer, engine.step, speculates=True)
+    assert guessing.speculates
+    profiler, taken = Profiler(guessing, 0.0), list[int]()
+    several = engine.step.several  # type: ignore[union-attr]
+
+    def spy(ids: Any, logits: torch.Tensor) -> torch.Tensor:
+        taken.append(len(ids))
+        return several(ids, logits)  # type: ignore[no-any-return]
+
+    monkeypatch.setattr(engine.step, 'several', spy)
+    profiler.measure_round(300, evicts=False)
+    assert taken == []
+    generations = [profiler.generation(200, 200) for _ in range(5)]
+    costs = engine.step.costs  # type: ignore[union-attr]
+    assert max(taken) > 1
+    counted = sum(g.response_tokens - 1 for g in generations)
+    assert counted == pytest.approx(sum(costs[tokens - 1] for tokens in taken), abs=5)
+
+
 def test_a_time_model_is_kept_until_something_changes(engine: Engine, cache: Path) -> None:
     told: list[float] = []
     first = time_model(engine, TIME_LIMIT_S, told.append)
@@ -81,6 +103,11 @@ def test_a_time_model_is_kept_until_something_changes(engine: Engine, cache: Pat
     told.clear()
     assert time_model(engine, TIME_LIMIT_S, told.append) == first
     assert told == []  # not measured
+    guessing = Engine(engine.target, engine.settings, engine.scorer, engine.step, speculates=True)
+    assert time_model(guessing, TIME_LIMIT_S, told.append) == dataclasses.replace(
+        first, speculates=True
+    )
+    assert told == []
 
     other = Engine(engine.target, DecodingSettings(1.3), engine.scorer)
     assert profile_key(other) != profile_key(engine)

@@ -186,13 +186,14 @@ class BudgetPlanner:
         if predicted_response_tokens is not None:
             expected = min(max(1, predicted_response_tokens), max_new_tokens)
         longest = self._worst_case_tokens(expected, max_new_tokens)
+        most_steps = time_model.worst_case_tokens(longest)
         policy = self.settings.eviction_policy
         if policy == 'timebill':
             found = kept_tokens_to_fit(
                 time_model,
                 prompt_tokens,
                 self.settings.fewest_kept(prompt_tokens),
-                longest,
+                most_steps,
                 prefill_s,
                 total_s,
             )
@@ -208,8 +209,8 @@ class BudgetPlanner:
             found = loop.kept_tokens(0, 0.0, total_s - prefill_s)
         else:
             found = self._kept_by_policy(prompt_tokens)
-        kept = self._quickest(time_model, prompt_tokens, longest) if found is None else found
-        worst_s = time_model.t_after_prefill(prompt_tokens, kept, longest)
+        kept = self._quickest(time_model, prompt_tokens, most_steps) if found is None else found
+        worst_s = time_model.t_after_prefill(prompt_tokens, kept, most_steps)
         if loop is not None and kept == prompt_tokens:  # it may still be evicted
             worst_s += time_model.t_eviction(prompt_tokens)
         return Plan(

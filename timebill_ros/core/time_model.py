@@ -3,6 +3,8 @@
 import math
 from dataclasses import dataclass, fields, replace
 
+from timebill_ros.core.speculation import most_lost_steps
+
 
 @dataclass(frozen=True)
 class TimeModel:
@@ -18,6 +20,7 @@ class TimeModel:
         delta: the worst-case margin over the mean, t_wcet = (1 + delta) * t_e2e.
         d: prefill behind N_c tokens that are in the cache already: a and b cost nothing for them,
             but to attend to them takes d*N_c more [s]. Not in the paper.
+        speculates: tokens are guessed. In the worst case, wrong guesses take time.
 
     Raises:
         ValueError: a coefficient is negative or not finite.
@@ -32,6 +35,7 @@ class TimeModel:
     e0: float = 0.0
     delta: float = 0.0
     d: float = 0.0
+    speculates: bool = False
 
     def __post_init__(self) -> None:
         for coefficient in fields(self):
@@ -99,7 +103,14 @@ class TimeModel:
 
     def t_wcet(self, prompt_tokens: int, kept_tokens: int, response_tokens: int) -> float:
         """Return the bound (1 + delta) * t_e2e [s]; response_tokens is then N_W."""
-        return (1.0 + self.delta) * self.t_e2e(prompt_tokens, kept_tokens, response_tokens)
+        most_tokens = self.worst_case_tokens(response_tokens)
+        return (1.0 + self.delta) * self.t_e2e(prompt_tokens, kept_tokens, most_tokens)
+
+    def worst_case_tokens(self, response_tokens: int) -> int:
+        """Return how many tokens without any wrong guess take as long as so many at worst."""
+        if not self.speculates or response_tokens <= 1:
+            return response_tokens
+        return response_tokens + math.ceil(most_lost_steps(response_tokens))
 
     def scaled(self, factor: float) -> 'TimeModel':
         """Return a model with all times multiplied by factor. delta is a ratio and stays."""

@@ -101,7 +101,7 @@ class BillRecorder:
         self,
         thinking_tokens: int = 0,
         forced_tokens: int = 0,
-        passes: int | None = None,
+        passes: int = 0,
         constraint_time_s: float = 0.0,
     ) -> Bill:
         """Return the whole bill of a generation that is complete or was cut off.
@@ -111,7 +111,7 @@ class BillRecorder:
         Arguments:
             thinking_tokens: so many of the generated tokens are thinking.
             forced_tokens: so many were left no choice by a constraint.
-            passes: through the model; None: one for each token but the first.
+            passes: through the model.
             constraint_time_s: spent on the constraint [s].
         """
         self._next('decode_time')
@@ -120,7 +120,7 @@ class BillRecorder:
             response_tokens=self.response_tokens,
             thinking_tokens=thinking_tokens,
             forced_tokens=forced_tokens,
-            passes=max(self.response_tokens - 1, 0) if passes is None else passes,
+            passes=passes,
             constraint_time=constraint_time_s,
             total_time=self._clock() - self._start_s,
             preemptions=self._give_way.preemptions,

@@ -17,15 +17,18 @@ from timebill_ros.inference.loading.prepacked_linear import prepack
 from timebill_ros.inference.reference_attention import use_attention
 from timebill_ros.inference.self_check import Verdict, self_check
 from timebill_ros.inference.step.generic_step import GenericStep
+from timebill_ros.inference.step.native_step import NativeStep
+from timebill_ros.inference.step.step_costs import step_costs
 
 
-def checked_engine(engine: Engine) -> Engine:
+def checked_engine(engine: Engine, speculates: bool = True) -> Engine:
     """Return an engine that serves the same model as its self-check allows.
 
     The check runs once for a model on a machine; later starts read its verdict.
 
     Arguments:
         engine: used by no one else meanwhile; its model is changed in place.
+        speculates: as for Engine.
 
     Raises:
         ValueError: no way of computing the model is right; one sentence.
@@ -60,7 +63,10 @@ def checked_engine(engine: Engine) -> Engine:
     step = engine.step if engine.step.name == verdict.step else GenericStep(target.model)
     if isinstance(step, GenericStep):
         prepack(target.model)  # what was left to the compiled library
-    return Engine(replace(target, evicts=verdict.evicts), engine.settings, engine.scorer, step)
+    elif isinstance(step, NativeStep):
+        step.costs = step_costs(step, target.model)
+    target = replace(target, evicts=verdict.evicts)
+    return Engine(target, engine.settings, engine.scorer, step, speculates)
 
 
 def _keep(verdict: Verdict, path: Path) -> None:

@@ -23,6 +23,7 @@ from timebill_ros.inference.prefilled import Prefilled
 from timebill_ros.inference.prefix.prefix_cache import PrefixCache
 from timebill_ros.inference.prefix.prefix_entry import Beginning
 from timebill_ros.inference.repetition import RepetitionPenalty, RepetitionStop
+from timebill_ros.inference.step.answer_steps import PassCount, answer_steps
 from timebill_ros.inference.step.decoding_step import DecodingStep, decoding_step
 from timebill_ros.inference.step.generic_step import forward
 from timebill_ros.inference.step.native_step import NativeStep
@@ -63,6 +64,7 @@ class Engine:
     Arguments:
         scorer: chooses what stays when a prompt's cache is evicted.
         step: runs a token through the model; None: the fastest that there is.
+        speculates: tokens are guessed, where the step can. Answers are the same.
 
     prefixes keeps what was read, for prompts that begin alike; at first it keeps nothing.
     """
@@ -73,11 +75,13 @@ class Engine:
         settings: DecodingSettings,
         scorer: Scorer = SnapKV(),  # noqa: B008 (frozen)
         step: DecodingStep | None = None,
+        speculates: bool = False,
     ) -> None:
         self.target = target
         self.step = step or decoding_step(target.model, target.quantized)
         self.settings = settings
         self.scorer = scorer
+        self.speculates = speculates and isinstance(self.step, NativeStep)
         self.prefixes = PrefixCache()
 
     @property
@@ -176,6 +180,7 @@ class Engine:
         interrupt: Interrupt,
         guide: Guide | ChoiceGuide | None = None,
         probability: MeanProbability | None = None,
+        passes: PassCount | None = None,
     ) -> Iterator[tuple[int, FinishReason | None]]:
         """Generate greedily.
 
@@ -184,6 +189,7 @@ class Engine:
             interrupt: checked before each step.
             guide: keeps the answer within a constraint; None: it is free.
             probability: counts the tokens that the model chooses.
+            passes: counts the passes through the model.
 
         Yields:
             The id of each token, also of the stop token, and None; with the last token, the reason
@@ -198,11 +204,14 @@ class Engine:
         logits, position = prefilled.logits, len(prefilled.prompt_ids)
         probability = probability or MeanProbability()
         with self.step.answering(prefilled.cache, position, max_new_tokens) as step:
-            prefilled.step = step
+            speculates = self.speculates and not isinstance(guide, ChoiceGuide)
+            steps = prefilled.steps = answer_steps(
+                step, passes or PassCount(), prefilled.prompt_ids, speculates
+            )
             if guide is not None:
                 stop_ids = self.target.stop_token_ids
                 yield from guided_tokens(
-                    step, logits, guide, penalty, stop_ids, max_new_tokens, interrupt, probability
+                    steps, logits, guide, penalty, stop_ids, max_new_tokens, interrupt, probability
                 )
                 return
             for count in range(1, max_new_tokens + 1):
@@ -223,7 +232,7 @@ class Engine:
                     return
                 penalty.see(token_id, token)
                 interrupt.leave()  # not later: steps share the memory of their logits
-                logits = step.logits(token)
+                logits = steps.logits(token)
 
     def _capacity(self, needed: int) -> int:
         return self.prefixes.capacity(needed, self.target.context_length)

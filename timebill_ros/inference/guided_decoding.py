@@ -10,11 +10,11 @@ from timebill_ros.inference.constraint.guide import Guide
 from timebill_ros.inference.interrupt import Interrupt
 from timebill_ros.inference.mean_probability import MeanProbability
 from timebill_ros.inference.repetition import RepetitionPenalty
-from timebill_ros.inference.step.decoding_step import DecodingStep
+from timebill_ros.inference.step.answer_steps import AnswerSteps
 
 
 def guided_tokens(
-    step: DecodingStep,
+    steps: AnswerSteps,
     logits: torch.Tensor,
     guide: Guide | ChoiceGuide,
     penalty: RepetitionPenalty,
@@ -29,7 +29,7 @@ def guided_tokens(
     would be no document.
 
     Arguments:
-        step: it stands after the prompt.
+        steps: they stand after the prompt.
         logits: (vocabulary,), of the first token.
         guide: takes each token before it is yielded.
     """
@@ -41,10 +41,9 @@ def guided_tokens(
         if not ids:
             if waiting:
                 interrupt.leave()  # not later: steps share the memory of their logits
-                logits = step.append(waiting, interrupt.check)
-                guide.passes += step.steps_of(len(waiting))
+                logits = steps.append(waiting, interrupt.check)
                 waiting = []
-            ids = guide.next(logits, penalty, probability, step, interrupt)
+            ids = guide.next(logits, penalty, probability, steps, interrupt)
         for token_id in ids:
             count += 1
             reason = None

@@ -14,12 +14,15 @@ from timebill_ros.inference.loading.model_loader import load_target
 SERVED = ModelSettings()
 
 
-def loaded_engine(settings: ModelSettings = SERVED, scorer: Scorer | None = None) -> Engine:
+def loaded_engine(
+    settings: ModelSettings = SERVED, scorer: Scorer | None = None, speculates: bool = True
+) -> Engine:
     """Return an engine.
 
     Arguments:
         settings: the node's parameters; the default is theirs.
         scorer: evicts in place of the one that settings names, for the laboratory.
+        speculates: as for Engine. The laboratory turns it off where it measures single steps.
 
     Raises:
         ValueError: the model cannot be loaded, or not be computed right; one sentence.
@@ -43,4 +46,4 @@ def loaded_engine(settings: ModelSettings = SERVED, scorer: Scorer | None = None
             f'model {target.name!r} cannot be served: its class {type(target.model).__name__} is '
             f'not built as this engine expects ({type(error).__name__}: {error})'
         ) from error
-    return checked_engine(engine)
+    return checked_engine(engine, speculates)

@@ -4,6 +4,7 @@ import logging
 import platform
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy
@@ -18,7 +19,7 @@ from timebill_ros.inference.loading.cache_folder import cache_folder
 from timebill_ros.inference.profiler import Profiler
 
 _LOG_PERIOD_S = 5.0
-_KERNELS = 5
+_KERNELS = 6
 """Part of the key: to be raised when the same model is computed in another way."""
 
 
@@ -39,7 +40,7 @@ def time_model(
     folder, key = cache_folder() / 'profiles', profile_key(engine)
     known = None if anew else profile_store.load(folder, key)
     if known is not None:
-        return known
+        return replace(known, speculates=engine.speculates)
     fitted = Profiler(engine, time_limit_s, progress).run()
     curves = {
         'prefill': fitted.prefill,
@@ -58,7 +59,7 @@ def time_model(
         profile_store.save(folder, key, fitted.model)
     except OSError as error:  # the disk is full, say
         logging.warning('the time model is not kept, and will be measured again: %s', error)
-    return fitted.model
+    return replace(fitted.model, speculates=engine.speculates)
 
 
 class LogProgress:

@@ -140,7 +140,7 @@ def answer(
         if closing := guided.new_closing():
             listener.text('', 0, 0, closing)
         for token_id, reason in engine.decode(
-            prefilled, max_new_tokens, interrupt, guided.guide, guided.probability
+            prefilled, max_new_tokens, interrupt, guided.guide, guided.probability, guided.passes
         ):
             text = guided.add(token_id)
             listener.text(text, record.decoded(), stream.thinking_tokens, guided.new_closing())

@@ -7,7 +7,7 @@ import torch
 
 from timebill_ros.inference.cache.kv_cache import KVCache
 from timebill_ros.inference.cache.observation_window import ObservationWindow
-from timebill_ros.inference.step.decoding_step import DecodingStep
+from timebill_ros.inference.step.answer_steps import AnswerSteps
 
 
 @dataclass
@@ -19,15 +19,15 @@ class Prefilled:
         logits: (vocabulary,), fp32, for the first token of the response.
         prompt_ids: (prompt_tokens,).
         observed: what the prompt's last tokens asked the attention for.
-        step: writes the answer; None: it has not begun.
+        steps: write the answer; None: it has not begun.
     """
 
     cache: KVCache
     logits: torch.Tensor
     prompt_ids: torch.Tensor
     observed: ObservationWindow
-    step: DecodingStep | None = None
+    steps: AnswerSteps | None = None
 
     def at_rest(self) -> AbstractContextManager[KVCache]:
         """Yield the cache with all that was read and written; the answer goes on afterwards."""
-        return nullcontext(self.cache) if self.step is None else self.step.leave()
+        return nullcontext(self.cache) if self.steps is None else self.steps.leave()

@@ -61,7 +61,8 @@ class Profiler:
     do not depend on the tokens.
 
     Arguments:
-        engine: ready to run, and used by no one else meanwhile.
+        engine: ready to run, and used by no one else meanwhile. Its steps are measured without
+            guessed tokens, whole generations as it is.
         time_limit_s: profiling ends after about so long [s].
         progress: told the share that is done, in [0, 1].
         seed: of lengths and tokens.
@@ -75,6 +76,7 @@ class Profiler:
         seed: int = 0,
     ) -> None:
         self._engine = engine
+        self._plain = Engine(engine.target, engine.settings, engine.scorer, engine.step)
         self._limit_s = time_limit_s
         self.progress = progress
         self._chance = random.Random(seed)
@@ -121,7 +123,7 @@ class Profiler:
         return MeasuredGeneration(
             bill.prompt_tokens,
             bill.kept_tokens,
-            bill.response_tokens,
+            bill.passes + 1,
             bill.prefill_time,
             bill.eviction_time,
             bill.decode_time,
@@ -188,7 +190,7 @@ class Profiler:
         stream = TextStream(self._detokenizer)
         last_s = None
         for step, (token_id, _) in enumerate(
-            self._engine.decode(prefilled, STEPS, self._interrupt)
+            self._plain.decode(prefilled, STEPS, self._interrupt)
         ):
             stream.add(token_id)
             now_s = time.perf_counter()

@@ -20,6 +20,7 @@ constexpr const char* NAMES[] =
 constexpr int VOCABULARY = 77, LAYERS = 3, CAPACITY = 45, WINDOW = 7;
 constexpr int SHORTEST = 40;  // capacity of the second layer, which is the first to be full
 constexpr int STEPS = 4;      // from the beginning, and again until it is full
+constexpr int MOST_TOKENS = 4;  // of a step
 
 void check(bool condition, const std::string& what)
 {
@@ -140,34 +141,49 @@ Decoder* created(RandomModel& random, int threads, int rank)
   return decoder;
 }
 
-// Runs steps until the caches have that many tokens more than `length`; returns the last one's logits.
-std::vector<float> logits_after(RandomModel& random, Decoder* decoder, int length, int steps)
+// Runs tokens, so many a step, until the caches have that many more than `length`; returns the last one's logits.
+std::vector<float> logits_after(RandomModel& random, Decoder* decoder, int length, int tokens, int together = 1)
 {
+  const int hidden = random.hidden, head = random.shape.head_size;
   for (Layer& layer : random.layers) layer.length = length;
-  std::vector<float> logits(VOCABULARY);
-  for (int i = 0; i < steps; ++i) {
-    std::vector<float> embedding(random.hidden), cosine(random.shape.head_size), sine(random.shape.head_size);
-    for (int j = 0; j < random.hidden; ++j) embedding[j] = std::sin(i + 0.3f * j);
-    for (int j = 0; j < random.shape.head_size; ++j)
-      cosine[j] = std::cos(0.01f * i * j), sine[j] = std::sin(0.01f * i * j);
+  std::vector<float> logits;
+  for (int first = 0; first < tokens; first += together) {
+    const int count = std::min(together, tokens - first);
+    std::vector<float> embeddings(count * hidden), cosine(count * head), sine(count * head);
+    logits.assign(count * VOCABULARY, NAN);
+    for (int i = 0; i < count; ++i) {
+      for (int j = 0; j < hidden; ++j) embeddings[i * hidden + j] = std::sin(first + i + 0.3f * j);
+      for (int j = 0; j < head; ++j)
+        cosine[i * head + j] = std::cos(0.01f * (first + i) * j), sine[i * head + j] = std::sin(0.01f * (first + i) * j);
+    }
     const int32_t failed =
-      timebill_decoder_step(decoder, embedding.data(), cosine.data(), sine.data(), logits.data());
+      timebill_decoder_step(decoder, count, embeddings.data(), cosine.data(), sine.data(), logits.data());
     check(!failed, failed ? timebill_decoder_error() : "");
   }
-  for (const Layer& layer : random.layers) check(layer.length == length + steps, "lengths grow");
-  return logits;
+  for (const Layer& layer : random.layers) check(layer.length == length + tokens, "lengths grow");
+  return {logits.end() - VOCABULARY, logits.end()};
 }
 
 void check_full_cache(RandomModel& random, Decoder* decoder)
 {
   std::vector<std::vector<char>> before;
   for (const auto* cache : random.caches) before.push_back(*cache);
-  std::vector<float> any(random.shape.head_size + random.hidden), logits(VOCABULARY, 3.0f);
-  check(timebill_decoder_step(decoder, any.data(), any.data(), any.data(), logits.data()), "a full cache is refused");
-  check(std::string(timebill_decoder_error()).find("layer 1 is full") != std::string::npos, timebill_decoder_error());
-  check(logits == std::vector<float>(VOCABULARY, 3.0f), "no logits are written");
+  std::vector<float> any(2 * (random.shape.head_size + random.hidden)), logits(2 * VOCABULARY, 3.0f);
+  for (const int tokens : {1, 2}) {
+    for (Layer& layer : random.layers) layer.length = SHORTEST + 1 - tokens;
+    check(
+      timebill_decoder_step(decoder, tokens, any.data(), any.data(), any.data(), logits.data()), "a full cache is refused");
+    check(std::string(timebill_decoder_error()).find("layer 1 is full") != std::string::npos, timebill_decoder_error());
+    for (const Layer& layer : random.layers) check(layer.length == SHORTEST + 1 - tokens, "no length grows");
+  }
+  for (const int tokens : {0, MOST_TOKENS + 1}) {
+    check(
+      timebill_decoder_step(decoder, tokens, any.data(), any.data(), any.data(), logits.data()), "so many are refused");
+    const std::string why = "a step has " + std::to_string(tokens) + " tokens";
+    check(timebill_decoder_error() == why, timebill_decoder_error());
+  }
+  check(logits == std::vector<float>(2 * VOCABULARY, 3.0f), "no logits are written");
   for (size_t i = 0; i < before.size(); ++i) check(before[i] == *random.caches[i], "no cache is written");
-  for (const Layer& layer : random.layers) check(layer.length == SHORTEST, "no length grows");
 }
 
 void check_near(const std::vector<float>& found, const std::vector<float>& expected, const std::string& what)
@@ -189,11 +205,19 @@ void run_all(Shape shape, int32_t kind)
     for (const int threads : {1, 2, 5}) {
       Decoder* decoder = created(random, threads, rank);
       const auto first = logits_after(random, decoder, 0, STEPS);
+      const auto over_tile = logits_after(random, decoder, 30, STEPS);  // writes what `last` reads
       const auto last = logits_after(random, decoder, SHORTEST - STEPS, STEPS);
       if (expected_first.empty()) expected_first = first, expected_last = last;
       const std::string what = std::string(set) + " " + NAMES[kind] + " on " + std::to_string(threads);
       check_near(first, expected_first, what);
       check_near(last, expected_last, what + ", full");
+      for (int together = 2; together <= MOST_TOKENS; ++together) {
+        const std::string several = what + ", " + std::to_string(together) + " together";
+        check(logits_after(random, decoder, 0, STEPS, together) == first, several);
+        check(logits_after(random, decoder, SHORTEST - STEPS, STEPS, together) == last, several + ", full");
+        check(
+          logits_after(random, decoder, 30, STEPS, together) == over_tile, several + ", over the end of a tile");
+      }
       check_full_cache(random, decoder);
       timebill_decoder_destroy(decoder);
     }

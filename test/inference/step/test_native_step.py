@@ -77,6 +77,79 @@ def test_tokens_that_are_appended_together_are_tokens_one_by_one(architecture, r
         torch.testing.assert_close(again, last)
 
 
+def several_at_once(model, step, ids, prompt_tokens, together):
+    """Return the logits after each token behind a prompt, and the cache; so many a step."""
+    cache = KVCache(model.config, len(ids), lambda: None)
+    forward(model, torch.tensor(ids[:prompt_tokens]), 0, cache)
+    found, memory = [], torch.empty(4, model.config.vocab_size)
+    with step.answering(cache, prompt_tokens, len(ids) - prompt_tokens):
+        while step.room:
+            first = len(ids) - step.room
+            found.append(step.several(ids[first : first + together], memory).clone())
+    held = [(layer.keys[:, :, : layer.length], layer.values) for layer in cache.layers]
+    return torch.cat(found), held
+
+
+def assert_each_token_is_as_if_it_were_alone(model, step, ids, prompt_tokens):
+    logits, held = several_at_once(model, step, ids, prompt_tokens, 1)
+    for together in (2, 3, 4):
+        found, cached = several_at_once(model, step, ids, prompt_tokens, together)
+        assert torch.equal(found, logits)
+        for (keys, values), (expected_keys, expected_values) in zip(cached, held, strict=True):
+            assert torch.equal(keys, expected_keys)
+            assert torch.equal(values, expected_values)
+
+
+@pytest.mark.parametrize('threads', [1, 2, 5])
+@pytest.mark.parametrize('rank', range(len(INSTRUCTION_SETS)), ids=INSTRUCTION_SETS)
+@pytest.mark.parametrize('architecture', ['llama', 'qwen2', 'qwen3', 'mistral-sliding'])
+def test_tokens_of_one_step_are_bit_for_bit_those_of_single_steps(architecture, rank, threads):
+    model = tiny_model(architecture)
+    step = NativeStep(model, {}, threads, rank)
+    for prompt_tokens in (1, 29):  # both within a tile of 32 keys and over its end
+        assert_each_token_is_as_if_it_were_alone(model, step, random_prompt(70), prompt_tokens)
+
+
+@pytest.mark.parametrize('rank', range(len(INSTRUCTION_SETS)), ids=INSTRUCTION_SETS)
+@pytest.mark.parametrize('kind', FORMATS, ids=lambda kind: kind.name)
+def test_tokens_of_one_step_are_bit_for_bit_those_of_single_steps_in_each_format(kind, rank):
+    model, weights = wide_model(), {}
+    for index, (name, module) in enumerate(model.named_modules()):
+        if isinstance(module, torch.nn.Linear):
+            data = random_blocks(module.out_features, module.in_features, kind, index)
+            weights[name] = packed(quantized(data, kind))
+    step = NativeStep(model, weights, 2, rank)
+    assert_each_token_is_as_if_it_were_alone(model, step, random_prompt(40), 20)
+
+
+@pytest.mark.parametrize('rank', range(len(INSTRUCTION_SETS)), ids=INSTRUCTION_SETS)
+@pytest.mark.parametrize(
+    ('dtype', 'quantization'),
+    [('bfloat16', 'none'), ('bfloat16', 'auto'), ('float32', 'auto'), ('float32', 'int8')],
+)
+def test_tokens_of_one_step_are_bit_for_bit_those_of_single_steps_of_a_real_model(
+    prompt_ids, dtype, quantization, rank
+):
+    target = loaded(dtype, quantization)
+    step = NativeStep(target.model, target.quantized, 2, rank)
+    ids = prompt_ids + random_prompt(13)
+    assert_each_token_is_as_if_it_were_alone(target.model, step, ids, len(prompt_ids))
+
+
+def test_tokens_that_are_taken_back_leave_nothing_behind():
+    model, ids = tiny_model('llama'), random_prompt(40)
+    step, memory = NativeStep(model, {}, 2), torch.empty(4, model.config.vocab_size)
+    expected, _ = several_at_once(model, step, ids, 20, 1)
+    cache = KVCache(model.config, len(ids), lambda: None)
+    forward(model, torch.tensor(ids[:20]), 0, cache)
+    with step.answering(cache, 20, 20):
+        for index, token in enumerate(ids[20:37]):
+            assert torch.equal(step.several([token, 7, 8, 9], memory)[0], expected[index])
+            step.rewind(3)
+        assert step.room == 3
+        assert [layer.length for layer in cache.layers] == [37] * len(cache.layers)
+
+
 def test_a_run_of_tokens_is_asked_in_its_middle_whether_it_goes_on():
     model, ids, asked = tiny_model('llama'), random_prompt(100), []
     cache = KVCache(model.config, len(ids), lambda: None)
@@ -85,7 +158,9 @@ def test_a_run_of_tokens_is_asked_in_its_middle_whether_it_goes_on():
     with step.answering(cache, 1, len(ids) - 1):
         step.append(ids[1:71], lambda: asked.append(cache.layers[0].length))
     assert asked == [33, 65]
-    assert [step.steps_of(count) for count in (1, 3, 4, 32, 33, 70)] == [1, 3, 2, 2, 3, 6]
+    step.costs = (1.0, 1.25, 1.5, 1.75)
+    found = [step.steps_of(count) for count in (1, 3, 4, 5, 32, 33, 66, 70)]
+    assert found == [1, 1.5, 1.75, 2, 2, 3, 5.25, 6]
 
 
 def test_a_run_of_tokens_that_is_too_long_is_not_begun():
@@ -204,8 +279,12 @@ def test_a_step_into_a_full_layer_writes_nothing(architecture, full):
     ]
     before = [states.clone() for states in memory]
     expected = pytest.raises(RuntimeError, match=f'layer {full} is full: it has 20 tokens')
-    with NativeStep(model, {}, 2).answering(cache, len(ids), 5) as answering, expected:
-        answering.logits(torch.tensor(3))
+    with NativeStep(model, {}, 2).answering(cache, len(ids), 5) as answering:
+        with expected:
+            answering.logits(torch.tensor(3))
+        cache.layers[full].capacity = len(ids) + 2
+        with pytest.raises(RuntimeError, match='and 3 more are to come'):
+            answering.append([3, 3, 3], lambda: None)
     assert [layer.length for layer in cache.layers] == [len(ids)] * 3
     assert all(map(torch.equal, memory, before))
 

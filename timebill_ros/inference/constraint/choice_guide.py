@@ -9,7 +9,7 @@ from timebill_ros.inference.constraint.choices import Choices
 from timebill_ros.inference.interrupt import Interrupt
 from timebill_ros.inference.mean_probability import MeanProbability
 from timebill_ros.inference.repetition import RepetitionPenalty
-from timebill_ros.inference.step.decoding_step import DecodingStep
+from timebill_ros.inference.step.answer_steps import AnswerSteps
 from timebill_ros.inference.text_stream import TextStream
 
 
@@ -37,7 +37,6 @@ class ChoiceGuide:
         self.max_new_tokens = 0
         """Room for the thinking and the choice [tokens]."""
         self.is_answering = False
-        self.passes = 0
         self.choice = -1
         self.probabilities: tuple[float, ...] = ()
 
@@ -50,7 +49,7 @@ class ChoiceGuide:
         logits: torch.Tensor,
         penalty: RepetitionPenalty,
         probability: MeanProbability,
-        step: DecodingStep,
+        step: AnswerSteps,
         interrupt: Interrupt,
     ) -> list[int]:
         """Return the tokens of the likeliest choice, with the stop token; see Guide."""
@@ -63,7 +62,6 @@ class ChoiceGuide:
             return [token_id]
         self.is_answering = True
         found = self._choices.log_likelihoods(logits, self._stop_ids, step, interrupt)
-        self.passes += self._choices.passes
         self.probabilities = tuple(torch.tensor(found, dtype=torch.float64).softmax(0).tolist())
         self.choice = max(range(len(found)), key=found.__getitem__)
         self._piece = self._choices.texts[self.choice]

@@ -7,6 +7,7 @@ import torch
 
 from timebill_ros.core.constraint import InvalidConstraintError
 from timebill_ros.inference.interrupt import Interrupt
+from timebill_ros.inference.step.answer_steps import AnswerSteps
 from timebill_ros.inference.step.decoding_step import DecodingStep
 
 MOST_CHOICES = 256
@@ -77,7 +78,7 @@ class Choices:
         self,
         logits: torch.Tensor,
         stop_ids: Sequence[int],
-        step: DecodingStep,
+        step: DecodingStep | AnswerSteps,
         interrupt: Interrupt,
     ) -> list[float]:
         """Return the log-likelihood of each choice, the end of the answer included.

@@ -16,7 +16,7 @@ from timebill_ros.inference.constraint.written import Written
 from timebill_ros.inference.interrupt import Interrupt
 from timebill_ros.inference.mean_probability import MeanProbability
 from timebill_ros.inference.repetition import RepetitionPenalty
-from timebill_ros.inference.step.decoding_step import DecodingStep
+from timebill_ros.inference.step.answer_steps import AnswerSteps
 from timebill_ros.inference.text_stream import TextStream
 
 
@@ -48,7 +48,6 @@ class Guide:
         self._check = ClosingCheck(grammar.vocabulary, grammar.start, self._written)
         self.is_answering = False
         self.forced_tokens = 0
-        self.passes = 0
         self.masks = Stopwatch(clock)
         """Choosing a token that is allowed, and taking it."""
         self.forcing = Stopwatch(clock)
@@ -80,7 +79,7 @@ class Guide:
         logits: torch.Tensor,
         penalty: RepetitionPenalty,
         probability: MeanProbability,
-        step: DecodingStep,
+        step: AnswerSteps,
         interrupt: Interrupt,
     ) -> list[int]:
         """Take the token that the model likes best of those that the grammar allows.

@@ -11,6 +11,7 @@ from timebill_ros.inference.constraint.choices import Choices
 from timebill_ros.inference.constraint.compiler import Form
 from timebill_ros.inference.constraint.guide import Guide
 from timebill_ros.inference.mean_probability import MeanProbability
+from timebill_ros.inference.step.answer_steps import PassCount
 from timebill_ros.inference.text_stream import TextStream
 
 
@@ -31,6 +32,7 @@ class Guided:
     ) -> None:
         self.guide = guide
         self.probability = MeanProbability()
+        self.passes = PassCount()
         self._stream = stream
         self._choices = choices
         self._closing: Closing | None = None
@@ -96,11 +98,12 @@ class Guided:
             return None
         return replace(closing, mean_token_probability=self.probability.value)
 
-    def billed(self) -> tuple[int, int | None, float]:
-        """Return forced tokens, passes (None: as many as usual) and time of the constraint [s]."""
+    def billed(self) -> tuple[int, int, float]:
+        """Return forced tokens, passes and time of the constraint [s]."""
+        passes = round(self.passes.steps)
         if self.guide is None:
-            return 0, None, 0.0
-        return self.guide.forced_tokens, self.guide.passes, self.guide.time_s
+            return 0, passes, 0.0
+        return self.guide.forced_tokens, passes, self.guide.time_s
 
     def confidence(self) -> tuple[int, tuple[float, ...], float]:
         """Return choice, choice_probabilities and mean_token_probability; see Generation."""

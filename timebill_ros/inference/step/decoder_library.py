@@ -10,7 +10,7 @@ from typing import Any
 import timebill_ros
 
 FILE = 'libtimebill_decoder.so'
-ABI_VERSION = 4
+ABI_VERSION = 5
 """Of this module and of decoder_abi.h: raise both together."""
 KINDS = {
     'float32': 0,
@@ -24,6 +24,8 @@ KINDS = {
     'float16': 8,
 }
 LARGEST_HEAD = 256
+MOST_TOKENS = 4
+"""Of a step."""
 INTERRUPTED = 2
 """What a pass returns that was cut off."""
 NEVER_NS = (1 << 63) - 1
@@ -151,7 +153,7 @@ def load(path: Path) -> ctypes.CDLL:
         return failed
 
     loaded.timebill_decoder_create.argtypes = [POINTER(Model), c_int32, c_int32, POINTER(c_void_p)]
-    loaded.timebill_decoder_step.argtypes = [c_void_p] * 5
+    loaded.timebill_decoder_step.argtypes = [c_void_p, c_int32, *[c_void_p] * 4]
     loaded.timebill_decoder_prefill.argtypes = [c_void_p, POINTER(Pass)]
     loaded.timebill_decoder_lookup.argtypes = [POINTER(Matrix), c_void_p, c_int64, c_void_p]
     for function in (

@@ -98,7 +98,7 @@ class GenericStep:
         self._position += len(ids)
         return logits
 
-    def steps_of(self, tokens: int) -> int:
+    def steps_of(self, tokens: int) -> float:
         """Return how many steps take about as long as append() of so many tokens."""
         return 1
 

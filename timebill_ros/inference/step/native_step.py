@@ -13,6 +13,7 @@ from timebill_ros.inference.cache.kv_cache import KVCache
 from timebill_ros.inference.step import decoder_library
 from timebill_ros.inference.step.decoder_library import (
     INTERRUPTED,
+    MOST_TOKENS,
     NEVER_NS,
     Pass,
 )
@@ -25,12 +26,14 @@ from timebill_ros.inference.step.torch_threads import torch_threads
 FAMILIES = ('LlamaForCausalLM', 'MistralForCausalLM', 'Qwen2ForCausalLM', 'Qwen3ForCausalLM')
 """transformers' classes whose layers the library computes."""
 
-LEAST_TOGETHER, MOST_TOGETHER = 4, 32
-"""Appended tokens that go through the model together: fewer are sooner done one by one; more would
-leave the interrupt unasked for too long."""
-STEPS_OF_A_PASS = 2
-"""A pass over so many takes about as long as that: 1.1 steps with plain weights, 1.8 with 8-bit
-and 2.2 with 4-bit weights, which have to be unpacked."""
+MOST_TOGETHER = 32
+"""Appended tokens that go through the model together: more would leave the interrupt unasked for
+too long."""
+STEPS_OF_A_PASS = 2.0
+"""A pass over more tokens than a step takes: 1.1 steps with plain weights, 1.8 with 8-bit and 2.2
+with 4-bit weights, which have to be unpacked."""
+USUAL_COSTS = (1.0, 1.3, 1.5, 1.8)
+"""Of a step over 1, 2, ... tokens, until they are measured [steps over one]."""
 
 
 def why_not(model: Any) -> str:
@@ -72,7 +75,7 @@ class _Answer:
 
 
 class NativeStep(OneByOne):
-    """Runs one token through the model.
+    """Runs one to four tokens through the model: its weights are read once.
 
     Arguments:
         model: one for which why_not() is ''. The step reads its weights in place.
@@ -82,6 +85,8 @@ class NativeStep(OneByOne):
 
     Raises:
         RuntimeError: there is not enough memory, or the system has no more threads.
+
+    `costs` are the times of a step over 1, 2, ... tokens, in steps over one.
     """
 
     def __init__(
@@ -96,7 +101,9 @@ class NativeStep(OneByOne):
         self._answer: _Answer | None = None
         self._native = NativeModel(model, quantized)
         self._layers = self._native.layers
-        self._logits = torch.empty(model.lm_head.out_features)
+        self._logits = torch.empty(MOST_TOKENS, model.lm_head.out_features)
+        self.vocabulary = int(model.lm_head.out_features)
+        self.costs: tuple[float, ...] = USUAL_COSTS
         library = decoder_library.library()
         assert library is not None, 'why_not() says so'
         self._library = library
@@ -146,23 +153,27 @@ class NativeStep(OneByOne):
             RuntimeError: a layer's cache is full, or max_new_tokens were appended already. Nothing
                 was written.
         """
-        answer = self._answer
-        assert answer is not None, 'an answer has begun'
-        if answer.count == len(answer.cosine):
-            raise RuntimeError(f'this answer was to have {answer.count} steps at most')
-        embedding = self.embedded(token[None])
-        offset = answer.count * answer.cosine.stride(0) * answer.cosine.itemsize
-        self._library.timebill_decoder_step(
-            self._decoder,
-            embedding.data_ptr(),
-            answer.cosine.data_ptr() + offset,
-            answer.sine.data_ptr() + offset,
-            self._logits.data_ptr(),
-        )
-        answer.count += 1
-        for layer in answer.cache.layers:
-            layer.length += 1
-        return self._logits
+        return self._step(token[None], self._logits)[0]
+
+    def several(self, ids: Sequence[int], logits: torch.Tensor) -> torch.Tensor:
+        """Append one to four tokens; return the logits after each of them, (tokens, vocabulary).
+
+        They are what logits() would return for one token after the other, bit for bit.
+
+        Arguments:
+            ids: the tokens.
+            logits: memory for the result, (4, vocabulary), fp32.
+
+        Raises:
+            RuntimeError: as for logits().
+        """
+        return self._step(torch.tensor(ids), logits)
+
+    @property
+    def room(self) -> int:
+        """Return how many tokens may still be appended to this answer."""
+        assert self._answer is not None, 'an answer has begun'
+        return len(self._answer.cosine) - self._answer.count
 
     def append(self, ids: Sequence[int], check: Callable[[], None]) -> torch.Tensor:
         """Append tokens, at least one; see logits() and OneByOne.
@@ -173,18 +184,41 @@ class NativeStep(OneByOne):
             if first:
                 check()
             run = ids[first : first + MOST_TOGETHER]
-            logits = super().append(run, check) if len(run) < LEAST_TOGETHER else self._pass(run)
+            is_step = len(run) <= MOST_TOKENS
+            logits = self.several(run, self._logits)[-1] if is_step else self._pass(run)
         return logits
 
-    def steps_of(self, tokens: int) -> int:
+    def steps_of(self, tokens: int) -> float:
         """Return how many steps take about as long as append() of so many tokens."""
         runs, rest = divmod(tokens, MOST_TOGETHER)
-        return runs * STEPS_OF_A_PASS + (rest if rest < LEAST_TOGETHER else STEPS_OF_A_PASS)
+        if rest > MOST_TOKENS:
+            runs, rest = runs + 1, 0
+        return runs * STEPS_OF_A_PASS + (self.costs[rest - 1] if rest else 0.0)
+
+    def _step(self, ids: torch.Tensor, logits: torch.Tensor) -> torch.Tensor:
+        answer, tokens = self._answer, len(ids)
+        assert answer is not None, 'an answer has begun'
+        if tokens > self.room:
+            raise RuntimeError(f'this answer was to have {len(answer.cosine)} steps at most')
+        embedded = self.embedded(ids)
+        offset = answer.count * answer.cosine.stride(0) * answer.cosine.itemsize
+        self._library.timebill_decoder_step(
+            self._decoder,
+            tokens,
+            embedded.data_ptr(),
+            answer.cosine.data_ptr() + offset,
+            answer.sine.data_ptr() + offset,
+            logits.data_ptr(),
+        )
+        answer.count += tokens
+        for layer in answer.cache.layers:
+            layer.length += tokens
+        return logits[:tokens]
 
     def _pass(self, ids: Sequence[int]) -> torch.Tensor:
         answer, tokens = self._answer, len(ids)
         assert answer is not None, 'an answer has begun'
-        if answer.count + tokens > len(answer.cosine):
+        if tokens > self.room:
             raise RuntimeError(f'this answer was to have {len(answer.cosine)} steps at most')
         hidden = self.embedded(torch.tensor(ids))
         self._library.timebill_decoder_prefill(
@@ -206,7 +240,7 @@ class NativeStep(OneByOne):
         answer.count += tokens
         for layer in answer.cache.layers:
             layer.length += tokens
-        return self._logits
+        return self._logits[0]
 
     def rewind(self, tokens: int) -> None:
         """Take the newest tokens back."""

@@ -9,7 +9,7 @@ import torch
 class OneByOne(ABC):
     """A step that takes one token."""
 
-    def steps_of(self, tokens: int) -> int:
+    def steps_of(self, tokens: int) -> float:
         """Return how many steps take about as long as append() of so many tokens."""
         return tokens
 

@@ -1,0 +1,144 @@
+"""One answer's way through the model: it guesses tokens ahead where that is cheap."""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+
+import torch
+
+from timebill_ros.core.speculation import SpeculationCredit
+from timebill_ros.inference.cache.kv_cache import KVCache
+from timebill_ros.inference.step.decoder_library import MOST_TOKENS
+from timebill_ros.inference.step.decoding_step import DecodingStep
+from timebill_ros.inference.step.native_step import NativeStep
+from timebill_ros.inference.step.prompt_lookup import PromptLookup
+
+
+class PassCount:
+    """Passes through the model. One over several tokens counts as many as take about as long."""
+
+    def __init__(self) -> None:
+        self.steps = 0.0
+
+
+class AnswerSteps:
+    """Appends an answer's tokens, and counts the passes.
+
+    Arguments:
+        step: stands after the prompt.
+        passes: counts.
+    """
+
+    def __init__(self, step: DecodingStep, passes: PassCount) -> None:
+        self.step = step
+        self._passes = passes
+
+    @contextmanager
+    def leave(self) -> Iterator[KVCache]:
+        """Leave the answer for a while; see GenericStep."""
+        with self.step.leave() as cache:
+            yield cache
+
+    def logits(self, token: torch.Tensor) -> torch.Tensor:
+        """Append a token; see GenericStep."""
+        self._passes.steps += 1.0
+        return self.step.logits(token)
+
+    def append(self, ids: Sequence[int], check: Callable[[], None]) -> torch.Tensor:
+        """Append tokens, at least one; see GenericStep."""
+        self._passes.steps += self.step.steps_of(len(ids))
+        return self.step.append(ids, check)
+
+    def rewind(self, tokens: int) -> None:
+        """Take the newest tokens back."""
+        self.step.rewind(tokens)
+
+
+class SpeculativeSteps(AnswerSteps):
+    """Guesses the next tokens, and runs them through the model with those that are known.
+
+    The logits are those that there are without guesses, bit for bit. Wrong guesses are taken back.
+
+    Arguments:
+        step: stands after the prompt.
+        passes: counts.
+        prompt_ids: where guesses come from at first.
+    """
+
+    def __init__(self, step: NativeStep, passes: PassCount, prompt_ids: Sequence[int]) -> None:
+        super().__init__(step, passes)
+        self._native = step
+        self._lookup = PromptLookup(prompt_ids)
+        self._credit = SpeculationCredit()
+        # Its own: another answer may be written while this one is left.
+        self._memory = torch.empty(MOST_TOKENS, step.vocabulary)
+        self._ahead: list[int] = []
+        """Guesses that have gone through the model, and may still turn out right."""
+        self._logits = self._memory[:0]
+        """After the token before each of them, and after the last."""
+
+    @contextmanager
+    def leave(self) -> Iterator[KVCache]:
+        """Leave the answer for a while, without the guesses; see GenericStep."""
+        self._take_back()
+        with super().leave() as cache:
+            yield cache
+
+    def logits(self, token: torch.Tensor) -> torch.Tensor:
+        """Append a token; see GenericStep."""
+        return self.append([int(token)], lambda: None)
+
+    def append(self, ids: Sequence[int], check: Callable[[], None]) -> torch.Tensor:
+        """Append tokens, at least one; see GenericStep."""
+        for token_id in ids:
+            self._lookup.add(token_id)
+            self._credit.wrote()
+        known = 0
+        while known < len(ids) and self._ahead and self._ahead[0] == ids[known]:
+            self._ahead, self._logits = self._ahead[1:], self._logits[1:]
+            self._credit.saved()
+            known += 1
+        if known == len(ids):
+            return self._logits[0]
+        self._take_back()
+        run = ids[known:]
+        if len(run) >= MOST_TOKENS:
+            return super().append(run, check)
+        guesses, costs = self._guesses(len(run)), self._native.costs
+        self._passes.steps += costs[len(run) + len(guesses) - 1]
+        self._credit.pay(costs[len(run) + len(guesses) - 1] - costs[len(run) - 1])
+        logits = self._native.several([*run, *guesses], self._memory)
+        self._ahead, self._logits = guesses, logits[len(run) - 1 :]
+        return self._logits[0]
+
+    def rewind(self, tokens: int) -> None:
+        """Take the newest tokens back."""
+        self._take_back()
+        super().rewind(tokens)
+
+    def _guesses(self, run: int) -> list[int]:
+        """Return tokens that may follow so many that are known, no more than may be wrong."""
+        # The last token of an answer is never run: nothing comes after it.
+        guesses = self._lookup.following(min(MOST_TOKENS, self._native.room - 1) - run)
+        costs = self._native.costs
+        while guesses and not self._credit.has(costs[run + len(guesses) - 1] - costs[run - 1]):
+            guesses.pop()
+        return guesses
+
+    def _take_back(self) -> None:
+        if self._ahead:
+            self._native.rewind(len(self._ahead))
+            self._ahead = []
+
+
+def answer_steps(
+    step: DecodingStep, passes: PassCount, prompt_ids: torch.Tensor, speculates: bool
+) -> AnswerSteps:
+    """Return what appends an answer's tokens; only a native step can guess.
+
+    Arguments:
+        prompt_ids: (prompt_tokens,).
+        speculates: tokens may be guessed.
+    """
+    if speculates and isinstance(step, NativeStep):
+        return SpeculativeSteps(step, passes, prompt_ids.tolist())
+    return AnswerSteps(step, passes)
