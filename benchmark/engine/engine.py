@@ -16,6 +16,7 @@ import torch
 
 from benchmark.engine.agreement import PROMPTS, TOKENS, agreement
 from benchmark.engine.plot import plot
+from benchmark.engine.speculation import speculation
 from benchmark.report.machine import describe_machine
 from benchmark.report.results_folder import RESULTS
 from benchmark.report.tables import screen_table
@@ -93,6 +94,7 @@ def main() -> int:
         )
     for arm in (*arms, reference):
         arm.close()
+    speculated = speculation()
     lengths = {str(n): {arm.name: _summary(runs[arm.name, n]) for arm in arms} for n in LENGTHS}
     result = {
         'lengths': lengths,
@@ -108,6 +110,7 @@ def main() -> int:
             1000 * run['unchecked_s'] for n in LENGTHS for run in runs['ours', n]
         ),
         'greedy_agreement': found,
+        'speculation': speculated,
         'missing_arms': missing,
         'samples': {
             'rounds': ROUNDS - 1,
@@ -225,4 +228,11 @@ def _print_table(result: dict[str, Any]) -> None:
         print(
             f'{name}: {found["identical"]} of {found["prompts"]} answers as fp32, '
             f'{found["common_tokens"]:.1f} of {found["tokens"]:.1f} tokens until they part'
+        )
+    for name in ('copying', 'free_text'):
+        found = result['speculation'][name]
+        print(
+            f'guessed tokens, {name}: {found["speedup"]:.2f} times as fast, '
+            f'{found["tokens_per_pass"]:.2f} tokens a pass; '
+            f'{found["identical"]} of {found["n"]} answers the same'
         )
