@@ -9,8 +9,12 @@
 #include <utility>
 
 #if defined(__linux__)
+#include <sys/auxv.h>
 #include <sys/syscall.h>
 #include <unistd.h>
+#endif
+#if defined(__aarch64__)
+#include <arm_neon.h>
 #endif
 
 #include "decoder_state.h"
@@ -19,19 +23,25 @@
 namespace {
 
 // What a level's instructions need is written once, so that all that the compiler may use is asked for.
+#define PRAGMA(text) _Pragma(#text)
+#define NAME(feature, ...) feature
+#define TARGET(...) PRAGMA(GCC target(__VA_ARGS__))
+
+inline bool all_of(std::initializer_list<bool> conditions)
+{
+  return std::find(conditions.begin(), conditions.end(), false) == conditions.end();
+}
+
+#if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__)
+#define LEVELS_OF_X86
 // __builtin_cpu_supports() also asks whether the operating system saves the registers.
+#define IS_SUPPORTED(feature) (__builtin_cpu_supports(feature) != 0)
 #define AVX2_FEATURES(each) each("popcnt"), each("avx2"), each("fma")
 #define AVX512_FEATURES(each) \
   AVX2_FEATURES(each), each("avx512f"), each("avx512bw"), each("avx512vl"), each("avx512dq"), each("avx512vnni")
 #define AVX512_BF16_FEATURES(each) AVX512_FEATURES(each), each("avx512bf16")
 #define AMX_FEATURES(each) AVX512_BF16_FEATURES(each), each("amx-tile"), each("amx-bf16")
-#define PRAGMA(text) _Pragma(#text)
-#define NAME(feature) feature
-#define TARGET(...) PRAGMA(GCC target(__VA_ARGS__))
-#define IS_SUPPORTED(feature) (__builtin_cpu_supports(feature) != 0)
 
-#if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__)
-#define SEVERAL_INSTRUCTION_SETS
 #pragma GCC push_options
 TARGET(AMX_FEATURES(NAME))
 namespace amx {
@@ -83,10 +93,45 @@ bool has_matrix_registers()
 #endif
 }
 
-bool all_of(std::initializer_list<bool> conditions)
-{
-  return std::find(conditions.begin(), conditions.end(), false) == conditions.end();
+#elif defined(__aarch64__) && defined(__linux__) && defined(__GNUC__) && !defined(__clang__)
+#define LEVELS_OF_ARM
+// The kernel names what all cores have. Each feature with the word and the bits of its own; armv8.2-a lets the
+// compiler use those of armv8.1-a.
+#define HAS_BITS(feature, word, bits) ((getauxval(word) & (bits)) == (bits))
+#define NEON_DOT_FEATURES(each) \
+  each("arch=armv8.2-a", AT_HWCAP, HWCAP_CRC32 | HWCAP_ATOMICS | HWCAP_ASIMDRDM), \
+  each("+dotprod", AT_HWCAP, HWCAP_ASIMDDP)
+#define NEON_BF16_FEATURES(each) NEON_DOT_FEATURES(each), each("+bf16", AT_HWCAP2, HWCAP2_BF16)
+
+#pragma GCC push_options
+TARGET(NEON_BF16_FEATURES(NAME))
+namespace neon_bf16 {
+#define LANES 4
+#define BFLOAT16_PRODUCTS
+#define DOT_PRODUCTS
+#include "kernels.inc"
+#undef DOT_PRODUCTS
+#undef BFLOAT16_PRODUCTS
+#undef LANES
 }
+#pragma GCC pop_options
+#pragma GCC push_options
+TARGET(NEON_DOT_FEATURES(NAME))
+namespace neon_dot {
+#define LANES 4
+#define DOT_PRODUCTS
+#include "kernels.inc"
+#undef DOT_PRODUCTS
+#undef LANES
+}
+#pragma GCC pop_options
+#endif
+
+// Any processor. On ARM this is NEON, which all of them have.
+#if defined(__aarch64__)
+constexpr const char* BASELINE = "neon";
+#else
+constexpr const char* BASELINE = "baseline";
 #endif
 
 namespace baseline {
@@ -110,14 +155,17 @@ struct InstructionSet {
 InstructionSet instruction_set(int rank)
 {
   const auto is_next = [&rank](bool is_supported) { return is_supported && rank-- == 0; };
-#if defined(SEVERAL_INSTRUCTION_SETS)
+#if defined(LEVELS_OF_X86)
   __builtin_cpu_init();
   if (has_matrix_registers() && is_next(all_of({AMX_FEATURES(IS_SUPPORTED)}))) return {"amx", amx::run, amx::run_prefill, 2};
   if (is_next(all_of({AVX512_BF16_FEATURES(IS_SUPPORTED)}))) return {"avx512_bf16", avx512_bf16::run, avx512_bf16::run_prefill, 2};
   if (is_next(all_of({AVX512_FEATURES(IS_SUPPORTED)}))) return {"avx512", avx512::run, avx512::run_prefill, 4};
   if (is_next(all_of({AVX2_FEATURES(IS_SUPPORTED)}))) return {"avx2", avx2::run, avx2::run_prefill, 4};
+#elif defined(LEVELS_OF_ARM)
+  if (is_next(all_of({NEON_BF16_FEATURES(HAS_BITS)}))) return {"neon_bf16", neon_bf16::run, neon_bf16::run_prefill, 2};
+  if (is_next(all_of({NEON_DOT_FEATURES(HAS_BITS)}))) return {"neon_dot", neon_dot::run, neon_dot::run_prefill, 4};
 #endif
-  return is_next(true) ? InstructionSet{"baseline", baseline::run, baseline::run_prefill, 4} : InstructionSet{};
+  return is_next(true) ? InstructionSet{BASELINE, baseline::run, baseline::run_prefill, 4} : InstructionSet{};
 }
 
 }  // namespace

@@ -18,6 +18,8 @@ from timebill_ros.inference.engine import PREFILL_CHUNKS, Engine
 from timebill_ros.inference.loading.cache_folder import cache_folder
 from timebill_ros.inference.profiler import Profiler
 
+_CPUINFO = Path('/proc/cpuinfo')
+_BOARD = Path('/proc/device-tree/model')
 _LOG_PERIOD_S = 5.0
 _KERNELS = 6
 """Part of the key: to be raised when the same model is computed in another way."""
@@ -97,6 +99,9 @@ def device_name(device: torch.device) -> str:
     """Return the name of a GPU, or of this machine's processor and its number of cores."""
     if device.type == 'cuda':
         return torch.cuda.get_device_name(device)
-    lines = Path('/proc/cpuinfo').read_text(errors='replace').splitlines()
+    lines = _CPUINFO.read_text(errors='replace').splitlines()
     names = [line.partition(':')[2].strip() for line in lines if line.startswith('model name')]
-    return f'{names[0] if names else platform.machine()} x {len(names)}'
+    if not names and _BOARD.exists():  # ARM: /proc/cpuinfo has no names there
+        names = [_BOARD.read_text(errors='replace').rstrip('\0')]
+    cores = sum(line.startswith('processor') for line in lines)
+    return f'{names[0] if names else platform.machine()} x {cores}'

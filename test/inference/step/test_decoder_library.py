@@ -175,6 +175,8 @@ def test_without_threads_the_generic_step_serves(monkeypatch, caplog):
 def test_each_level_asks_for_the_features_that_it_is_compiled_with():
     source = (SOURCES / 'instruction_sets.h').read_text()
     enabled = re.findall(r'^TARGET\((\w+)\(NAME\)\)\s*namespace (\w+)', source, re.M)
-    asked = re.findall(r'all_of\({(\w+)\(IS_SUPPORTED\)}\)\)\) return {"(\w+)"', source)
-    assert enabled == asked and len(asked) == 4
+    asked = re.findall(
+        r'all_of\({(\w+)\((?:IS_SUPPORTED|HAS_BITS)\)}\)\)\) return {"(\w+)"', source
+    )
+    assert enabled == asked and len(asked) == 6
     assert 'target(' not in source.replace('GCC target(__VA_ARGS__)', '')
