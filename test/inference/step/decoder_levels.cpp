@@ -296,7 +296,7 @@ Logits stepped(RandomModel& random, Decoder* decoder, const Inputs& inputs)
   for (Layer& layer : random.layers) layer.length = 0;
   for (int i = 0; i < STEPS; ++i)
     expect_done(timebill_decoder_step(
-      decoder, &inputs.embeddings[i * random.hidden], &inputs.cosine[i * HEAD], &inputs.sine[i * HEAD],
+      decoder, 1, &inputs.embeddings[i * random.hidden], &inputs.cosine[i * HEAD], &inputs.sine[i * HEAD],
       &logits[i * VOCABULARY]));
   return logits;
 }
