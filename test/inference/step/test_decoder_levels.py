@@ -52,8 +52,9 @@ def assert_near(printed: str, levels: list[str]) -> None:
     names, *lines = printed.splitlines()
     assert names.split() == levels
     found = {}
-    for kind, cache, *errors in map(str.split, lines):
+    for kind, cache, *errors, is_same in map(str.split, lines):
         found[kind, cache] = errors
+        assert is_same == '1', f'{levels[0]} {kind} {cache}: several tokens in a step'
     assert set(found) == {(kind, cache) for kind in decoder_library.KINDS for cache in CACHES}
     for (kind, cache), errors in found.items():
         for error, bound in zip(errors, bounds(kind, cache, levels[0]), strict=True):
