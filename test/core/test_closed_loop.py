@@ -53,6 +53,14 @@ def test_an_answer_of_known_length_is_in_time_wherever_an_eviction_makes_it_so(
         assert kept < PROMPT or share > 1.0
 
 
+def test_an_answer_in_fewer_passes_tells_of_no_faster_machine() -> None:
+    written, left = 24, 0.9 * (WHOLE_S - MODEL.t_decode(PROMPT, 24))
+    quick_s = MODEL.t_decode(PROMPT, 13)
+    kept = LOOP.kept_tokens(written, quick_s, left, passes=12.0)
+    assert kept < PROMPT
+    assert LOOP.kept_tokens(written, quick_s, left) > kept
+
+
 def test_what_is_evicted_late_is_evicted_no_more_than_needed() -> None:
     at, kept, _ = written_by(LOOP, 0.9 * WHOLE_S)
     assert at > LONGEST // 3

@@ -81,6 +81,8 @@ def damaged() -> dict[str, bytes]:
     kinds = {
         'a count is no number': {**free, 'ended': ['1', *free['ended'][1:]]},
         'a count is not finite': {**free, 'begun': [float('nan'), *free['begun'][1:]]},
+        'a count that never fades': {**free, 'begun': [1e300, *free['begun'][1:]]},
+        'a count of 400 digits': {**free, 'judged': 10**400},
         'a count is negative': {**free, 'ended': [-1.0, *free['ended'][1:]]},
         'a count is a truth': {**free, 'ended': [False, *free['ended'][1:]]},
         'too few cells': {**free, 'ended': free['ended'][1:]},

@@ -133,6 +133,18 @@ def test_what_was_preempted_is_not_overtaken_if_it_would_be_late(desk: Desk) -> 
     assert desk.outcome('second').reason is MissReason.OVERLOADED
 
 
+@pytest.mark.parametrize(('room_tokens', 'is_enough'), [(90, True), (89, False)])
+def test_nothing_goes_before_the_preempted_where_there_is_no_memory_for_both(
+    desk: Desk, room_tokens: int, is_enough: bool
+) -> None:
+    desk.dispatcher.change_planner(BudgetPlanner(time_model=MODEL), room_tokens=room_tokens)
+    patient_runs(desk, budget_s=60.0)  # 20 tokens, and an answer of up to 50
+    ask_urgent(desk, 1.0, 'first')
+    desk.ask('second', 1.5, tokens=10, max_new_tokens=10, asker='b')
+    ended = desk.replies.ended()
+    assert ended == ({} if is_enough else {'second': MissReason.OVERLOADED})
+
+
 def test_what_was_preempted_often_is_not_overtaken(desk: Desk) -> None:
     patient_runs(desk, budget_s=60.0)
     for index in range(MOST_PREEMPTIONS):

@@ -3,6 +3,7 @@
 import dataclasses
 import math
 
+import numpy as np
 import pytest
 from tokenizers import Tokenizer
 
@@ -12,6 +13,7 @@ from timebill_ros.core.bill import Bill
 from timebill_ros.core.budget_planner import BudgetPlanner
 from timebill_ros.core.closed_loop import ClosedLoop
 from timebill_ros.core.deadline import Deadline
+from timebill_ros.core.length_distribution import LengthDistribution
 from timebill_ros.core.outcome import FinishReason
 from timebill_ros.core.planner_settings import EvictionPolicy, PlannerSettings
 from timebill_ros.core.remaining_lengths import RemainingLengths
@@ -187,8 +189,11 @@ class ScriptedLoop(ClosedLoop):
     evict_at: int = 0
     asked: list[tuple[int, float]] = dataclasses.field(default_factory=list)
 
-    def kept_tokens(self, written: int, decode_s: float, remaining_s: float) -> int:
+    def kept_tokens(
+        self, written: int, decode_s: float, remaining_s: float, passes: float | None = None
+    ) -> int:
         self.asked.append((written, remaining_s))
+        assert passes == max(0, written - 1)
         assert (decode_s > 0) == (written > 0)
         return 100 if written >= self.evict_at else self.prompt_tokens
 
@@ -230,6 +235,19 @@ def test_a_closed_loop_is_asked_every_few_tokens_until_it_evicts(
     mean = {0: 100, 1000: bill.prompt_tokens}.get(evict_at)
     assert mean is None or generation.mean_kept_tokens == mean
     assert mean is not None or 100 < generation.mean_kept_tokens < bill.prompt_tokens
+
+
+def test_what_a_damaged_predictor_tells_is_not_used(engine: Engine) -> None:
+    class Damaged(FakeLengthPredictor):
+        def distribution(self) -> LengthDistribution:
+            return LengthDistribution(np.full(512, np.nan))
+
+    settings = PlannerSettings(eviction_policy='closed_loop')
+    planner = ScriptedPlanner(settings, CACHE_MATTERS, 1000)
+    told: list[tuple[float, ...]] = []
+    generation, *_ = run(engine, planner, 5.0, 18, Damaged(0), None, told)
+    assert generation.finish_reason is not None
+    assert (told, generation.bill.predicted_response_tokens) == ([], 18)
 
 
 LEARNED = AskerLengths(tuple(float(cell == 16) for cell in range(33)), 0.25)

@@ -162,6 +162,24 @@ def test_a_worker_that_cannot_be_understood_is_replaced_and_the_log_says_why(
     assert (watched.starts, watched.client.restarts) == (2, 1)
 
 
+def test_a_fault_of_the_listener_costs_the_worker_and_not_the_thread(
+    watched: Watched, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    watched.say(READY)
+    first_pid = watched.client.pid
+
+    def fails(progress: Progress) -> None:
+        raise ArithmeticError(f'{progress} is not understood')
+
+    monkeypatch.setattr(watched.listener, 'on_worker_progress', fails)
+    watched.say(Tokenised(1, 2, 3))
+    watched.wait_for('its end', lambda: watched.listener.lost)
+    assert 'the node failed at what it told: ArithmeticError(' in watched.listener.lost[0]
+    watched.wait_for('the next', lambda: watched.client.pid not in (None, first_pid))
+    watched.say(READY)
+    watched.wait_for('READY', lambda: watched.client.state is WorkerState.READY)
+
+
 def test_a_worker_that_is_killed_says_why_and_one_that_dies_its_last_line(
     watched: Watched,
 ) -> None:

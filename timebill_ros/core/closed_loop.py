@@ -44,19 +44,23 @@ class ClosedLoop:
     worth: AnswerWorth = PRIOR
     later: tuple[float, ...] = LATER
 
-    def kept_tokens(self, written: int, decode_s: float, remaining_s: float) -> int:
+    def kept_tokens(
+        self, written: int, decode_s: float, remaining_s: float, passes: float | None = None
+    ) -> int:
         """Return how many prompt tokens to keep from now on; all: do not evict now.
 
         Arguments:
             written: tokens of the answer; nothing has been evicted before.
             decode_s: that they took [s].
             remaining_s: the time left; may be negative or infinite [s].
+            passes: that they took [steps]; None: one for each but the first. Fewer tell nothing
+                of the machine's pace.
         """
         choices = self._choices
         if written >= self.lengths.max_new_tokens or len(choices) == 0:
             return self.prompt_tokens
-        steps = max(0, written - 1)
-        predicted_s = self.time_model.t_decode(self.prompt_tokens, written)
+        steps = max(0, written - 1) if passes is None else round(passes)
+        predicted_s = self.time_model.t_decode(self.prompt_tokens, steps + 1)
         pace = AnswerPace.after(self.time_model.delta, steps, decode_s, predicted_s)
         state = AnswerState(
             self.prompt_tokens,

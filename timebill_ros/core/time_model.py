@@ -108,7 +108,7 @@ class TimeModel:
 
     def worst_case_tokens(self, response_tokens: int) -> int:
         """Return how many tokens without any wrong guess take as long as so many at worst."""
-        if not self.speculates or response_tokens <= 1:
+        if not self.speculates or response_tokens <= 2:  # nothing is guessed of the last token
             return response_tokens
         return response_tokens + math.ceil(most_lost_steps(response_tokens))
 

@@ -125,10 +125,11 @@ class Admission:
             return refused
         if newcomer is not None:
             preemption = Preemption(completion, settings.admission_probability, now_s)
-            if may_preempt(feasible[0], running, settings, now_s, self.room_tokens):
+            rules = running, settings, now_s, self.room_tokens
+            if all(may_preempt(entry, *rules) for entry in (feasible[0], newcomer)):
                 if preemption.is_right(line[0], begun, line):
-                    given_up = preemption.lost(begun, line)
-            elif may_overtake(running, settings, now_s):
+                    given_up = min(preemption.lost(begun, line), given_up, key=len)
+            elif may_overtake(newcomer, *rules):
                 overtaken = preemption.lost_behind(begun[:1], [*begun[1:], *line])
                 given_up = min(given_up, overtaken, key=len)
         lost = {job.number for job in given_up}

@@ -1,7 +1,6 @@
 """What was learned of lengths of answers, on the disk: counts, no texts, of names only hashes."""
 
 import json
-import math
 import re
 from collections import OrderedDict
 from pathlib import Path
@@ -13,12 +12,19 @@ from timebill_ros.core.atomic_file import write_json
 from timebill_ros.core.constraint import ConstraintKind
 from timebill_ros.core.length_cells import CELLS, Array, LengthCounts
 from timebill_ros.core.length_correction import PARTS
-from timebill_ros.dispatch.learned_lengths import HABITS, Learned, LengthMemory
+from timebill_ros.dispatch.learned_lengths import (
+    HABITS,
+    MEMORY_OF_ALL,
+    Learned,
+    LengthMemory,
+)
 
 FORMAT = 1
 """Raised when the meaning of what is kept changes: older files then count as absent."""
 MOST_BYTES = 1_000_000
 _DIGITS = 4
+_MOST = MEMORY_OF_ALL + 1.0
+"""Counts fade: none becomes larger."""
 _KEY = re.compile(r'[0-9a-f]{20}')
 
 
@@ -108,6 +114,6 @@ def _numbers(values: Any, number: int) -> Array:
     is_right = isinstance(values, list) and len(values) == number
     if not is_right or not all(type(value) in (int, float) for value in values):
         raise ValueError(f'{number} numbers are missing')
-    if not all(math.isfinite(value) and value >= 0.0 for value in values):
-        raise ValueError('a count is negative, or not a number')
+    if not all(0.0 <= value <= _MOST for value in values):  # nor NaN
+        raise ValueError(f'a count is not within 0 and {_MOST}')
     return np.array(values, dtype=np.float64)

@@ -33,25 +33,26 @@ def may_preempt(
     needed = sum(entry.cache_tokens for entry in (urgent, *running))
     if 0 < room_tokens < needed:
         return False
-    return 0 < len(running) < MOST_BEGUN and _yields(running[0], settings, now_s)
-
-
-def may_overtake(
-    running: Sequence[PendingQuery], settings: DispatchSettings, now_s: float
-) -> bool:
-    """Return whether what waits may run behind what runs, and before what that has preempted.
-
-    Arguments: as for may_preempt().
-    """
-    return len(running) > 1 and _yields(running[-1], settings, now_s)
-
-
-def _yields(entry: PendingQuery, settings: DispatchSettings, now_s: float) -> bool:
     return (
         settings.preemption
         and settings.queue_order == 'edf'
-        and (entry.bill.preemptions < MOST_PREEMPTIONS or entry.is_late(now_s))
+        and 0 < len(running) < MOST_BEGUN
+        and (running[0].bill.preemptions < MOST_PREEMPTIONS or running[0].is_late(now_s))
     )
+
+
+def may_overtake(
+    urgent: PendingQuery,
+    running: Sequence[PendingQuery],
+    settings: DispatchSettings,
+    now_s: float,
+    room_tokens: int = 0,
+) -> bool:
+    """Return whether a query may run behind what runs, and before what that has preempted.
+
+    Arguments: as for may_preempt().
+    """
+    return len(running) > 1 and may_preempt(urgent, running[1:], settings, now_s, room_tokens)
 
 
 @dataclass(frozen=True)

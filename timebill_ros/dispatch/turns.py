@@ -165,11 +165,11 @@ class Turns:
     def _run_first(self, waiting: list[PendingQuery]) -> None:
         if waiting and waiting[0].is_tokenised:
             entry = waiting[0]
+            planner = overrun.planner_settings(entry, self.planner.settings)
+            lengths = self._admission.asker_lengths(entry) if planner.is_learning else None
             self._pending.queue.remove(entry.number)
             entry.heard_at_s = self._clock()
             entry.bill.started(entry.heard_at_s)
-            planner = overrun.planner_settings(entry, self.planner.settings)
-            lengths = self._admission.asker_lengths(entry) if planner.is_learning else None
             self._slot.run(entry, planner, lengths)
 
     def _give_up(self, newcomer: PendingQuery | None = None) -> None:

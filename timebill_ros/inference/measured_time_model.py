@@ -90,7 +90,10 @@ def profile_key(engine: Engine) -> ProfileKey:
         quantization=target.quantization,
         threads=str(torch.get_num_threads()),
         versions=' '.join((platform.python_version(), *versions)),
-        kernels=f'{_KERNELS} {engine.step.name} {engine.settings} {engine.scorer}',
+        kernels=(
+            f'{_KERNELS} {engine.step.name} {engine.settings} {engine.scorer}'
+            f'{" speculating" if engine.speculates else ""}'
+        ),
         prefill_chunk=str(PREFILL_CHUNKS),
     )
 

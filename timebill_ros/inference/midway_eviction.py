@@ -5,6 +5,7 @@ from timebill_ros.core.deadline import Deadline
 from timebill_ros.inference.bill_recorder import BillRecorder
 from timebill_ros.inference.engine import Engine
 from timebill_ros.inference.prefilled import Prefilled
+from timebill_ros.inference.step.answer_steps import PassCount
 
 
 class MidwayEviction:
@@ -15,6 +16,7 @@ class MidwayEviction:
         loop: decides; None: nothing is evicted any more.
         record: knows how far the answer is, and bills the eviction.
         deadline: of the answer.
+        passes: of the answer through the model, counted by its steps.
     """
 
     def __init__(
@@ -24,12 +26,14 @@ class MidwayEviction:
         loop: ClosedLoop | None,
         record: BillRecorder,
         deadline: Deadline,
+        passes: PassCount,
     ) -> None:
         self._engine = engine
         self._prefilled = prefilled
         self._loop = loop
         self._record = record
         self._deadline = deadline
+        self._passes = passes
         self._next_look = 0 if loop is None else loop.next_look(0)
 
     def evict_if_worth_it(self) -> None:
@@ -44,7 +48,9 @@ class MidwayEviction:
         if self._loop is None or written < self._next_look:
             return
         self._next_look = self._loop.next_look(written)
-        kept = self._loop.kept_tokens(written, self._record.decode_s, self._deadline.remaining_s())
+        kept = self._loop.kept_tokens(
+            written, self._record.decode_s, self._deadline.remaining_s(), self._passes.steps
+        )
         if kept < self._loop.prompt_tokens:
             self._record.evicting(kept)
             self._engine.evict(self._prefilled, kept)

@@ -1,5 +1,6 @@
 """One query's way through the model: predict, prefill, plan, evict, decode. Read this first."""
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -113,7 +114,7 @@ def answer(
                 question.token_ids, max_new_tokens, interrupt, beginning=beginning
             )
         prefill_time_s = record.prefilled()
-        length = reading.distribution()
+        length = _finite(reading.distribution())
         record.predicted()
 
         steps = guided.max_steps(max_new_tokens)
@@ -135,7 +136,9 @@ def answer(
             engine.evict(prefilled, plan.kept_tokens)
             record.evicted()
             loop = None
-        midway = MidwayEviction(engine, prefilled, loop, record, interrupt.deadline)
+        midway = MidwayEviction(
+            engine, prefilled, loop, record, interrupt.deadline, guided.passes
+        )
 
         if closing := guided.new_closing():
             listener.text('', 0, 0, closing)
@@ -157,6 +160,13 @@ def answer(
         *guided.confidence(),
         record.mean_kept_tokens,
     )
+
+
+def _finite(predicted: LengthDistribution | None) -> LengthDistribution | None:
+    """Return what is predicted; None if it is no numbers, as a damaged predictor tells."""
+    if predicted is None or math.isfinite(sum(predicted.probabilities)):
+        return predicted
+    return None
 
 
 def _predicted_tokens(

@@ -10,6 +10,8 @@ from timebill_ros.core.shortened import shortened
 from timebill_ros.node.logger import Logger
 
 _LONGEST_LINE = 300
+_LONGEST_NAME = 256
+"""Longer names are refused, and told nevertheless."""
 _LATE = 'answered late'
 
 
@@ -33,7 +35,10 @@ class QueryLog:
 
     def ended(self, origin: Origin, outcome: Outcome, bill: Bill) -> None:
         """Log a query that has ended."""
-        what = f'query {origin.key.id!r} of asker {origin.key.asker!r}: {_told_of(outcome)}'
+        query_id, asker = (
+            shortened(name, _LONGEST_NAME) for name in (origin.key.id, origin.key.asker)
+        )
+        what = f'query {query_id!r} of asker {asker!r}: {_told_of(outcome)}'
         self._logger.debug(
             f'{what}; {bill.prompt_tokens} tokens in, {bill.response_tokens} out; queue '
             f'{bill.queue_time:.3f} s, prefill {bill.prefill_time:.3f} s, eviction '

@@ -247,4 +247,6 @@ class WorkerClient:
                     self._listener.on_worker_progress(message)
         except BadMessageError as error:
             process.kill(str(error))
+        except Exception as error:  # the listener's: better another worker than a dead thread
+            process.kill(f'the node failed at what it told: {error!r}')
         return ready_at_s, None

@@ -17,7 +17,12 @@ from timebill_ros.inference.give_way import GiveWay
 from timebill_ros.inference.interrupt import Interrupt, InterruptedGenerationError
 from timebill_ros.inference.loading.chat_prompt import ChatPrompt
 from timebill_ros.inference.loading.model_loader import BUILT_IN, load_target
-from timebill_ros.inference.step.answer_steps import AnswerSteps, PassCount, SpeculativeSteps
+from timebill_ros.inference.step.answer_steps import (
+    AnswerSteps,
+    PassCount,
+    SpeculativeSteps,
+    answer_steps,
+)
 from timebill_ros.inference.step.generic_step import GenericStep
 from timebill_ros.inference.step.native_step import NativeStep
 from timebill_ros.inference.step.prompt_lookup import PromptLookup
@@ -137,6 +142,23 @@ def test_an_urgent_answer_between_two_tokens_changes_neither(name, told):
         told(answers[0], lambda count: count % 4)
         assert written(guessing, PROMPTS[0], interrupt, tokens=16) == answers[0]
         assert urgent == answers[1:]
+
+
+@pytest.mark.parametrize('costs', [COSTS, (1.0, 1.5, 2.5, 3.5)])
+@pytest.mark.parametrize('tokens', [2, 3, 4, 5, 8])
+def test_tokens_that_are_appended_together_are_rounded_as_without_guesses(tokens, costs, told):
+    ids = random_prompt(tokens, seed=9)
+    told([0, *ids], lambda count: 2)
+    found = []
+    for guesses in (False, True):
+        engine, passes = engine_with('llama', guesses), PassCount()
+        engine.step.costs = costs
+        prefilled = engine.prefill(PROMPTS[0], NEW_TOKENS, NEVER)
+        with engine.step.answering(prefilled.cache, len(PROMPTS[0]), NEW_TOKENS) as step:
+            steps = answer_steps(step, passes, torch.tensor(PROMPTS[0]), guesses)
+            steps.logits(torch.tensor(0))
+            found.append(steps.append(ids, lambda: None).clone())
+    assert torch.equal(*found)
 
 
 def test_an_abort_ends_an_answer_between_two_guessed_tokens(told):

@@ -7,12 +7,13 @@ from timebill_ros.inference.step.native_step import NativeStep
 from timebill_ros.inference.step.step_costs import ROUNDS, step_costs
 
 
-def measured(*seconds):
+def measured(*seconds, lengths=(64,)):
     """Return the costs if steps over 1, 2, 3 and 4 tokens take so long, but at first much more."""
     model = tiny_model('llama')
     times_s = [s * (50 if index < 3 else 1) for index in range(ROUNDS) for s in seconds]
+    times_s *= len(lengths)
     moments = iter([moment for at_s in times_s for moment in (0.0, at_s)])
-    return step_costs(NativeStep(model, {}, 1), model, lambda: next(moments))
+    return step_costs(NativeStep(model, {}, 1), model, lambda: next(moments), lengths)
 
 
 def test_costs_are_the_shortest_times_in_single_steps():

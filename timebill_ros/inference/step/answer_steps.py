@@ -12,6 +12,9 @@ from timebill_ros.inference.step.decoding_step import DecodingStep
 from timebill_ros.inference.step.native_step import NativeStep
 from timebill_ros.inference.step.prompt_lookup import PromptLookup
 
+_LOOKED_UP = 4096
+"""Newest tokens of a prompt in which guesses are looked up: more would take some time at first."""
+
 
 class PassCount:
     """Passes through the model. One over several tokens counts as many as take about as long."""
@@ -67,7 +70,7 @@ class SpeculativeSteps(AnswerSteps):
     def __init__(self, step: NativeStep, passes: PassCount, prompt_ids: Sequence[int]) -> None:
         super().__init__(step, passes)
         self._native = step
-        self._lookup = PromptLookup(prompt_ids)
+        self._lookup = PromptLookup(prompt_ids[-_LOOKED_UP:])
         self._credit = SpeculationCredit()
         # Its own: another answer may be written while this one is left.
         self._memory = torch.empty(MOST_TOKENS, step.vocabulary)
@@ -92,6 +95,9 @@ class SpeculativeSteps(AnswerSteps):
         for token_id in ids:
             self._lookup.add(token_id)
             self._credit.wrote()
+        if not self._native.is_step(len(ids)):
+            self._take_back()  # a pass rounds in another way, and takes as long for fewer
+            return super().append(ids, check)
         known = 0
         while known < len(ids) and self._ahead and self._ahead[0] == ids[known]:
             self._ahead, self._logits = self._ahead[1:], self._logits[1:]
@@ -101,8 +107,6 @@ class SpeculativeSteps(AnswerSteps):
             return self._logits[0]
         self._take_back()
         run = ids[known:]
-        if len(run) >= MOST_TOKENS:
-            return super().append(run, check)
         guesses, costs = self._guesses(len(run)), self._native.costs
         self._passes.steps += costs[len(run) + len(guesses) - 1]
         self._credit.pay(costs[len(run) + len(guesses) - 1] - costs[len(run) - 1])

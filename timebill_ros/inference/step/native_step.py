@@ -184,14 +184,18 @@ class NativeStep(OneByOne):
             if first:
                 check()
             run = ids[first : first + MOST_TOGETHER]
-            is_step = len(run) <= MOST_TOKENS
+            is_step = self.is_step(len(run))
             logits = self.several(run, self._logits)[-1] if is_step else self._pass(run)
         return logits
+
+    def is_step(self, tokens: int) -> bool:
+        """Return whether append() takes so many tokens as a step; else as a pass."""
+        return tokens <= MOST_TOKENS and self.costs[tokens - 1] <= STEPS_OF_A_PASS
 
     def steps_of(self, tokens: int) -> float:
         """Return how many steps take about as long as append() of so many tokens."""
         runs, rest = divmod(tokens, MOST_TOGETHER)
-        if rest > MOST_TOKENS:
+        if rest and not self.is_step(rest):
             runs, rest = runs + 1, 0
         return runs * STEPS_OF_A_PASS + (self.costs[rest - 1] if rest else 0.0)
 
