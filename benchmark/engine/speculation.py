@@ -66,7 +66,7 @@ def speculation(seed: int = SEED, items_a_task: int = ITEMS_A_TASK) -> dict[str,
     assert isinstance(step, NativeStep), 'the compiled step is there'
     model = guessing.target.model
     found: dict[str, Any] = {
-        'costs': {n: step_costs(step, model, cached_tokens=n) for n in COST_LENGTHS},
+        'costs': {n: step_costs(step, model, cached_tokens=[n]) for n in COST_LENGTHS},
         'seed': seed,
         'rounds': ROUNDS,
     }

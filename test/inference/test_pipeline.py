@@ -193,7 +193,7 @@ class ScriptedLoop(ClosedLoop):
         self, written: int, decode_s: float, remaining_s: float, passes: float | None = None
     ) -> int:
         self.asked.append((written, remaining_s))
-        assert passes == max(0, written - 1)
+        assert passes == (written - 1 if written else None)
         assert (decode_s > 0) == (written > 0)
         return 100 if written >= self.evict_at else self.prompt_tokens
 
@@ -216,7 +216,7 @@ def test_a_closed_loop_is_asked_every_few_tokens_until_it_evicts(
     engine: Engine, evict_at: int
 ) -> None:
     settings = PlannerSettings(eviction_policy='closed_loop')
-    planner = ScriptedPlanner(settings, CACHE_MATTERS, evict_at)
+    planner = ScriptedPlanner(settings, CACHE_MATTERS, evict_at=evict_at)
     generation, _, (planned,) = run(engine, planner, 5.0, 18, FakeLengthPredictor(3))
     bill, loop = generation.bill, planner.loops[0]
     expected = {0: [0], 4: [0, 4], 9: [0, 4, 8, 12], 1000: [0, 4, 8, 12, 16]}[evict_at]
@@ -243,7 +243,7 @@ def test_what_a_damaged_predictor_tells_is_not_used(engine: Engine) -> None:
             return LengthDistribution(np.full(512, np.nan))
 
     settings = PlannerSettings(eviction_policy='closed_loop')
-    planner = ScriptedPlanner(settings, CACHE_MATTERS, 1000)
+    planner = ScriptedPlanner(settings, CACHE_MATTERS, evict_at=1000)
     told: list[tuple[float, ...]] = []
     generation, *_ = run(engine, planner, 5.0, 18, Damaged(0), None, told)
     assert generation.finish_reason is not None
@@ -257,7 +257,7 @@ LEARNED = AskerLengths(tuple(float(cell == 16) for cell in range(33)), 0.25)
 def test_a_closed_loop_decides_by_what_was_learned_and_what_is_predicted(engine: Engine) -> None:
     settings = PlannerSettings(eviction_policy='closed_loop')
     for predictor, weight in ((NO_PREDICTOR, 0.0), (FakeLengthPredictor(3), 0.25)):
-        planner = ScriptedPlanner(settings, CACHE_MATTERS, 1000)
+        planner = ScriptedPlanner(settings, CACHE_MATTERS, evict_at=1000)
         told: list[tuple[float, ...]] = []
         run(engine, planner, 5.0, 18, predictor, LEARNED, told)
         (lengths,) = [loop.lengths for loop in planner.loops]
