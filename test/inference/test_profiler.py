@@ -104,21 +104,20 @@ def test_a_time_model_is_kept_until_something_changes(engine: Engine, cache: Pat
     assert time_model(engine, TIME_LIMIT_S, told.append) == first
     assert told == []  # not measured
     guessing = Engine(engine.target, engine.settings, engine.scorer, engine.step, speculates=True)
-    assert time_model(guessing, TIME_LIMIT_S, told.append) == dataclasses.replace(
-        first, speculates=True
-    )
-    assert told == []
+    assert time_model(guessing, TIME_LIMIT_S, told.append).speculates
+    assert told  # guesses are in the times of its generations
+    told.clear()
 
     other = Engine(engine.target, DecodingSettings(1.3), engine.scorer)
     assert profile_key(other) != profile_key(engine)
     time_model(other, TIME_LIMIT_S, told.append)
     assert told
-    assert len(list(cache.glob('profile-*.json'))) == 2
+    assert len(list(cache.glob('profile-*.json'))) == 3
 
     told.clear()
     time_model(engine, TIME_LIMIT_S, told.append, anew=True)
     assert told
-    assert len(list(cache.glob('profile-*.json'))) == 2
+    assert len(list(cache.glob('profile-*.json'))) == 3
 
 
 def test_a_profile_holds_for_one_scorer_and_its_settings(engine: Engine) -> None:
