@@ -1,17 +1,15 @@
 """The answers of `make bench-closed_loop` on disk: an interrupted run keeps its items."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 import numpy as np
 
+from benchmark.budgets.keyed_lines import KeyedLines
 from benchmark.budgets.way import Way
 from timebill_ros.core.length_distribution import LengthDistribution
-from timebill_ros.training.appended_lines import AppendedLines
 
 
 @dataclass
@@ -44,26 +42,14 @@ class BranchFile:
     def __init__(self, path: Path, key: Mapping[str, str]) -> None:
         self.found: dict[str, Branches] = {}
         self._saved: dict[str, set[Way]] = {}
-        self._lines = AppendedLines(path)
-        header, *rows = [json.loads(line) for line in self._lines.found.splitlines()] or [None]
-        if header is None:
-            self._lines.add(header := dict(key))
-        if header != dict(key):
-            self._lines.close()
-            other = sorted(name for name in key if header.get(name) != key[name])
-            raise ValueError(f'{path} was recorded with another {", ".join(other)}: remove it')
-        for row in rows:
+        self._lines = KeyedLines(path, key)
+        for row in self._lines.rows:
             self._remember(row)
 
     def __enter__(self) -> 'BranchFile':
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._lines.close()
 
     def save(self, item: str, branches: Branches) -> None:

@@ -1,14 +1,12 @@
 """Recorded answers on disk: one JSON line each, added until the recording is complete."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
+from benchmark.budgets.keyed_lines import KeyedLines
 from benchmark.budgets.recorded_answer import RecordedAnswer
-from timebill_ros.training.appended_lines import AppendedLines
 
 
 class RecordingFile:
@@ -26,31 +24,18 @@ class RecordingFile:
         self.path = path
         self.answers: dict[str, dict[float, RecordedAnswer]] = {}
         self.in_order: list[RecordedAnswer] = []
-        self._lines = AppendedLines(path)
-        lines = self._lines.found.splitlines()
-        header, *rows = [json.loads(line) for line in lines] or [dict(key)]
-        if header != dict(key):
-            self._lines.close()
-            other = sorted(name for name in key if header.get(name) != key[name])
-            raise ValueError(f'{path} was recorded with another {", ".join(other)}: remove it')
-        for row in rows:
+        self._lines = KeyedLines(path, key)
+        for row in self._lines.rows:
             self._remember(
                 RecordedAnswer(
                     **{**row, 'times_s': tuple(row['times_s']), 'pieces': tuple(row['pieces'])}
                 )
             )
-        if not lines:
-            self._lines.add(key)
 
     def __enter__(self) -> 'RecordingFile':
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._lines.close()
 
     def add(self, answer: RecordedAnswer) -> None:

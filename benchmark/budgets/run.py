@@ -28,7 +28,7 @@ from timebill_ros.inference.loaded_engine import loaded_engine
 from timebill_ros.inference.loading.cache_folder import cache_folder
 from timebill_ros.inference.loading.model_source import BUILT_IN
 from timebill_ros.inference.measured_time_model import LogProgress, profile_key, time_model
-from timebill_ros.inference.step import native_step
+from timebill_ros.inference.step import native_families
 from timebill_ros.training.prompt_packages import PACKAGES, fetched
 
 PROFILE_TIME_S = 60.0
@@ -170,7 +170,7 @@ def budget_run(options: argparse.Namespace) -> Iterator[BudgetRun]:
 def _four_bit(engine: Engine, options: argparse.Namespace) -> Engine | None:
     """Return the target with int4 weights; None: it has fewer than 8 bits, or cannot have them."""
     target = engine.target
-    if target.quantization not in ('none', 'int8') or native_step.why_not(target.model):
+    if target.quantization not in ('none', 'int8') or native_families.why_not(target.model):
         return None
     return loaded_engine(
         ModelSettings(model=options.model, device=options.device, quantization='int4'),

@@ -108,7 +108,8 @@ def _both(guessing: Engine, ids: list[int], longest: int, chance: Random) -> Pai
         for engine in chance.sample(list(runs), len(runs)):
             runs[engine].append(_decoded(engine, copy(), longest))
     step = guessing.step
-    with mock.patch.object(step, 'several', wraps=step.several) as spy:  # type: ignore[union-attr]
+    assert isinstance(step, NativeStep), 'only that guesses'
+    with mock.patch.object(step, 'several', wraps=step.several) as spy:  # counts
         runs[guessing].append(_decoded(guessing, copy(), longest))
     assert all(len({run.ids for run in found}) == 1 for found in runs.values())
     before, after = (min(found, key=lambda run: run.seconds) for found in runs.values())

@@ -106,9 +106,9 @@ def _judged(told: RemainingLengths, question: AskedQuestion) -> Told:
     first, last = reached(question.tokens - 1), reached(question.tokens)
     if not question.is_whole:
         first, last = last, 1.0
-    places = {}
+    places: dict[int, tuple[float, float]] = {}
     for written in WRITTEN:
         if written < question.tokens:
             left = max(1.0 - reached(written), 1e-12)
-            places[written] = tuple((end - 1.0 + left) / left for end in (first, last))
-    return Told(places, float(np.log(max(last - first, 1e-12))))  # type: ignore[arg-type]
+            places[written] = (first - 1.0 + left) / left, (last - 1.0 + left) / left
+    return Told(places, float(np.log(max(last - first, 1e-12))))

@@ -11,7 +11,7 @@ from support.tiny_models import (
 )
 from timebill_ros.inference import engine as engine_module
 from timebill_ros.inference.engine import DecodingSettings, Engine
-from timebill_ros.inference.step import native_step
+from timebill_ros.inference.step import native_families
 from timebill_ros.inference.step.generic_step import GenericStep
 
 ALL = (*ARCHITECTURES, 'mistral-sliding')
@@ -29,7 +29,7 @@ def test_logits_are_those_of_transformers_own_attention(
     engine = Engine(tiny_target(architecture), DecodingSettings(stop_at_repetition=False))
     if step == 'transformers':
         engine.step = GenericStep(engine.target.model)
-    elif why_not := native_step.why_not(engine.target.model):
+    elif why_not := native_families.why_not(engine.target.model):
         pytest.skip(why_not)
     prefilled = engine.prefill(prompt, 6, NEVER)
     tokens, logits = decoded(engine, prefilled, 6)

@@ -20,7 +20,7 @@ from timebill_ros.inference.interrupt import Interrupt
 from timebill_ros.inference.loading.chat_prompt import ChatPrompt
 from timebill_ros.inference.loading.model_loader import BUILT_IN, TargetModel, load_target
 from timebill_ros.inference.reference_attention import eager_attention
-from timebill_ros.inference.step import native_step
+from timebill_ros.inference.step import native_families
 from timebill_ros.inference.step.decoding_step import DecodingStep, decoding_step
 from timebill_ros.inference.step.generic_step import GenericStep
 from timebill_ros.inference.step.graph_step import GraphStep
@@ -63,7 +63,7 @@ def real() -> TargetModel:
 def engine_with(name: str, kind: str) -> Engine:
     if kind == 'graph' and name in LAYERS:
         pytest.skip('it attends to a window')
-    if kind == 'native' and (why_not := native_step.why_not(tiny_model(name))):
+    if kind == 'native' and (why_not := native_families.why_not(tiny_model(name))):
         pytest.skip(why_not)
     return Engine(tiny_target(name), DECODING, SCORER, STEPS[kind](name))
 

@@ -18,7 +18,7 @@ from timebill_ros.inference.give_way import GiveWay, Left
 from timebill_ros.inference.interrupt import Interrupt, InterruptedGenerationError
 from timebill_ros.inference.length.prefill_states import PrefillStates
 from timebill_ros.inference.prefix.prefix_cache import PrefixCache
-from timebill_ros.inference.step import native_step
+from timebill_ros.inference.step import native_families
 from timebill_ros.inference.step.decoding_step import DecodingStep
 from timebill_ros.inference.step.generic_step import GenericStep
 from timebill_ros.inference.step.graph_step import GraphStep
@@ -67,7 +67,7 @@ def test_both_answers_are_what_they_would_have_been_alone(
 ) -> None:
     if kind == 'graph' and name in ('mistral-sliding', 'gemma3'):
         pytest.skip('it attends to a window')
-    if kind == 'native' and (why_not := native_step.why_not(tiny_model(name))):
+    if kind == 'native' and (why_not := native_families.why_not(tiny_model(name))):
         pytest.skip(why_not)
     engine = Engine(tiny_target(name), DecodingSettings(), step=STEPS[kind](name))
     patient, urgent = written(engine, PATIENT, kept_tokens=kept_tokens), written(engine, URGENT)

@@ -2,7 +2,7 @@
 
 import dataclasses
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from timebill_ros.inference.loading.model_loader import BUILT_IN, load_target
 from timebill_ros.inference.measured_time_model import profile_key, time_model
 from timebill_ros.inference.prefilled import Prefilled
 from timebill_ros.inference.profiler import EVICTION_RATIOS, STEPS, Profiler
+from timebill_ros.inference.step.native_step import NativeStep
 
 TIME_LIMIT_S = 3.0
 
@@ -80,20 +81,21 @@ def test_guesses_change_no_step_that_is_measured_but_the_passes_of_generations(
     guessing = Engine(engine.target, engine.settings, engine.scorer, engine.step, speculates=True)
     assert guessing.speculates
     profiler, taken = Profiler(guessing, 0.0), list[int]()
-    several = engine.step.several  # type: ignore[union-attr]
+    step = engine.step
+    assert isinstance(step, NativeStep)
+    several = step.several
 
-    def spy(ids: Any, logits: torch.Tensor) -> torch.Tensor:
+    def spy(ids: Sequence[int], logits: torch.Tensor) -> torch.Tensor:
         taken.append(len(ids))
-        return several(ids, logits)  # type: ignore[no-any-return]
+        return several(ids, logits)
 
-    monkeypatch.setattr(engine.step, 'several', spy)
+    monkeypatch.setattr(step, 'several', spy)
     profiler.measure_round(300, evicts=False)
     assert taken == []
     generations = [profiler.generation(200, 200) for _ in range(5)]
-    costs = engine.step.costs  # type: ignore[union-attr]
     assert max(taken) > 1
     counted = sum(g.response_tokens - 1 for g in generations)
-    assert counted == pytest.approx(sum(costs[tokens - 1] for tokens in taken), abs=5)
+    assert counted == pytest.approx(sum(step.costs[tokens - 1] for tokens in taken), abs=5)
 
 
 def test_a_time_model_is_kept_until_something_changes(engine: Engine, cache: Path) -> None:

@@ -164,7 +164,7 @@ def answer(
 
 def _finite(predicted: LengthDistribution | None) -> LengthDistribution | None:
     """Return what is predicted; None if it is no numbers, as a damaged predictor tells."""
-    if predicted is None or math.isfinite(sum(predicted.probabilities)):
+    if predicted is None or math.isfinite(predicted.probabilities.sum()):
         return predicted
     return None
 

@@ -12,7 +12,7 @@ from benchmark.budgets.way import WHOLE
 from support.tiny_models import NEVER, random_prompt, tiny_model, tiny_target
 from timebill_ros.inference.cache.scorers.snapkv import SnapKV
 from timebill_ros.inference.engine import DecodingSettings, Engine
-from timebill_ros.inference.step import native_step
+from timebill_ros.inference.step import native_families
 from timebill_ros.inference.step.generic_step import GenericStep
 from timebill_ros.inference.step.native_step import NativeStep
 
@@ -22,7 +22,7 @@ WORDS = Tokenizer(WordLevel({f'w{index}': index for index in range(96)}, unk_tok
 
 def engine_with(kind: str, settings: DecodingSettings) -> Engine:
     model = tiny_model('llama')
-    if kind == 'native' and (why_not := native_step.why_not(model)):
+    if kind == 'native' and (why_not := native_families.why_not(model)):
         pytest.skip(why_not)
     step = NativeStep(model, {}, threads=1) if kind == 'native' else GenericStep(model)
     return Engine(tiny_target('llama'), settings, SnapKV(window=8), step)

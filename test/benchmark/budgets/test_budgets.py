@@ -187,7 +187,7 @@ def test_only_a_target_that_can_be_rounded_has_a_four_bit_rival(
     with room.budget_run(parser(None).parse_args([*fixed, '--quantization', 'int4'])) as run:
         assert run.rival is None
         assert all(item.four_bit is None for item in run.recorded())
-    monkeypatch.setattr(room.native_step, 'why_not', lambda _: 'its heads are too small')
+    monkeypatch.setattr(room.native_families, 'why_not', lambda _: 'its heads are too small')
     with room.budget_run(parser(None).parse_args(fixed)) as run:
         assert run.rival is None
 

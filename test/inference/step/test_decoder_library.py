@@ -13,7 +13,7 @@ import pytest
 
 import timebill_ros
 from support.tiny_models import tiny_model, tiny_target
-from timebill_ros.inference.step import decoder_library, native_step
+from timebill_ros.inference.step import decoder_library, native_families
 from timebill_ros.inference.step.decoder_library import STAMP, Layer, Matrix, Model, Pass
 from timebill_ros.inference.step.decoding_step import decoding_step
 from timebill_ros.inference.step.generic_step import GenericStep
@@ -52,7 +52,7 @@ def test_a_library_with_another_stamp_is_refused(differing, tmp_path, use_librar
     use_library(patched(tmp_path, struct.pack('=5i', *STAMP), struct.pack('=5i', *stamp)))
     with caplog.at_level(logging.WARNING):
         assert isinstance(decoding_step(tiny_target('llama').model, {}), GenericStep)
-    why_not = native_step.why_not(tiny_model('llama'))
+    why_not = native_families.why_not(tiny_model('llama'))
     assert str(tmp_path / decoder_library.FILE) in why_not
     assert f'{tuple(stamp)}, not {STAMP}' in why_not and 'build the workspace again' in why_not
     assert [record.message for record in caplog.records] == [

@@ -13,7 +13,7 @@ from timebill_ros.inference.engine import DecodingSettings, Engine
 from timebill_ros.inference.loading.chat_prompt import ChatPrompt
 from timebill_ros.inference.loading.gguf_codes import quantized
 from timebill_ros.inference.loading.model_loader import BUILT_IN, load_target
-from timebill_ros.inference.step import decoder_library, native_step
+from timebill_ros.inference.step import decoder_library, native_families
 from timebill_ros.inference.step.decoding_step import decoding_step
 from timebill_ros.inference.step.generic_step import GenericStep, forward
 from timebill_ros.inference.step.native_step import NativeStep
@@ -43,7 +43,7 @@ def test_the_library_is_built_and_used():
 
 
 def test_another_architecture_takes_the_generic_step():
-    assert 'Gemma3' in native_step.why_not(tiny_model('gemma3'))
+    assert 'Gemma3' in native_families.why_not(tiny_model('gemma3'))
     assert isinstance(decoding_step(tiny_target('gemma3').model, {}), GenericStep)
 
 

@@ -19,7 +19,7 @@ from timebill_ros.inference.loading.chat_template import REMEDY
 from timebill_ros.inference.loading.gguf_file import GGUFFile, Matrix
 from timebill_ros.inference.loading.streamed_safetensors import StreamedSafetensors
 from timebill_ros.inference.loading.weights_check import named
-from timebill_ros.inference.step import native_step
+from timebill_ros.inference.step import native_families
 from timebill_ros.inference.step.packed_weight import BLOCK, PackedWeight
 
 _WHOLE_TENSORS = ('token_embd.weight', 'output.weight')
@@ -69,7 +69,7 @@ class GGUFConversion:
             if name in known and name not in self._tied
         }
         self._check_names(parameters)
-        self._packs = packs and not native_step.why_not(self._model)
+        self._packs = packs and not native_families.why_not(self._model)
 
     def _read_metadata(self) -> None:
         file = self._file

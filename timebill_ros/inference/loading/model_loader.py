@@ -24,7 +24,7 @@ from timebill_ros.inference.loading.packed_loading import (
 from timebill_ros.inference.loading.plain_model import checked_config, plain_model
 from timebill_ros.inference.loading.prepacked_linear import prepack
 from timebill_ros.inference.loading.weights_check import check_tokenizer
-from timebill_ros.inference.step import decoder_library, native_step
+from timebill_ros.inference.step import decoder_library, native_families
 from timebill_ros.inference.step.packed_weight import PackedWeight
 
 BUILT_IN_REPETITION_PENALTY = 1.05
@@ -133,11 +133,11 @@ def load_target(
     if quantization in ('int8', 'int4') and not quantized:
         raise ValueError(
             f"quantization {quantization!r} is for the CPU's native step: "
-            f'{native_step.why_not(model)}'
+            f'{native_families.why_not(model)}'
         )
     try:
         model = model.to(torch_device)
-        if native_step.why_not(model):  # the compiled library reads all weights in place
+        if native_families.why_not(model):  # the compiled library reads all weights in place
             prepack(model)
     except (RuntimeError, MemoryError) as error:  # out of memory, most likely
         raise ValueError(

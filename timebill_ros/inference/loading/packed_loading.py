@@ -18,7 +18,7 @@ from timebill_ros.inference.loading.model_quantization import (
     wanted_bits,
 )
 from timebill_ros.inference.loading.plain_model import checked_config, plain_model
-from timebill_ros.inference.step import native_step
+from timebill_ros.inference.step import native_families
 from timebill_ros.inference.step.packed_weight import PackedWeight
 
 _BY_DEFAULT = 8
@@ -50,9 +50,9 @@ class ModelFolder:
 def can_be_packed(config: Any, dtype: torch.dtype) -> bool:
     """Whether the compiled step serves a model, so that no one else reads its weights."""
     kind = MODEL_FOR_CAUSAL_LM_MAPPING[type(config)].__name__
-    if kind not in native_step.FAMILIES:
+    if kind not in native_families.FAMILIES:
         return False
-    return not native_step.why_not(packed_model.model_on_meta(config, dtype))
+    return not native_families.why_not(packed_model.model_on_meta(config, dtype))
 
 
 def loaded_packed(

@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from timebill_ros.inference.step import graph_step, native_step
+from timebill_ros.inference.step import graph_step, native_families
 from timebill_ros.inference.step.generic_step import GenericStep
 from timebill_ros.inference.step.graph_step import GraphStep
 from timebill_ros.inference.step.native_step import NativeStep
@@ -24,7 +24,7 @@ def decoding_step(model: Any, quantized: Mapping[str, PackedWeight]) -> Decoding
         model: any decoder-only transformers model.
         quantized: weights in 4 or 8 bits by their module's name; only a native step reads them.
     """
-    if not native_step.why_not(model):
+    if not native_families.why_not(model):
         try:
             return NativeStep(model, quantized, torch.get_num_threads())
         except RuntimeError as error:  # no memory, or no more threads

@@ -23,7 +23,7 @@ class NativeModel:
     """What the library has pointers to lives as long as this.
 
     Arguments:
-        model: of transformers, one of native_step.FAMILIES. Its weights are read in place.
+        model: of transformers, one of native_families.FAMILIES. Its weights are read in place.
         quantized: weights that replace the model's, by their module's name.
     """
 

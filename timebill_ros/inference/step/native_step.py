@@ -23,9 +23,6 @@ from timebill_ros.inference.step.packed_modules import PackedEmbedding
 from timebill_ros.inference.step.packed_weight import PackedWeight
 from timebill_ros.inference.step.torch_threads import torch_threads
 
-FAMILIES = ('LlamaForCausalLM', 'MistralForCausalLM', 'Qwen2ForCausalLM', 'Qwen3ForCausalLM')
-"""transformers' classes whose layers the library computes."""
-
 MOST_TOGETHER = 32
 """Appended tokens that go through the model together: more would leave the interrupt unasked for
 too long."""
@@ -34,27 +31,6 @@ STEPS_OF_A_PASS = 2.0
 with 4-bit weights, which have to be unpacked."""
 USUAL_COSTS = (1.0, 1.3, 1.5, 1.8)
 """Of a step over 1, 2, ... tokens, until they are measured [steps over one]."""
-
-
-def why_not(model: Any) -> str:
-    """Return why a model's step cannot be run natively, as a clause; '' if it can."""
-    config, kind = model.config, type(model).__name__
-    if no_library := decoder_library.why_not():
-        return no_library
-    if model.device.type not in ('cpu', 'meta'):  # no weights yet: they will be on the CPU
-        return f'the model is on {model.device.type}'
-    if kind not in FAMILIES:
-        return f'{kind} is not one of {", ".join(FAMILIES)}'
-    if model.dtype not in (torch.float32, torch.bfloat16):
-        return f'dtype is {model.dtype}, not float32 or bfloat16'
-    if config.hidden_act != 'silu':
-        return f'its activation is {config.hidden_act}, not silu'
-    head_size = model.model.layers[0].self_attn.head_dim
-    if head_size % 32 or head_size > decoder_library.LARGEST_HEAD:
-        return f'its heads have {head_size} elements, not a multiple of 32 up to 256'
-    if config.hidden_size % 32 or config.intermediate_size % 32:
-        return 'its layers have no multiple of 32 elements'
-    return ''
 
 
 @dataclass
@@ -78,7 +54,7 @@ class NativeStep(OneByOne):
     """Runs one to four tokens through the model: its weights are read once.
 
     Arguments:
-        model: one for which why_not() is ''. The step reads its weights in place.
+        model: one for which native_families.why_not() is ''. The step reads its weights in place.
         quantized: weights that replace the model's, by their module's name.
         threads: number of threads.
         instruction_set: rank among decoder_library.instruction_sets(); 0 is the best.
