@@ -155,6 +155,16 @@ def test_what_was_preempted_often_is_not_overtaken(desk: Desk) -> None:
     assert desk.outcome('late').reason is MissReason.OVERLOADED
 
 
+def test_the_last_preemption_is_promised_once(desk: Desk) -> None:
+    patient_runs(desk, budget_s=60.0)
+    for index in range(MOST_PREEMPTIONS - 1):
+        done(desk, ask_urgent(desk, 1.0, f'urgent {index}'))
+    for query_id in ('first', 'second'):  # neither is tokenised yet: both wait
+        desk.submit(query_id, 1.5, 'b', max_new_tokens=5, prompt='word' * 10)
+    assert 'first' not in desk.replies.ended()
+    assert desk.outcome('second').reason is MissReason.OVERLOADED
+
+
 def test_one_that_comes_behind_another_may_be_why_that_goes_first(desk: Desk) -> None:
     patient = patient_runs(desk, budget_s=60.0)
     first = ask_urgent(desk, 3.0, 'first')  # likely in time behind the patient one, too

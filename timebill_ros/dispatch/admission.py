@@ -12,7 +12,12 @@ from timebill_ros.dispatch.completion import Completion, Job
 from timebill_ros.dispatch.dispatch_settings import DispatchSettings
 from timebill_ros.dispatch.learned_lengths import LearnedLengths
 from timebill_ros.dispatch.pending_query import PendingQuery
-from timebill_ros.dispatch.preemption import Preemption, may_overtake, may_preempt
+from timebill_ros.dispatch.preemption import (
+    Preemption,
+    may_overtake,
+    may_preempt,
+    preemptions_left,
+)
 from timebill_ros.dispatch.prompt_length import PromptLength
 from timebill_ros.dispatch.refused import Refused, infeasible, what_is_read
 from timebill_ros.dispatch.response_lengths import AnswerLength, Habit, ResponseLengths
@@ -123,8 +128,9 @@ class Admission:
         given_up = schedule.given_up(line, newcomer.number if newcomer else None)
         if not given_up:
             return refused
-        if newcomer is not None:
-            preemption = Preemption(completion, settings.admission_probability, now_s)
+        if newcomer is not None and running:
+            left = preemptions_left(running[-1], now_s)
+            preemption = Preemption(completion, settings.admission_probability, now_s, left)
             rules = running, settings, now_s, self.room_tokens
             if all(may_preempt(entry, *rules) for entry in (feasible[0], newcomer)):
                 if preemption.is_right(line[0], begun, line):
@@ -200,9 +206,10 @@ class Admission:
             return running[0].bill.preemptions > 0
         self.completion_by(planner)
         line = [self.waiting_job(entry, settings) for entry in waiting]
-        return Preemption(self._completion, settings.admission_probability, now_s).is_right(
-            line[0], self.begun(running, settings, now_s), line
-        )
+        left = preemptions_left(running[0], now_s)
+        return Preemption(
+            self._completion, settings.admission_probability, now_s, left
+        ).is_right(line[0], self.begun(running, settings, now_s), line)
 
     def completion_by(self, planner: BudgetPlanner) -> Completion:
         """Return when jobs end, by the estimate as it stands."""

@@ -1,5 +1,6 @@
 """Whether an urgent query takes the backend from the one that runs. Pure."""
 
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -12,6 +13,11 @@ MOST_BEGUN = 2
 """Queries that have begun and not ended: each has a KV cache in memory."""
 MOST_PREEMPTIONS = 8
 """So often a query may be preempted."""
+
+
+def preemptions_left(entry: PendingQuery, now_s: float) -> int:
+    """Return how often a query may still be preempted; one that is late yields to all others."""
+    return sys.maxsize if entry.is_late(now_s) else MOST_PREEMPTIONS - entry.bill.preemptions
 
 
 def may_preempt(
@@ -37,7 +43,7 @@ def may_preempt(
         settings.preemption
         and settings.queue_order == 'edf'
         and 0 < len(running) < MOST_BEGUN
-        and (running[0].bill.preemptions < MOST_PREEMPTIONS or running[0].is_late(now_s))
+        and preemptions_left(running[0], now_s) > 0
     )
 
 
@@ -67,11 +73,13 @@ class Preemption:
         completion: predicts when jobs end.
         probability: the least that counts as in time.
         now_s: the present moment [s].
+        most: so many may go before one that has begun: each preempts it once.
     """
 
     completion: Completion
     probability: float
     now_s: float
+    most: int = MOST_PREEMPTIONS
 
     def is_right(self, urgent: Job, begun: Sequence[Job], waiting: Sequence[Job]) -> bool:
         """Return whether a waiting job should run before the one that runs.
@@ -99,7 +107,15 @@ class Preemption:
 
     def lost_behind(self, ahead: Sequence[Job], jobs: Sequence[Job]) -> list[Job]:
         """Return what is late if jobs run in the order of their deadlines, behind others."""
-        return self._schedule(ahead).given_up(sorted(jobs, key=lambda job: job.last_moment_s))
+        in_turn = sorted(jobs, key=lambda job: job.last_moment_s)
+        begun = [place for place, job in enumerate(in_turn) if job.started_at_s is not None]
+        if not begun or begun[0] <= self.most:
+            return self._schedule(ahead).given_up(in_turn)
+        running = in_turn.pop(begun[0])
+        first, rest = in_turn[: self.most], in_turn[self.most :]
+        lost = self._schedule(ahead).given_up([*first, running])
+        kept = [job for job in first if job not in lost]
+        return lost + self._schedule([*ahead, *kept, running]).given_up(rest)
 
     def _schedule(self, ahead: Sequence[Job]) -> Schedule:
         free_at = self.completion.free_at(ahead, self.now_s)
