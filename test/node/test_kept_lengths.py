@@ -7,7 +7,7 @@ import pytest
 
 from support.fake_logger import FakeLogger
 from timebill_ros.dispatch import lengths_file
-from timebill_ros.dispatch.learned_lengths import LearnedLengths
+from timebill_ros.dispatch.learned_lengths import LearnedLengths, LengthMemory
 from timebill_ros.dispatch.response_lengths import AnswerLength, Habit
 from timebill_ros.node import kept_lengths
 from timebill_ros.node.kept_lengths import KeptLengths
@@ -109,6 +109,46 @@ def test_they_are_written_now_and_then(tmp_path: Path, monkeypatch: pytest.Monke
     node.learn()
     assert written.wait(10.0)
     node.kept.close()
+
+
+def test_the_end_does_not_wait_for_a_slow_disk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its own thread writes, also what was known at the end and is replaced meanwhile."""
+    goes_on, written = threading.Event(), threading.Event()
+    saved: list[LengthMemory] = []
+
+    def save(path: Path, memory: LengthMemory) -> None:
+        assert threading.current_thread().name == 'lengths'
+        assert goes_on.wait(10.0)
+        saved.append(memory)
+        written.set()
+
+    monkeypatch.setattr(lengths_file, 'save', save)
+    monkeypatch.setattr(kept_lengths, '_LAST_WRITE_S', 0.05)
+    node = Node(tmp_path / 'lengths.json')
+    node.learn()
+    node.kept.close()
+    assert node.logger.at('warning')[0].startswith('the learned lengths are still being written')
+    node.lengths.replace(LengthMemory())
+    goes_on.set()
+    assert written.wait(10.0)
+    assert len(saved[0].of_habit) == 1
+
+
+@pytest.mark.parametrize('name', ['\udcff.json', '\ud800.json'], ids=['latin', 'half a pair'])
+def test_a_path_that_is_not_utf_8_is_said_in_a_sentence_at_most(
+    tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    failures: list[object] = []
+    monkeypatch.setattr(threading, 'excepthook', failures.append)
+    node = Node(f'{tmp_path}/{name}')
+    node.learn()
+    node.kept.close()
+    assert failures == []
+    for sentence in node.logger.at('warning'):
+        sentence.encode()
+    assert len(list(tmp_path.iterdir())) == (1 if name == '\udcff.json' else 0)
 
 
 def test_nothing_is_opened_after_the_end(tmp_path: Path) -> None:

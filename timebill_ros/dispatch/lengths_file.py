@@ -77,7 +77,9 @@ def load(path: Path) -> LengthMemory | None:
         return None
     except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         reason = str(error) if isinstance(error, OSError) else f'damaged ({error})'
-        raise ValueError(f'the learned lengths in {path} cannot be used: {reason}') from error
+        raise ValueError(
+            f'the learned lengths in {str(path)!r} cannot be used: {reason}'
+        ) from error
 
 
 def _written(learned: Learned) -> dict[str, Any]:

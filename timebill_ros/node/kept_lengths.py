@@ -9,6 +9,8 @@ from timebill_ros.node.logger import Logger
 
 PERIOD_S = 60.0
 """What was learned is written so often, in a thread of its own: robots are switched off."""
+_LAST_WRITE_S = 1.0
+"""The end waits so long for the last one; on a slow disk, it is left to itself."""
 
 
 class KeptLengths:
@@ -28,6 +30,8 @@ class KeptLengths:
         self._lock = threading.Lock()
         self._is_over = threading.Event()
         self._path: Path | None = None
+        self._thread: threading.Thread | None = None
+        self._last: LengthMemory | None = None
         self._written = lengths.answers
         self._has_warned = False
 
@@ -44,19 +48,30 @@ class KeptLengths:
             memory = self._read() if path else None
             self._lengths.replace(memory or LengthMemory())
             if path:
-                threading.Thread(target=self._write_on, name='lengths', daemon=True).start()
+                self._thread = threading.Thread(target=self._write_on, name='lengths', daemon=True)
+                self._thread.start()
             else:
                 self._is_over.set()
 
     def close(self) -> None:
-        """Write what is new, and end."""
-        if not self._is_over.is_set():
-            self._is_over.set()
-            self._write()
+        """Have what is new written, and end; return within a second, however slow the disk is."""
+        if self._is_over.is_set():
+            return
+        self._last = self._lengths.copy()  # the next model may replace them meanwhile
+        self._is_over.set()
+        thread = self._thread
+        if thread is not None:
+            thread.join(_LAST_WRITE_S)
+            if thread.is_alive():
+                self._logger.warning(
+                    f'the learned lengths are still being written to {self._path}, after '
+                    f'{_LAST_WRITE_S:.0f} s'
+                )
 
     def _write_on(self) -> None:
         while not self._is_over.wait(PERIOD_S):
             self._write()
+        self._write()
 
     def _read(self) -> LengthMemory | None:
         assert self._path is not None
@@ -72,12 +87,12 @@ class KeptLengths:
             if self._path is None or answers == self._written:
                 return
             try:
-                lengths_file.save(self._path, self._lengths.copy())
+                lengths_file.save(self._path, self._last or self._lengths.copy())
                 self._written = answers
-            except OSError as error:
+            except (OSError, ValueError) as error:  # a path that is none, too
                 if not self._has_warned:
                     self._logger.warning(
-                        f'the learned lengths cannot be kept in {self._path}: {error}; they are '
-                        'learned anew after the next start'
+                        f'the learned lengths cannot be kept in {str(self._path)!r}: {error}; '
+                        'they are learned anew after the next start'
                     )
                 self._has_warned = True

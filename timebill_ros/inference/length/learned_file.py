@@ -17,7 +17,9 @@ def learned_file(target: TargetModel, repetition_penalty: float) -> str:
     key = [target.weights_hash, target.quantization, repetition_penalty]
     name = hashlib.sha256(json.dumps(key).encode()).hexdigest()[:20]
     try:
-        return str(cache_folder() / 'learned_lengths' / f'lengths-{name}.json')
+        path = str(cache_folder() / 'learned_lengths' / f'lengths-{name}.json')
+        path.encode()  # it goes to the node: UnicodeEncodeError is a ValueError
+        return path
     except ValueError as error:
         logging.warning('what is learned of the lengths of answers is not kept: %s', error)
         return ''
