@@ -15,7 +15,7 @@ from benchmark.gpu.kill_latency import kill_latency
 from benchmark.gpu.scenarios import NEVER
 from benchmark.gpu.step_cost import kernels, random_ids, step_cost
 from benchmark.gpu.targets import Shape, random_target
-from benchmark.gpu.tell import Tell, guarded
+from benchmark.gpu.tell import Tell, guarded, is_out_of_memory
 from timebill_ros.inference.cache_memory import free_bytes
 from timebill_ros.inference.engine import DecodingSettings, Engine
 from timebill_ros.inference.loading.device_choice import choose_dtype
@@ -63,8 +63,15 @@ def measure_shape(
     fits = needed < CAP_BYTES
     if fits:
         _cap(device, CAP_BYTES)
+        lacks: list[bool] = []
+
+        def watched(value: Any, *path: str) -> None:
+            lacks.append(is_out_of_memory(value))
+            tell(value, *path)
+
         try:
-            _measure(shape, device, dtype, bandwidth, tell, lengths, profiled)
+            _measure(shape, device, dtype, bandwidth, watched, lengths, profiled)
+            fits = not any(lacks)
         except torch.OutOfMemoryError:
             fits = False
     tell(fits, shape.name, 'fits_8_gb')

@@ -23,6 +23,12 @@ def guarded(tell: Tell, measure: Callable[[], Any], *path: str) -> Any:
     return found
 
 
+def is_out_of_memory(finding: Any) -> bool:
+    """Return whether guarded() tells of a measurement for which the memory did not suffice."""
+    failed = str(finding.get('failed', '')) if isinstance(finding, dict) else ''
+    return 'out of memory' in failed or 'ALLOC_FAILED' in failed
+
+
 def sentence(error: BaseException) -> str:
     """Return an error's class and first line."""
     first = str(error).strip().partition('\n')[0][:300]

@@ -10,6 +10,7 @@ from benchmark.gpu.disagreements import disagreements
 from benchmark.gpu.shape_costs import measure_shape
 from benchmark.gpu.table import shape_rows
 from benchmark.gpu.targets import SHAPES, Shape
+from benchmark.gpu.tell import is_out_of_memory
 
 CPU = torch.device('cpu')
 TINY = Shape('tiny', 64, 2, 4, 2, 128, 300, tied=False)
@@ -88,6 +89,38 @@ def test_without_memory_below_the_cap_it_is_measured_above(
     assert caps == [8_000_000_000, None]
     assert found['fits_8_gb'] is False
     assert found['time_model']['q'] > 0
+
+
+def test_a_part_without_memory_below_the_cap_is_measured_above(
+    few_tokens: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    caps: list[int | None] = []
+    record = shape_costs.GraphStep
+
+    def record_without_cap(model: Any) -> Any:
+        if caps[-1] is not None:
+            raise torch.OutOfMemoryError('CUDA out of memory. Tried to allocate 2 GiB')
+        return record(model)
+
+    monkeypatch.setattr(shape_costs, '_cap', lambda _, most: caps.append(most))
+    monkeypatch.setattr(shape_costs, 'GraphStep', record_without_cap)
+    found = measured()['tiny']
+    assert caps == [8_000_000_000, None]
+    assert found['fits_8_gb'] is False
+    assert list(disagreements(found)) == []
+
+
+@pytest.mark.parametrize(
+    ('failed', 'is_it'),
+    [
+        ('OutOfMemoryError: CUDA out of memory.', True),
+        ('AcceleratorError: CUDA error: out of memory', True),
+        ('RuntimeError: CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling', True),
+        ('RuntimeError: operation not permitted when stream is capturing', False),
+    ],
+)
+def test_want_of_memory_has_several_names(failed: str, is_it: bool) -> None:
+    assert is_out_of_memory({'failed': failed}) is is_it
 
 
 @pytest.mark.parametrize(('name', 'billions'), [('0.5B', 0.49), ('1.5B', 1.54), ('7B', 7.6)])
