@@ -22,6 +22,7 @@ from timebill_ros.inference.loading.model_loader import TargetModel
 from timebill_ros.inference.prefilled import Prefilled
 
 SLIDING_WINDOW = 12
+WIDE_WINDOW = 80
 CONTEXT_TOKENS = 512
 ARCHITECTURES = ('llama', 'qwen2', 'qwen3', 'gemma3', 'mistral')
 NEVER = Interrupt(Deadline(float('inf')))
@@ -54,6 +55,7 @@ _CONFIGS: dict[str, Any] = {
     ),
     'mistral': lambda: MistralConfig(**_SHAPE, sliding_window=None),
     'mistral-sliding': lambda: MistralConfig(**_SHAPE, sliding_window=SLIDING_WINDOW),
+    'mistral-wide': lambda: MistralConfig(**_SHAPE, sliding_window=WIDE_WINDOW),
 }
 
 

@@ -23,7 +23,7 @@ from timebill_ros.inference.prefilled import Prefilled
 from timebill_ros.inference.prefix.prefix_cache import PrefixCache
 from timebill_ros.inference.prefix.prefix_entry import Beginning
 from timebill_ros.inference.repetition import RepetitionPenalty, RepetitionStop
-from timebill_ros.inference.step.answer_steps import PassCount, answer_steps
+from timebill_ros.inference.step.answer_steps import PassCount, answer_steps, sliding_window
 from timebill_ros.inference.step.decoding_step import DecodingStep, decoding_step
 from timebill_ros.inference.step.generic_step import forward
 from timebill_ros.inference.step.native_step import NativeStep
@@ -205,8 +205,9 @@ class Engine:
         probability = probability or MeanProbability()
         with self.step.answering(prefilled.cache, position, max_new_tokens) as step:
             speculates = self.speculates and not isinstance(guide, ChoiceGuide)
+            window = sliding_window(prefilled.cache, self.target.model.config) if speculates else 0
             steps = prefilled.steps = answer_steps(
-                step, passes or PassCount(), prefilled.prompt_ids, speculates
+                step, passes or PassCount(), prefilled.prompt_ids, speculates, window
             )
             if guide is not None:
                 stop_ids = self.target.stop_token_ids

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 
@@ -65,11 +66,18 @@ class SpeculativeSteps(AnswerSteps):
         step: stands after the prompt.
         passes: counts.
         prompt_ids: where guesses come from at first.
+        window: to so many tokens some layer attends; 0: all layers attend to all. Nothing is
+            guessed beyond it: each token has a window of its own there, which costs more.
     """
 
-    def __init__(self, step: NativeStep, passes: PassCount, prompt_ids: Sequence[int]) -> None:
+    def __init__(
+        self, step: NativeStep, passes: PassCount, prompt_ids: Sequence[int], window: int = 0
+    ) -> None:
         super().__init__(step, passes)
         self._native = step
+        # The last token of an answer is never run: nothing comes after it.
+        self._not_guessed = max(1, len(prompt_ids) + step.room - window) if window else 1
+        """So many of the answer's last tokens."""
         self._lookup = PromptLookup(prompt_ids[-_LOOKED_UP:])
         self._credit = SpeculationCredit()
         # Its own: another answer may be written while this one is left.
@@ -121,8 +129,8 @@ class SpeculativeSteps(AnswerSteps):
 
     def _guesses(self, run: int) -> list[int]:
         """Return tokens that may follow so many that are known, no more than may be wrong."""
-        # The last token of an answer is never run: nothing comes after it.
-        guesses = self._lookup.following(min(MOST_TOKENS, self._native.room - 1) - run)
+        most = min(MOST_TOKENS, self._native.room - self._not_guessed) - run
+        guesses = self._lookup.following(max(0, most))
         costs = self._native.costs
         while guesses and not self._credit.has(costs[run + len(guesses) - 1] - costs[run - 1]):
             guesses.pop()
@@ -135,14 +143,29 @@ class SpeculativeSteps(AnswerSteps):
 
 
 def answer_steps(
-    step: DecodingStep, passes: PassCount, prompt_ids: torch.Tensor, speculates: bool
+    step: DecodingStep,
+    passes: PassCount,
+    prompt_ids: torch.Tensor,
+    speculates: bool,
+    window: int = 0,
 ) -> AnswerSteps:
     """Return what appends an answer's tokens; only a native step can guess.
 
     Arguments:
         prompt_ids: (prompt_tokens,).
         speculates: tokens may be guessed.
+        window: of sliding_window().
     """
     if speculates and isinstance(step, NativeStep):
-        return SpeculativeSteps(step, passes, prompt_ids.tolist())
+        return SpeculativeSteps(step, passes, prompt_ids.tolist(), window)
     return AnswerSteps(step, passes)
+
+
+def sliding_window(cache: KVCache, config: Any) -> int:
+    """Return to how many tokens some layer attends; 0: all layers attend to all.
+
+    Arguments:
+        config: of the cache's model.
+    """
+    is_sliding = any(layer.is_sliding for layer in cache.layers)
+    return int(config.get_text_config().sliding_window) if is_sliding else 0
