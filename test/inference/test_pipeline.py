@@ -18,6 +18,7 @@ from timebill_ros.core.outcome import FinishReason
 from timebill_ros.core.planner_settings import EvictionPolicy, PlannerSettings
 from timebill_ros.core.remaining_lengths import RemainingLengths
 from timebill_ros.core.time_model import TimeModel
+from timebill_ros.inference.constraint.choices import Choices
 from timebill_ros.inference.engine import DecodingSettings, Engine
 from timebill_ros.inference.interrupt import Interrupt
 from timebill_ros.inference.length.length_predictor import LengthPredictor, NoPredictor
@@ -281,6 +282,33 @@ def test_what_was_learned_is_what_is_expected(engine: Engine, policy: EvictionPo
             for lengths in (None, LEARNED)
         ]
         assert expected == [before, 5]
+
+
+def test_scored_choices_are_planned_without_guesses_and_without_the_predictor(
+    engine: Engine,
+) -> None:
+    tokenizer = engine.target.tokenizer
+    choices = Choices(
+        [f'room {number} on the upper floor' for number in range(6)],
+        lambda text: tokenizer.encode(text, add_special_tokens=False),
+    )
+    ids, worst_s = ChatPrompt(tokenizer).token_ids(PROMPT), []
+    for speculates in (False, True):
+        predictor, predicted = FakeLengthPredictor(0), []  # of 16 tokens
+        model = dataclasses.replace(CACHE_MATTERS, speculates=speculates)
+        bill = answer(
+            engine,
+            BudgetPlanner(time_model=model),
+            predictor,
+            TextStream(Tokenizer.from_str(tokenizer.backend_tokenizer.to_str())),
+            Question(PROMPT, ids, 64, choices),
+            Interrupt(Deadline(1e6, lambda: 0.0)),
+            Listener(lambda _: None, lambda *_: None, predicted.append),
+        ).bill
+        assert predictor.expected_s == predicted == []
+        assert bill.predicted_response_tokens == choices.passes + 1 > 16
+        worst_s.append(bill.worst_case_time - bill.prefill_time)
+    assert worst_s[0] == pytest.approx(worst_s[1])
 
 
 def test_a_closed_loop_with_time_to_spare_writes_what_is_written_without_eviction(

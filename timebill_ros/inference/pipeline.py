@@ -1,8 +1,9 @@
 """One query's way through the model: predict, prefill, plan, evict, decode. Read this first."""
 
 import math
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 
 from timebill_ros.core.asker_lengths import AskerLengths
 from timebill_ros.core.bill import Bill
@@ -16,8 +17,13 @@ from timebill_ros.inference.constraint.compiler import Form
 from timebill_ros.inference.constraint.guided import Guided
 from timebill_ros.inference.engine import Engine
 from timebill_ros.inference.interrupt import Interrupt, InterruptedGenerationError
-from timebill_ros.inference.length.length_predictor import LengthPredictor
+from timebill_ros.inference.length.length_predictor import (
+    LengthPredictor,
+    LengthReading,
+    NoPredictor,
+)
 from timebill_ros.inference.midway_eviction import MidwayEviction
+from timebill_ros.inference.prefix.state_sums import StateSums
 from timebill_ros.inference.text_stream import TextStream
 
 
@@ -99,6 +105,8 @@ def answer(
     """
     prompt_tokens = len(question.token_ids)
     guided = Guided.by(question.form, engine.target.stop_token_ids, stream)
+    if not guided.is_guessed:
+        planner = _without_guesses(planner)
     room = engine.target.context_length - prompt_tokens
     max_new_tokens = guided.max_new_tokens(min(question.max_new_tokens, room))
     reason: FinishReason | None = None
@@ -107,9 +115,7 @@ def answer(
     try:
         cached_tokens = record.begun(beginning.cached_tokens)
         expected_s = planner.prefill_time_s(prompt_tokens, cached_tokens)
-        with predictor.beside_prefill(
-            question.prompt, question.token_ids, expected_s, beginning.sums
-        ) as reading:
+        with _reading(predictor, guided, question, expected_s, beginning.sums) as reading:
             prefilled = engine.prefill(
                 question.token_ids, max_new_tokens, interrupt, beginning=beginning
             )
@@ -136,9 +142,7 @@ def answer(
             engine.evict(prefilled, plan.kept_tokens)
             record.evicted()
             loop = None
-        midway = MidwayEviction(
-            engine, prefilled, loop, record, interrupt.deadline, guided.passes
-        )
+        midway = MidwayEviction(engine, prefilled, loop, record, interrupt.deadline, guided.passes)
 
         if closing := guided.new_closing():
             listener.text('', 0, 0, closing)
@@ -160,6 +164,30 @@ def answer(
         *guided.confidence(),
         record.mean_kept_tokens,
     )
+
+
+def _without_guesses(planner: BudgetPlanner) -> BudgetPlanner:
+    """Return a planner of an answer of which no tokens are guessed."""
+    model = planner.time_model
+    return replace(planner, time_model=replace(model, speculates=False)) if model else planner
+
+
+@contextmanager
+def _reading(
+    predictor: LengthPredictor,
+    guided: Guided,
+    question: Question,
+    prefill_s: float,
+    sums: StateSums,
+) -> Iterator[LengthReading]:
+    """Have the predictor read beside the prefill; it tells nothing of choices that are scored."""
+    if not guided.is_scored:
+        ids = question.token_ids
+        with predictor.beside_prefill(question.prompt, ids, prefill_s, sums) as reading:
+            yield reading
+        return
+    with predictor.beside_preparation(question.token_ids, sums):  # for the next prompts
+        yield NoPredictor()
 
 
 def _finite(predicted: LengthDistribution | None) -> LengthDistribution | None:

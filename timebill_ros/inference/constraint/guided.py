@@ -49,17 +49,25 @@ class Guided:
     def max_new_tokens(self, asked: int) -> int:
         """Return how many tokens the answer may have, of so many that are asked and fit."""
         most = asked
-        if self._choices is not None and not self._stream.is_thinking:
+        if self._choices and self.is_scored:
             most = self._choices.longest
         if isinstance(self.guide, ChoiceGuide):
             self.guide.max_new_tokens = most
         return most
 
+    @property
+    def is_scored(self) -> bool:
+        """Whether all choices are scored at once: the steps that this takes are known."""
+        return self._choices is not None and not self._stream.is_thinking
+
+    @property
+    def is_guessed(self) -> bool:
+        """Whether the engine may guess tokens; it does not where the model is to choose."""
+        return self._choices is None
+
     def max_steps(self, max_new_tokens: int) -> int:
         """Return how many steps decoding takes at most: choices are all scored."""
-        if self._choices is None or self._stream.is_thinking:
-            return max_new_tokens
-        return self._choices.passes + 1
+        return self._choices.passes + 1 if self._choices and self.is_scored else max_new_tokens
 
     def lengths(
         self,
@@ -74,9 +82,9 @@ class Guided:
             max_steps: as max_steps() says.
             learned: from earlier answers of this form; None: nothing is.
         """
-        if self._choices is None or self._stream.is_thinking:
-            return RemainingLengths.of(predicted, max_steps, learned)
-        return RemainingLengths.exactly(max_steps)
+        if self.is_scored:
+            return RemainingLengths.exactly(max_steps)
+        return RemainingLengths.of(predicted, max_steps, learned)
 
     def add(self, token_id: int) -> str:
         """Add a token; return the text that it completes, often ''."""
