@@ -6,7 +6,14 @@ from dataclasses import replace
 import pytest
 import torch
 
-from support.tiny_models import ARCHITECTURES, NEVER, random_prompt, stock_model, tiny_target
+from support.tiny_models import (
+    ARCHITECTURES,
+    NEVER,
+    random_prompt,
+    stock_model,
+    target_of,
+    tiny_target,
+)
 from support.unusual_models import UNUSUAL, unusual_model, unusual_target
 from timebill_ros.inference import attention
 from timebill_ros.inference import checked_engine as module
@@ -155,6 +162,15 @@ def test_want_of_memory_is_no_verdict_on_the_model(tmp_path, error) -> None:
     with pytest.raises(type(error)):
         checked_engine(Engine(target, DecodingSettings(), step=StarvedStep(target.model)))
     assert not list(tmp_path.rglob('check-*'))
+
+
+def test_where_float16_overflows_the_dtype_is_named() -> None:
+    model = stock_model('llama', attention.NAME)
+    model.lm_head.weight.data.fill_(6e4)
+    target = replace(target_of('hot', model.half()), dtype=torch.float16)
+    with pytest.raises(ValueError, match=r'no numbers in float16.*: set dtype to') as raised:
+        checked(target)
+    assert 'damaged' not in str(raised.value)
 
 
 def test_a_refusal_is_not_kept(tmp_path) -> None:

@@ -193,6 +193,11 @@ def _difference(
         output = target.model(input_ids=torch.tensor([ids], device=target.device), use_cache=False)
     theirs = output.logits[0, -len(ours) :].float()
     if not torch.isfinite(theirs).all():
+        if target.dtype == torch.float16:
+            return (
+                'the logits are no numbers in float16, whose largest is 65504: set dtype to '
+                "'float32' or 'bfloat16'"
+            )
         return 'the logits are not numbers, so that its weights are damaged'
     spread = (theirs - theirs.mean(-1, keepdim=True)).norm(dim=-1).clamp_min(1e-6)
     errors = (ours - theirs).norm(dim=-1) / spread
