@@ -24,7 +24,14 @@ from timebill_ros.node import supervisor as room
 from timebill_ros.node.settings import NodeSettings
 from timebill_ros.node.supervisor import Supervisor
 from timebill_ros.node.timebill_node import TimebillNode
-from timebill_ros.worker.protocol import Estimate, Phase, Prepare, Prepared, Ready, Recalibrate
+from timebill_ros.worker.protocol import (
+    Estimate,
+    Phase,
+    Prepare,
+    Prepared,
+    Ready,
+    Recalibrate,
+)
 from timebill_ros.worker.worker_client import WorkerState
 
 READY = Ready('model', 'cpu', 'float32', 100, 16, 'none', 'transformers', 'none')
@@ -286,14 +293,32 @@ def test_a_transition_that_fails_ends_the_worker_and_the_node_can_be_configured_
     assert state_of(node) == State.PRIMARY_STATE_UNCONFIGURED
     assert first.is_stopped
 
-    assert node.set_parameters([Parameter('model', value='another')])[0].successful
+    assert node.set_parameters([Parameter('model', value='owner/another')])[0].successful
     second = configure(node)
     node.trigger_activate()
     assert state_of(node) == State.PRIMARY_STATE_ACTIVE
-    assert second.load.settings.model == 'another'
+    assert second.load.settings.model == 'owner/another'
     assert node._why_not_serving() == ''
     first.listener.on_worker_lost('stopped')  # its thread had this to say still
     assert node._why_not_serving() == ''
+
+
+def test_a_model_that_does_not_exist_fails_configure_before_a_worker_is_started(
+    node: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    logger = FakeLogger()
+    monkeypatch.setattr(node, 'get_logger', lambda: logger)
+    node.set_parameters([Parameter('model', value='/nowhere/model.gguf')])
+    assert node.configure().result() is False
+    assert FakeWorkerClient.made == []
+    assert state_of(node) == State.PRIMARY_STATE_UNCONFIGURED
+    (sentence,) = logger.at('error')
+    assert sentence.startswith("model '/nowhere/model.gguf' does not exist: it must be")
+    assert node._why_not_serving() == sentence
+    assert node._worker_state is WorkerState.FAILED
+    node.set_parameters([Parameter('model', value='owner/name')])
+    configure(node)
+    assert state_of(node) == State.PRIMARY_STATE_INACTIVE
 
 
 def test_no_class_of_the_node_takes_a_private_name_of_another() -> None:

