@@ -20,19 +20,21 @@ from timebill_ros.core.planner_settings import PlannerSettings
 from timebill_ros.dispatch.learned_lengths import LearnedLengths
 from timebill_ros.dispatch.response_lengths import AnswerLength, Habit
 from timebill_ros.node.worker_backend import WorkerBackend
-from timebill_ros.worker.protocol import (
+from timebill_ros.worker.progress import (
     Cached,
-    Drop,
     Faulted,
     Finished,
-    Load,
     Planned,
     Progress,
     Rejected,
-    Run,
-    Submit,
     Text,
     Tokenised,
+)
+from timebill_ros.worker.protocol import (
+    Drop,
+    Load,
+    Run,
+    Submit,
 )
 
 

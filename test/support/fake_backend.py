@@ -82,7 +82,7 @@ class Tokenised:
     cached_tokens: int = 0
 
     def tell(self, dispatcher: Dispatcher) -> None:
-        dispatcher.on_tokenised(
+        dispatcher.own.on_tokenised(
             self.number, self.prompt_tokens, self.max_response_tokens, self.cached_tokens
         )
 
@@ -93,7 +93,7 @@ class Cached:
     cached_tokens: int
 
     def tell(self, dispatcher: Dispatcher) -> None:
-        dispatcher.on_cached(self.number, self.cached_tokens)
+        dispatcher.own.on_cached(self.number, self.cached_tokens)
 
 
 @dataclass(frozen=True)
@@ -102,7 +102,7 @@ class Rejected:
     detail: str
 
     def tell(self, dispatcher: Dispatcher) -> None:
-        dispatcher.on_rejected(self.number, self.detail)
+        dispatcher.own.on_rejected(self.number, self.detail)
 
 
 @dataclass(frozen=True)
@@ -112,7 +112,7 @@ class Planned:
     predicted_lengths: tuple[float, ...] = ()
 
     def tell(self, dispatcher: Dispatcher) -> None:
-        dispatcher.on_planned(self.number, self.bill, self.predicted_lengths)
+        dispatcher.own.on_planned(self.number, self.bill, self.predicted_lengths)
 
 
 @dataclass(frozen=True)
@@ -124,7 +124,7 @@ class Text:
     closing: Closing | None = None
 
     def tell(self, dispatcher: Dispatcher) -> None:
-        dispatcher.on_text(
+        dispatcher.own.on_text(
             self.number, self.text, self.response_tokens, self.thinking_tokens, self.closing
         )
 
@@ -137,7 +137,7 @@ class Finished:
     confidence: Confidence = NOT_KNOWN
 
     def tell(self, dispatcher: Dispatcher) -> None:
-        dispatcher.on_finished(self.number, self.finish_reason, self.bill, self.confidence)
+        dispatcher.own.on_finished(self.number, self.finish_reason, self.bill, self.confidence)
 
 
 @dataclass(frozen=True)
@@ -146,7 +146,7 @@ class Faulted:
     detail: str
 
     def tell(self, dispatcher: Dispatcher) -> None:
-        dispatcher.on_faulted(self.number, self.detail)
+        dispatcher.own.on_faulted(self.number, self.detail)
 
 
 Said = Tokenised | Cached | Rejected | Planned | Text | Finished | Faulted

@@ -3,7 +3,8 @@
 from typing import Any
 
 from timebill_ros.worker.protocol import Load
-from timebill_ros.worker.worker_client import WorkerListener, WorkerState
+from timebill_ros.worker.worker_client import WorkerState
+from timebill_ros.worker.worker_listener import WorkerListener
 
 
 class FakeWorkerClient:

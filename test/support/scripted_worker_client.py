@@ -8,19 +8,21 @@ from support.fake_worker_client import FakeWorkerClient
 from timebill_ros.core.bill import Bill
 from timebill_ros.core.constraint import Closing, Constraint, ConstraintKind
 from timebill_ros.core.outcome import FinishReason
-from timebill_ros.worker.protocol import (
-    Drop,
+from timebill_ros.worker.progress import (
     Finished,
-    Load,
     Planned,
     Progress,
     Rejected,
-    Run,
-    Submit,
     Text,
     Tokenised,
 )
-from timebill_ros.worker.worker_client import WorkerListener
+from timebill_ros.worker.protocol import (
+    Drop,
+    Load,
+    Run,
+    Submit,
+)
+from timebill_ros.worker.worker_listener import WorkerListener
 
 BEGUN = '{"room": "hall", "story": "Ä'
 CLOSING = Closing(len(BEGUN), '", "metres": 0}', ('/metres',), ('/metres',))

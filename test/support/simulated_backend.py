@@ -173,7 +173,7 @@ class Simulation:
     def submit(self, number: int, query: Query) -> None:
         self._numbers[number] = int(query.key.id)
         tokens = self._asks[int(query.key.id)].prompt_tokens
-        self._later(_TOKENISE_S, lambda: self.dispatcher.on_tokenised(number, tokens))
+        self._later(_TOKENISE_S, lambda: self.dispatcher.own.on_tokenised(number, tokens))
 
     def run(
         self,
@@ -188,11 +188,11 @@ class Simulation:
         ask = self._asks[self._numbers[number]]
         bill = Bill(prompt_tokens=ask.prompt_tokens, kept_tokens=ask.prompt_tokens)
         run = _Run(number, stop_at_s)
-        run.at(ask.prefill_s, lambda: self.dispatcher.on_planned(number, bill))
+        run.at(ask.prefill_s, lambda: self.dispatcher.own.on_planned(number, bill))
         for tokens in range(1, ask.response_tokens, _TEXT_EVERY):
             run.at(
                 ask.written_at_s(tokens),
-                lambda tokens=tokens: self.dispatcher.on_text(number, 'word ', tokens),  # type: ignore[misc]
+                lambda tokens=tokens: self.dispatcher.own.on_text(number, 'word ', tokens),  # type: ignore[misc]
             )
         is_whole = ask.response_tokens < max_new_tokens
         reason = FinishReason.EOS if is_whole else FinishReason.LENGTH
@@ -269,7 +269,9 @@ class Simulation:
         self._begun.pop()
         self._go_on()
         tokens = tokens or self.response_tokens.get(self._numbers[number], 0)
-        self.dispatcher.on_finished(number, reason, Bill(response_tokens=tokens, total_time=1.0))
+        self.dispatcher.own.on_finished(
+            number, reason, Bill(response_tokens=tokens, total_time=1.0)
+        )
 
     def _at(self, time_s: float, call: Callable[[], None]) -> None:
         heapq.heappush(self._events, (time_s, next(self._order), call))

@@ -16,16 +16,13 @@ from timebill_ros.core.model_settings import ModelSettings
 from timebill_ros.core.outcome import FinishReason
 from timebill_ros.core.planner_settings import PlannerSettings
 from timebill_ros.worker.intake import Intake
+from timebill_ros.worker.progress import Finished, Rejected, Text, Tokenised
 from timebill_ros.worker.protocol import (
-    Finished,
     FromWorker,
     Load,
     Recalibrate,
-    Rejected,
     Run,
     Submit,
-    Text,
-    Tokenised,
 )
 from timebill_ros.worker.query_server import QueryServer
 

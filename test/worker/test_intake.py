@@ -11,17 +11,19 @@ from timebill_ros.core.bill import Bill
 from timebill_ros.core.planner_settings import PlannerSettings
 from timebill_ros.core.turn import HistoryError, Role, Turn
 from timebill_ros.worker.intake import Intake
-from timebill_ros.worker.protocol import (
+from timebill_ros.worker.progress import (
     Cached,
-    Drop,
     Faulted,
     Finished,
+    Rejected,
+    Tokenised,
+)
+from timebill_ros.worker.protocol import (
+    Drop,
     FromWorker,
     Recalibrate,
-    Rejected,
     Run,
     Submit,
-    Tokenised,
 )
 
 

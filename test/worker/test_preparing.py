@@ -14,7 +14,14 @@ from timebill_ros.inference.step.native_step import NativeStep
 from timebill_ros.worker.intake import Intake
 from timebill_ros.worker.preparation import Preparation
 from timebill_ros.worker.preparing import CHUNK_TOKENS, Preparing
-from timebill_ros.worker.protocol import Drop, FromWorker, Prepare, Prepared, Submit, Tokenised
+from timebill_ros.worker.progress import Tokenised
+from timebill_ros.worker.protocol import (
+    Drop,
+    FromWorker,
+    Prepare,
+    Prepared,
+    Submit,
+)
 
 TOKENS = CHUNK_TOKENS + 60
 

@@ -12,18 +12,15 @@ from timebill_ros.core.model_settings import ModelSettings
 from timebill_ros.core.outcome import FinishReason
 from timebill_ros.core.planner_settings import PlannerSettings
 from timebill_ros.worker.intake import Intake
+from timebill_ros.worker.progress import Finished, Planned, Text, Tokenised
 from timebill_ros.worker.protocol import (
     Drop,
-    Finished,
     FromWorker,
     Load,
-    Planned,
     Ready,
     Recalibrate,
     Run,
     Submit,
-    Text,
-    Tokenised,
 )
 from timebill_ros.worker.query_server import QueryServer
 

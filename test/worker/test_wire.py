@@ -17,27 +17,29 @@ from timebill_ros.core.outcome import FinishReason
 from timebill_ros.core.planner_settings import PlannerSettings
 from timebill_ros.core.time_model import TimeModel
 from timebill_ros.core.turn import Role, Turn
-from timebill_ros.worker.protocol import (
+from timebill_ros.worker.progress import (
     Cached,
+    Faulted,
+    Finished,
+    Planned,
+    Rejected,
+    Text,
+    Tokenised,
+)
+from timebill_ros.worker.protocol import (
     Drop,
     Estimate,
     Failed,
-    Faulted,
-    Finished,
     FromWorker,
     Load,
     Phase,
-    Planned,
     PrefixesHeld,
     Prepare,
     Prepared,
     Ready,
     Recalibrate,
-    Rejected,
     Run,
     Submit,
-    Text,
-    Tokenised,
     ToWorker,
 )
 from timebill_ros.worker.wire import (

@@ -12,6 +12,7 @@ from support.asker import wait_until
 from timebill_ros.core.model_settings import ModelSettings
 from timebill_ros.worker import worker_client, worker_process
 from timebill_ros.worker.log_line import LogLine
+from timebill_ros.worker.progress import Progress, Tokenised
 from timebill_ros.worker.protocol import (
     Drop,
     Estimate,
@@ -21,9 +22,7 @@ from timebill_ros.worker.protocol import (
     Phase,
     PrefixesHeld,
     Prepared,
-    Progress,
     Ready,
-    Tokenised,
     ToWorker,
 )
 from timebill_ros.worker.wire import encode, messages_to_worker

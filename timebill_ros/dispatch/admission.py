@@ -1,13 +1,12 @@
 """Which waiting queries are given up, because they are not predicted to be completed."""
 
 import dataclasses
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from timebill_ros.core.asker_lengths import AskerLengths
 from timebill_ros.core.budget_planner import BudgetPlanner
-from timebill_ros.core.outcome import Answer, FinishReason, Miss, MissReason, Outcome
+from timebill_ros.core.outcome import Answer, FinishReason, Outcome
 from timebill_ros.dispatch.completion import Completion, Job
 from timebill_ros.dispatch.dispatch_settings import DispatchSettings
 from timebill_ros.dispatch.learned_lengths import LearnedLengths
@@ -19,7 +18,7 @@ from timebill_ros.dispatch.preemption import (
     preemptions_left,
 )
 from timebill_ros.dispatch.prompt_length import PromptLength
-from timebill_ros.dispatch.refused import Refused, infeasible, what_is_read
+from timebill_ros.dispatch.refused import Late, Refused, infeasible, overloaded
 from timebill_ros.dispatch.response_lengths import AnswerLength, Habit, ResponseLengths
 from timebill_ros.dispatch.schedule import Schedule
 
@@ -141,7 +140,7 @@ class Admission:
         lost = {job.number for job in given_up}
         stay = [job for job in line if job.number not in lost]
         return refused + [
-            self._overloaded(entry, jobs[entry.number], stay, schedule, settings, planner, now_s)
+            self._overloaded(entry, stay, schedule, settings, planner, now_s)
             for entry in feasible
             if entry.number in lost
         ]
@@ -149,40 +148,24 @@ class Admission:
     def _overloaded(
         self,
         entry: PendingQuery,
-        job: Job,
-        others: Sequence[Job],
+        stay: Sequence[Job],
         schedule: Schedule,
         settings: DispatchSettings,
         planner: BudgetPlanner,
         now_s: float,
     ) -> Refused:
-        query, turn = entry.query, schedule.turn(job, others)
-        wait_s, left_s = max(0.0, turn.mean_s - now_s), entry.last_moment_s - now_s
-        length = round(sum(job.lengths) / len(job.lengths))
-        plan = planner.plan(
-            job.prompt_tokens,
-            entry.max_new_tokens,
-            cached_tokens=job.cached_tokens,
-            predicted_response_tokens=length,
-            remaining_s=left_s - wait_s,
-        )
-        detail = (
-            f'its turn is predicted to come in {wait_s:.3f} s, behind what runs and waits ahead. '
-            f'Reading {what_is_read(job.prompt_tokens, job.cached_tokens)} and writing about '
-            f'{length} tokens is '
-            f'estimated to take {schedule.completion.expected_s(job):.3f} s more, but '
-            f'{left_s:.3f} s are left of the time budget of {query.time_budget_s:.3f} s'
-        )
+        job = self.waiting_job(entry, settings)
         # Asked again, it is tested by its bytes first, and nothing is known of the context's end.
         again = dataclasses.replace(
             job,
             prompt_tokens=max(job.prompt_tokens, self.prompts.tokens(entry.prompt_bytes)),
-            lengths=self.lengths.likely(_habit(entry), query.max_new_tokens),
+            lengths=self.lengths.likely(_habit(entry), entry.query.max_new_tokens),
         )
-        enough_s = schedule.enough_until_s(again, others)
-        minimum_s = enough_s - query.asked_at_s + settings.publish_reserve_s
-        minimum_s = math.floor(minimum_s * 1000.0 + 1.0) / 1000.0
-        return Refused(entry, plan, Miss(MissReason.OVERLOADED, detail, minimum_s))
+        enough_s = schedule.enough_until_s(again, stay)
+        turn = schedule.turn(job, stay)
+        expected_s = schedule.completion.expected_s(job)
+        late = Late(job, expected_s, max(0.0, turn.mean_s - now_s), enough_s)
+        return overloaded(entry, late, settings, planner, now_s)
 
     def preempts(
         self,
@@ -207,9 +190,9 @@ class Admission:
         self.completion_by(planner)
         line = [self.waiting_job(entry, settings) for entry in waiting]
         left = preemptions_left(running[0], now_s)
-        return Preemption(
-            self._completion, settings.admission_probability, now_s, left
-        ).is_right(line[0], self.begun(running, settings, now_s), line)
+        return Preemption(self._completion, settings.admission_probability, now_s, left).is_right(
+            line[0], self.begun(running, settings, now_s), line
+        )
 
     def completion_by(self, planner: BudgetPlanner) -> Completion:
         """Return when jobs end, by the estimate as it stands."""

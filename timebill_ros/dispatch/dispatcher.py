@@ -8,22 +8,19 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from timebill_ros.core.bill import Bill
 from timebill_ros.core.budget_planner import BudgetPlanner
-from timebill_ros.core.constraint import Closing
 from timebill_ros.core.deadline import Clock
-from timebill_ros.core.outcome import NOT_KNOWN, Confidence, FinishReason, Miss, MissReason
+from timebill_ros.core.outcome import Miss, MissReason
 from timebill_ros.core.query import Origin, Query
 from timebill_ros.core.remote_policy import RemotePolicy
-from timebill_ros.dispatch import overrun
 from timebill_ros.dispatch.backend_slot import BackendSlot
 from timebill_ros.dispatch.deadline_guard import DeadlineGuard
 from timebill_ros.dispatch.dispatch_settings import DispatchSettings
 from timebill_ros.dispatch.endings import Endings
 from timebill_ros.dispatch.last_moments import LastMoments
 from timebill_ros.dispatch.learned_lengths import LearnedLengths
+from timebill_ros.dispatch.own_answers import OwnAnswers
 from timebill_ros.dispatch.pending_queries import PendingQueries
-from timebill_ros.dispatch.pending_query import PendingQuery
 from timebill_ros.dispatch.ports import Backend, Replies
 from timebill_ros.dispatch.refusals import duplicate, expired, queue_full
 from timebill_ros.dispatch.remote_turns import RemoteTurns
@@ -65,6 +62,8 @@ class Dispatcher:
         self.lengths = LearnedLengths()
         of_own = (self._pending, self._slot, self._endings, self.lengths)
         self._turns = Turns(settings, *of_own, clock)
+        of_backend = (self._pending, self._turns, self._endings, self._writer, clock)
+        self.own = OwnAnswers(*of_backend, self._serving)
         of_remote = (self._pending, self._endings, self._writer, self._guard, clock)
         self.remote = RemoteTurns(self._turns, *of_remote, self._serving)
         self.is_active = False
@@ -124,84 +123,6 @@ class Dispatcher:
             for entry in entries:
                 self._endings.end(entry, Miss(MissReason.CANCELLED, detail))
             return len(entries)
-
-    # What the backend says of a query. If the query has ended, only its place becomes free
-
-    def on_tokenised(
-        self, number: int, prompt_tokens: int, longest_answer: int = 0, cached_tokens: int = 0
-    ) -> None:
-        """Take a query's length, its longest answer (0: not known), what is cached [tokens]."""
-        with self._heard_of(number) as entry:
-            if entry is not None:
-                self._turns.tokenised(entry, prompt_tokens, longest_answer, cached_tokens)
-
-    def on_cached(self, number: int, cached_tokens: int) -> None:
-        """Take that more or less of a waiting query's prompt is cached: admit it anew."""
-        with self._heard_of(number) as entry:
-            if entry is not None and entry.is_waiting:
-                self._turns.recached(entry, cached_tokens)
-
-    def on_rejected(self, number: int, detail: str) -> None:
-        """Refuse a query that cannot be served as it was asked, also while it runs."""
-        with self._heard_of(number) as entry:
-            self._turns.done(number)
-            if entry is not None:
-                self._endings.end_own(entry, Miss(MissReason.INVALID_QUERY, detail))
-
-    def on_planned(self, number: int, bill: Bill, predicted: tuple[float, ...] = ()) -> None:
-        """Take the bill after the prefill, with what the plan expects, and predicted lengths."""
-        with self._heard_of(number) as entry:
-            if entry is not None:
-                entry.predicted_lengths = predicted
-                entry.bill.planned(bill, self._clock())
-
-    def on_text(
-        self,
-        number: int,
-        text: str,
-        response_tokens: int,
-        thinking_tokens: int = 0,
-        closing: Closing | None = None,
-    ) -> None:
-        """Take more text, often '', what closes it, and the tokens so far: all, and thinking."""
-        with self._heard_of(number) as entry:
-            if entry is not None:
-                entry.bill.written(response_tokens, self._clock(), thinking_tokens)
-                entry.text.add(text, closing)
-                if not entry.is_racing:
-                    self._writer.chunk(entry, self._settings.chunk_period_s)
-
-    def on_finished(
-        self,
-        number: int,
-        finish_reason: FinishReason | None,
-        bill: Bill,
-        confidence: Confidence = NOT_KNOWN,
-    ) -> None:
-        """Take the end of a query that ran; finish_reason None: it was stopped."""
-        with self._heard_of(number) as entry:
-            self._turns.done(number)
-            if entry is not None:
-                entry.bill.finished(bill)
-                entry.confidence = confidence
-                self._endings.end_own(entry, overrun.finished(entry, finish_reason, self._clock()))
-
-    def on_faulted(self, number: int, detail: str) -> None:
-        """Take the end of a query in an error that the backend survived."""
-        with self._heard_of(number) as entry:
-            self._turns.done(number)
-            if entry is not None:
-                self._endings.end_own(entry, Miss(MissReason.ENGINE_FAULT, detail))
-
-    @contextmanager
-    def _heard_of(self, number: int) -> Iterator[PendingQuery | None]:
-        """Give the query that the backend tells of, unless it is a remote engine's by now."""
-        with self._serving():
-            entry = self._pending.get(number)
-            entry = None if entry is None or entry.is_remote else entry
-            if entry is not None:
-                entry.heard_at_s = self._clock()
-            yield entry
 
     @contextmanager
     def _serving(self) -> Iterator[None]:

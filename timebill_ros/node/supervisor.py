@@ -8,19 +8,20 @@ from timebill_ros.core.budget_planner import BudgetPlanner
 from timebill_ros.core.outcome import Miss, MissReason
 from timebill_ros.dispatch.dispatcher import Dispatcher
 from timebill_ros.node.kept_lengths import KeptLengths
+from timebill_ros.node.loading_log import LoadingLog
 from timebill_ros.node.logger import Logger
 from timebill_ros.node.preparations import Preparations
 from timebill_ros.node.settings import NodeSettings
 from timebill_ros.node.worker_backend import WorkerBackend
 from timebill_ros.node.worker_log import WorkerLog
 from timebill_ros.worker.log_line import LogLine
+from timebill_ros.worker.progress import Progress
 from timebill_ros.worker.protocol import (
     Estimate,
     Load,
     Phase,
     PrefixesHeld,
     Prepared,
-    Progress,
     Ready,
     Recalibrate,
 )
@@ -56,7 +57,7 @@ class Supervisor:
         self._dispatcher = dispatcher
         self._logger = logger
         self._worker_log = WorkerLog(logger)
-        self._is_measuring = False
+        self._loading_log = LoadingLog(logger, settings.loading.profile_time_s)
         self._on_loaded = on_loaded
         self._on_estimate = on_estimate
         self._lock = threading.Lock()
@@ -160,22 +161,12 @@ class Supervisor:
             self._open()
             self._preparations.again()
             self._preparations.set_system_prompt(self._settings.queries.system_prompt)
-        self._logger.info(
-            f'ready: {ready.model!r} on {ready.device} in {ready.dtype}, threads {ready.threads}, '
-            f'quantization '
-            f'{ready.quantization}, step {ready.step}, length predictor '
-            f'{ready.length_predictor!r}, context of {ready.context_length} tokens'
-        )
+        self._loading_log.ready(ready)
         self._on_loaded()
 
     def on_worker_phase(self, phase: Phase) -> None:
-        """Say once that the machine is measured, and how long that takes."""
-        was_measuring, self._is_measuring = self._is_measuring, phase.doing == 'measuring'
-        if self._is_measuring and not was_measuring:
-            self._logger.info(
-                'measuring the time model, once for this model on this machine: this takes about '
-                f'{self._settings.loading.profile_time_s:.0f} s'
-            )
+        """Say what takes so long."""
+        self._loading_log.phase(phase)
 
     def on_worker_progress(self, progress: Progress) -> None:
         """Pass on what it says of a query."""

@@ -5,18 +5,16 @@ from timebill_ros.core.outcome import Confidence
 from timebill_ros.core.planner_settings import PlannerSettings
 from timebill_ros.core.query import Query
 from timebill_ros.dispatch.dispatcher import Dispatcher
-from timebill_ros.worker.protocol import (
+from timebill_ros.worker.progress import (
     Cached,
-    Drop,
     Finished,
     Planned,
     Progress,
     Rejected,
-    Run,
-    Submit,
     Text,
     Tokenised,
 )
+from timebill_ros.worker.protocol import Drop, Run, Submit
 from timebill_ros.worker.worker_client import WorkerClient
 
 
@@ -68,20 +66,20 @@ class WorkerBackend:
 
     def tell(self, progress: Progress) -> None:
         """Tell the dispatcher what the worker says of a query."""
-        number, dispatcher = progress.number, self._dispatcher
+        number, own = progress.number, self._dispatcher.own
         if isinstance(progress, Tokenised):
-            dispatcher.on_tokenised(
+            own.on_tokenised(
                 number,
                 progress.prompt_tokens,
                 progress.max_response_tokens,
                 progress.cached_tokens,
             )
         elif isinstance(progress, Cached):
-            dispatcher.on_cached(number, progress.cached_tokens)
+            own.on_cached(number, progress.cached_tokens)
         elif isinstance(progress, Planned):
-            dispatcher.on_planned(number, progress.bill, progress.predicted_lengths)
+            own.on_planned(number, progress.bill, progress.predicted_lengths)
         elif isinstance(progress, Text):
-            dispatcher.on_text(
+            own.on_text(
                 number,
                 progress.text,
                 progress.response_tokens,
@@ -92,8 +90,8 @@ class WorkerBackend:
             confidence = Confidence(
                 progress.choice, progress.choice_probabilities, progress.mean_token_probability
             )
-            dispatcher.on_finished(number, progress.finish_reason, progress.bill, confidence)
+            own.on_finished(number, progress.finish_reason, progress.bill, confidence)
         elif isinstance(progress, Rejected):
-            dispatcher.on_rejected(number, progress.detail)
+            own.on_rejected(number, progress.detail)
         else:
-            dispatcher.on_faulted(number, progress.detail)
+            own.on_faulted(number, progress.detail)

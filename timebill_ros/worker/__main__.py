@@ -15,7 +15,12 @@ from timebill_ros.worker.child_process import pin_to, settle
 from timebill_ros.worker.intake import Intake
 from timebill_ros.worker.load_failure import failure_of
 from timebill_ros.worker.log_line import log_to_standard_error, take_over_libraries
-from timebill_ros.worker.protocol import Failed, FromWorker, Load, ToWorker
+from timebill_ros.worker.protocol import (
+    Failed,
+    FromWorker,
+    Load,
+    ToWorker,
+)
 from timebill_ros.worker.wire import encode, messages_to_worker
 
 _log = logging.getLogger('timebill_ros.worker')

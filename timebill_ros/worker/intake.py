@@ -12,19 +12,21 @@ from timebill_ros.core.constraint import Constraint, InvalidConstraintError
 from timebill_ros.core.turn import HistoryError, Turn
 from timebill_ros.worker.held_query import HeldQuery
 from timebill_ros.worker.preparation import Preparation
-from timebill_ros.worker.protocol import (
+from timebill_ros.worker.progress import (
     Cached,
-    Drop,
     Faulted,
     Finished,
+    Rejected,
+    Tokenised,
+)
+from timebill_ros.worker.protocol import (
+    Drop,
     FromWorker,
     Prepare,
     Prepared,
     Recalibrate,
-    Rejected,
     Run,
     Submit,
-    Tokenised,
     ToWorker,
 )
 

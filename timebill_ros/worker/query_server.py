@@ -12,7 +12,6 @@ from tokenizers import Tokenizer
 from timebill_ros.core.bill import Bill
 from timebill_ros.core.budget_planner import BudgetPlanner
 from timebill_ros.core.deadline import Deadline
-from timebill_ros.core.drift import Drift
 from timebill_ros.core.model_settings import ModelSettings
 from timebill_ros.core.turn import user_turn
 from timebill_ros.inference.cache_memory import room_tokens, token_bytes
@@ -23,7 +22,6 @@ from timebill_ros.inference.length.learned_file import learned_file
 from timebill_ros.inference.length.predictor_loader import load_predictor
 from timebill_ros.inference.loaded_engine import loaded_engine
 from timebill_ros.inference.loading.chat_prompt import ChatPrompt
-from timebill_ros.inference.measured_time_model import time_model
 from timebill_ros.inference.pipeline import Generation, Listener, Question, answer
 from timebill_ros.inference.prefix.prefix_cache import PrefixCache
 from timebill_ros.inference.prefix.reusable import why_not_reused
@@ -32,25 +30,26 @@ from timebill_ros.inference.thinking_stream import answer_stream
 from timebill_ros.inference.warm_up import WARM_UP_PROMPT, warm_up
 from timebill_ros.worker.held_query import HeldQuery
 from timebill_ros.worker.intake import Intake
-from timebill_ros.worker.measuring_progress import MeasuringProgress
 from timebill_ros.worker.preparation import Preparation
 from timebill_ros.worker.preparing import Preparing
-from timebill_ros.worker.protocol import (
-    Estimate,
+from timebill_ros.worker.progress import (
     Faulted,
     Finished,
+    Planned,
+    Rejected,
+    Text,
+)
+from timebill_ros.worker.protocol import (
     FromWorker,
     Load,
     Phase,
-    Planned,
     PrefixesHeld,
     Prepared,
     Ready,
     Recalibrate,
-    Rejected,
     Run,
-    Text,
 )
+from timebill_ros.worker.timing import Timing
 from timebill_ros.worker.urgent_queries import UrgentQueries
 
 
@@ -84,7 +83,7 @@ class QueryServer:
         warm_up(
             self._engine, self._predictor, answer_stream(self._detokenizer, self._thinking), ids
         )
-        self._drift = self._profile(anew=False)
+        self._timing = Timing(self._engine, load.settings.profile_time_s, send)
         self._prefixes = self._engine.prefixes = self._prefix_cache()
         self._held = PrefixesHeld(0, 0, 0)
         self._urgent = UrgentQueries(intake.urgent_work, self._run, self._threads)
@@ -97,7 +96,7 @@ class QueryServer:
         self._constraints.warm_up()
         self._intake.start_tokenising(self._token_ids, self._constraints.compiled, self._prefixes)
         target = self._engine.target
-        self._tell_estimate()
+        self._timing.tell()
         self._send(
             Ready(
                 self._settings.model,
@@ -117,9 +116,9 @@ class QueryServer:
             work = self._intake.next_work()
             if isinstance(work, Recalibrate):
                 self._engine.prefixes = PrefixCache()
-                self._drift = self._profile(anew=True)
+                self._timing.measure(anew=True)
                 self._engine.prefixes = self._prefixes
-                self._tell_estimate()
+                self._timing.tell()
             elif isinstance(work, Preparation):
                 self._prepare(work)
             else:
@@ -151,7 +150,7 @@ class QueryServer:
         try:
             generation = self._answer(run, query)
             kept = generation.mean_kept_tokens
-            self._observe(replace(generation.bill, kept_tokens=kept))
+            self._timing.observe(replace(generation.bill, kept_tokens=kept))
             self._send(
                 Finished(
                     run.number,
@@ -180,7 +179,7 @@ class QueryServer:
         prompt = user_turn(query.prompt, query.context)
         return answer(
             self._engine,
-            BudgetPlanner(run.planner, self._drift.model if self._drift else None),
+            BudgetPlanner(run.planner, self._timing.model),
             self._predictor,
             answer_stream(self._detokenizer, self._thinking),
             Question(prompt, query.token_ids, run.max_new_tokens, query.form, run.lengths),
@@ -223,35 +222,6 @@ class QueryServer:
             logging.warning('every prompt is read whole: %s', reason)
             limit_bytes = 0
         return PrefixCache(limit_bytes, self._engine.scorer.window, self._predictor.needs_sums)
-
-    def _profile(self, anew: bool) -> Drift | None:
-        """Return the time model, measured if need be; None if it is not to be measured."""
-        if self._settings.profile_time_s == 0:
-            return None
-        try:
-            model = time_model(
-                self._engine, self._settings.profile_time_s, MeasuringProgress(self._send), anew
-            )
-        except ValueError as error:
-            logging.warning('nothing will be predicted: %s', error)
-            return None
-        return Drift.of(model)
-
-    def _observe(self, bill: Bill) -> None:
-        if self._drift is not None:
-            # Passes take the time, and with a constraint there are more or fewer than tokens.
-            bill = replace(bill, response_tokens=bill.passes + min(bill.response_tokens, 1))
-            ratio = self._drift.ratio(bill)
-            self._drift = self._drift.observed(bill)
-            self._tell_estimate(0.0 if ratio is None else ratio - 1.0)
-
-    def _tell_estimate(self, error: float = 0.0) -> None:
-        drift = self._drift
-        self._send(
-            Estimate(None)
-            if drift is None
-            else Estimate(drift.model, drift.factor, drift.out_of_range, error)
-        )
 
 
 def _chat_prompt(settings: ModelSettings, tokenizer: Any) -> ChatPrompt:
