@@ -8,8 +8,6 @@ import timebill_ros.msg as msg
 from support.asker import Asker, NodeProcess, node_and_asker, wait_until
 from support.node_services import NodeServices
 
-pytestmark = pytest.mark.alone
-
 STORY = 'Tell a very long story about a robot, with many chapters.'
 WIDE_RESERVE_S = 3.0
 """However busy the machine is, an answer is cut so long before its deadline."""
@@ -133,7 +131,7 @@ def test_skip_next_with_a_stopped_worker_gets_a_reply_and_a_new_worker(running: 
 def test_cancel_stops_a_prefill_and_the_next_is_served(running: Running) -> None:
     _, asker, services = running
     asker.publisher.publish(asker.query('word ' * 7500, 200.0, id='prefill'))
-    asker.publisher.publish(asker.query(id='next'))
+    asker.publisher.publish(asker.query(budget_s=200.0, id='next'))
     wait_until(lambda: services.cancel('asker', 'prefill').success, 10.0, 'it to be known')
     asker.wait_for(['prefill', 'next'], 60.0)
     assert asker.reply_to('prefill').reason == msg.DeadlineMiss.CANCELLED
