@@ -8,8 +8,9 @@ from numpy.typing import NDArray
 
 from timebill_ros.core.length_distribution import LengthDistribution
 from timebill_ros.core.remaining_lengths import RemainingLengths, in_cells
+from timebill_ros.dispatch.answer_length import AnswerLength
+from timebill_ros.dispatch.habit import Habit
 from timebill_ros.dispatch.learned_lengths import LearnedLengths
-from timebill_ros.dispatch.response_lengths import AnswerLength, Habit
 
 WRITTEN = (0, 16, 64, 256)
 """Lengths are told before the answer, and when so many tokens of it are there."""

@@ -16,16 +16,20 @@ from timebill_ros.core.constraint import Constraint, ConstraintKind
 from timebill_ros.core.length_cells import CELLS, UNIFORM, LengthCounts, below, likelihood
 from timebill_ros.core.outcome import FinishReason, MissReason, OverrunPolicy
 from timebill_ros.core.planner_settings import EvictionPolicy, PlannerSettings
+from timebill_ros.core.remaining_lengths import RemainingLengths
 from timebill_ros.dispatch import learned_lengths
+from timebill_ros.dispatch.answer_length import AnswerLength
+from timebill_ros.dispatch.habit import Habit
 from timebill_ros.dispatch.learned_lengths import (
     HABITS,
     MEMORY,
     MOST_WEIGHT,
+    POINTS,
     START_WEIGHT,
     STRENGTH,
     LearnedLengths,
+    LengthMemory,
 )
-from timebill_ros.dispatch.response_lengths import AnswerLength, Habit
 
 LIMIT = 1024
 TERSE, TALKER, NEWCOMER = Habit('terse'), Habit('talker'), Habit('newcomer')
@@ -107,13 +111,52 @@ def test_askers_change_and_are_learned_anew() -> None:
     assert about(told(lengths, TERSE), 22) > 0.8
 
 
-def test_choices_and_answers_without_a_token_teach_nothing() -> None:
+def test_answers_without_a_token_teach_nothing() -> None:
     lengths = LearnedLengths()
-    choice = Habit('terse', Constraint(ConstraintKind.CHOICES, choices=('yes', 'no')))
-    learn(lengths, choice, 3)
     learn(lengths, TERSE, 0, is_whole=False)
-    assert lengths.of(choice) is lengths.of(TERSE) is None
+    assert lengths.of(TERSE) is None
     assert lengths.answers == 0
+
+
+def test_while_nothing_is_known_every_length_is_as_likely() -> None:
+    lengths = LearnedLengths().likely(TERSE, 160)
+    assert lengths == tuple(range(5, 160, 10))
+    assert LearnedLengths().likely(TERSE, 1) == (1,) * POINTS
+
+
+@pytest.mark.parametrize('tokens', [1, 20, 300, LIMIT])
+def test_answers_of_one_length_are_expected_to_be_so_long(tokens: int) -> None:
+    lengths = LearnedLengths()
+    learn(lengths, TERSE, *[tokens] * 64)
+    likely = lengths.likely(TERSE, LIMIT)
+    assert likely == tuple(sorted(likely))
+    assert len(likely) == POINTS
+    assert likely[POINTS // 2] == pytest.approx(tokens, rel=0.15, abs=3)
+    assert all(0.5 * tokens <= length <= 1.6 * tokens + 4 for length in likely[1:-1])
+
+
+def test_equally_likely_lengths_follow_each_answer_and_are_those_of_the_distribution() -> None:
+    lengths = LearnedLengths()
+    for tokens, is_whole in ((20, True), (30, True), (500, True), (600, False), (20, True)):
+        learn(lengths, TERSE, tokens, is_whole=is_whole)
+        expected = RemainingLengths.of(None, 256, told(lengths, TERSE)).equally_likely(POINTS)
+        assert lengths.likely(TERSE, 256) == lengths.likely(TERSE, 256) == expected
+    common = RemainingLengths.of(None, 256, told(lengths, NEWCOMER)).equally_likely(POINTS)
+    assert lengths.likely(NEWCOMER, 256) == lengths.likely(TALKER, 256) == common != expected
+    lengths.replace(LengthMemory())
+    assert lengths.likely(TERSE, 160) == tuple(range(5, 160, 10))
+
+
+def test_how_long_an_asker_has_the_model_think_is_learned_too() -> None:
+    lengths = LearnedLengths()
+    assert lengths.thinking(TERSE) == 0
+    for thinking in (10, 20, 30, 40, 50):
+        lengths.observe(TERSE, AnswerLength(100, True, thinking), LIMIT, ())
+    assert lengths.thinking(TERSE) == lengths.thinking(NEWCOMER) == 30
+    assert lengths.thinking(Habit('terse', PLAN)) == 0
+    for _ in range(200):
+        lengths.observe(TALKER, AnswerLength(100, True), LIMIT, ())
+    assert lengths.thinking(NEWCOMER) < 10 < lengths.thinking(TERSE)
 
 
 def test_an_asker_is_not_taken_for_another_and_its_name_is_not_kept() -> None:
@@ -339,5 +382,10 @@ def test_shares_are_of_what_the_answer_may_have(desk: Desk) -> None:
 def test_choices_are_run_without_lengths(desk: Desk) -> None:
     finish(desk, begin(desk, 'free'), FinishReason.EOS, 5)
     choice = Constraint(ConstraintKind.CHOICES, choices=('yes', 'no'))
-    begin(desk, 'choice', constraint=choice)
+    number = begin(desk, 'choice', constraint=choice)
     assert last_run(desk).lengths is None
+    (entry,) = desk.dispatcher._pending.all()
+    job = desk.dispatcher._turns._admission.waiting_job(entry, desk.settings)
+    assert job.lengths == (entry.max_new_tokens,)  # the steps that it takes to score them
+    finish(desk, number, FinishReason.EOS, 2)
+    assert desk.dispatcher.lengths.of(entry.habit) is None

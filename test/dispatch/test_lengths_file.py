@@ -9,9 +9,10 @@ import pytest
 from timebill_ros.core import atomic_file
 from timebill_ros.core.constraint import Constraint, ConstraintKind
 from timebill_ros.dispatch import lengths_file
+from timebill_ros.dispatch.answer_length import AnswerLength
+from timebill_ros.dispatch.habit import Habit
 from timebill_ros.dispatch.learned_lengths import HABITS, LearnedLengths, LengthMemory
 from timebill_ros.dispatch.lengths_file import MOST_BYTES, load, save
-from timebill_ros.dispatch.response_lengths import AnswerLength, Habit
 
 PLAN = Constraint(ConstraintKind.JSON_SCHEMA, '{"type": "object"}')
 HABIT, WITH_FORM, NEWCOMER = Habit('Rosie'), Habit('Rosie', PLAN), Habit('newcomer')
@@ -130,7 +131,7 @@ def damaged() -> dict[str, bytes]:
 def test_a_damaged_file_is_named_in_a_sentence_and_is_replaced(tmp_path: Path, name: str) -> None:
     path = tmp_path / 'lengths.json'
     path.write_bytes(damaged()[name])
-    with pytest.raises(ValueError, match=r'^the learned lengths in .*lengths\.json cannot be'):
+    with pytest.raises(ValueError, match=r"^the learned lengths in '.*lengths\.json' cannot be"):
         load(path)
     save(path, LengthMemory())
     assert load(path) == LengthMemory()

@@ -11,6 +11,8 @@ from timebill_ros.core.budget_planner import BudgetPlanner
 from timebill_ros.core.constraint import Constraint, ConstraintKind
 from timebill_ros.core.outcome import FinishReason, Miss, MissReason, OverrunPolicy
 from timebill_ros.core.time_model import TimeModel
+from timebill_ros.dispatch.answer_length import AnswerLength
+from timebill_ros.dispatch.habit import Habit
 
 # Reading a token takes 0.1 s, writing one 0.01 s.
 READER = BudgetPlanner(time_model=TimeModel(a=0.0, b=0.1, c=0.0, p=0.0, q=0.01))
@@ -146,13 +148,16 @@ def test_alone_admits_what_could_be_met_if_nobody_else_had_asked(desk: Desk) -> 
 
 def test_lengths_of_answers_are_learned(desk: Desk) -> None:
     desk.dispatcher.change_planner(READER)
-    first = desk.ask('first', 60.0, 1, max_new_tokens=50)
-    desk.say(Finished(first, EOS, Bill(response_tokens=25, total_time=1.0)))
-    second = desk.ask('second', 60.0, 1, max_new_tokens=90)
-    desk.say(Planned(second, Bill(prompt_tokens=1, kept_tokens=1)))
-    desk.ask('within', 0.46, 1)  # 0.24 s of writing ahead, 0.1 of reading and 0.09 of writing
-    desk.ask('beyond', 0.44, 1)
-    assert desk.replies.ended() == {'first': EOS, 'beyond': MissReason.OVERLOADED}
+    for number in range(40):
+        answered = desk.ask(f'{number}', 60.0, 1, max_new_tokens=90)
+        desk.say(Finished(answered, EOS, Bill(response_tokens=25, total_time=1.0)))
+    running = desk.ask('running', 60.0, 1, max_new_tokens=90)
+    desk.say(Planned(running, Bill(prompt_tokens=1, kept_tokens=1)))
+    # About 0.24 s of writing ahead, 0.1 of reading and 0.02 of writing: it would be 0.6 unlearned.
+    desk.ask('within', 0.46, 1)
+    desk.ask('beyond', 0.30, 1)
+    assert desk.outcome('beyond').reason is MissReason.OVERLOADED
+    assert 'within' not in desk.replies.ended()
 
 
 def test_lengths_of_answers_that_were_cut_off_are_learned_too(desk: Desk) -> None:
@@ -205,9 +210,11 @@ def test_what_waits_counts_by_the_lengths_that_were_learned_meanwhile(desk: Desk
     desk.dispatcher.change_planner(READER)
     for number in range(3):
         desk.ask(f'{number}', 60.0, 1, max_new_tokens=90)  # 0.1 s, and up to 0.89 s: unknown
+    for _ in range(64):
+        desk.dispatcher.lengths.observe(Habit('a'), AnswerLength(90, True), 90, ())
     desk.say(Finished(0, EOS, Bill(response_tokens=90)))
-    # 0.99 s for each of the two that are ahead, and 0.1 s
-    desk.ask('late', 2.0, 1, max_new_tokens=1)
+    # Almost 0.99 s for each of the two that are ahead, and 0.1 s; unlearned, 0.55 s for each.
+    desk.ask('late', 1.7, 1, max_new_tokens=1)
     assert desk.outcome('late').reason is MissReason.OVERLOADED
 
 
@@ -222,16 +229,17 @@ def test_what_waits_counts_by_the_settings_of_this_moment(desk: Desk) -> None:
     assert desk.outcome('partial').reason is MissReason.OVERLOADED
 
 
-@pytest.mark.parametrize(('thinking', 'is_accepted'), [(0, True), (60, False)])
+@pytest.mark.parametrize(('thinking', 'is_accepted'), [(0, True), (50, False)])
 def test_half_of_an_answer_is_half_of_what_comes_after_the_thinking(
     desk: Desk, thinking: int, is_accepted: bool
 ) -> None:
     desk.dispatcher.change_planner(READER)
-    bill = Bill(response_tokens=100, thinking_tokens=thinking)
-    for number in range(5):
-        desk.say(Finished(desk.ask(f'{number}', 60.0, 1, max_new_tokens=200), EOS, bill))
+    bill = Bill(response_tokens=80, thinking_tokens=thinking)
+    for number in range(40):
+        desk.say(Finished(desk.ask(f'{number}', 60.0, 1, max_new_tokens=90), EOS, bill))
     desk.ask('running', 60.0, 20, max_new_tokens=1)  # 2 s
-    desk.ask('partial', 2.8, 1, policy=OverrunPolicy.PARTIAL, max_new_tokens=200)
+    # Behind it 0.1 s, and 0.4 s for half of the answer, or 0.65 s
+    desk.ask('partial', 2.65, 1, policy=OverrunPolicy.PARTIAL, max_new_tokens=90)
     assert ('partial' not in desk.replies.ended()) == is_accepted
 
 

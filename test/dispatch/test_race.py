@@ -17,7 +17,9 @@ from timebill_ros.core.outcome import (
     OverrunPolicy,
 )
 from timebill_ros.core.remote_policy import RemotePolicy
-from timebill_ros.dispatch.response_lengths import AnswerLength
+from timebill_ros.dispatch.answer_length import AnswerLength
+from timebill_ros.dispatch.habit import Habit
+from timebill_ros.dispatch.learned_lengths import LearnedLengths
 
 RACE = RemotePolicy.RACE
 EOS, LENGTH = FinishReason.EOS, FinishReason.LENGTH
@@ -48,9 +50,11 @@ def own_answers(desk: FakeRemoteDesk, number: int, text: str = 'Stop.', tokens: 
     desk.say(Text(number, text, tokens), Finished(number, EOS, bill))
 
 
-def own_lengths(desk: FakeRemoteDesk) -> list[AnswerLength]:
-    known = desk.dispatcher._turns._admission.lengths._of_all.values()
-    return [length for lengths in known for length in lengths]
+def has_learned(desk: FakeRemoteDesk, length: AnswerLength) -> bool:
+    """Return whether one answer of the own model was learned from, of this length."""
+    habit, expected = Habit('a'), LearnedLengths()
+    expected.observe(habit, length, 10, ())
+    return desk.dispatcher.lengths.of(habit) == expected.of(habit)
 
 
 def test_both_begin_at_once(desk: FakeRemoteDesk) -> None:
@@ -380,14 +384,14 @@ def test_the_own_model_is_judged_by_its_own_lengths(desk: FakeRemoteDesk) -> Non
     number = begin(desk)
     own_answers(desk, number, tokens=4)
     desk.answer(*['left '] * 9)
-    assert own_lengths(desk) == [AnswerLength(4, is_whole=True)]
+    assert has_learned(desk, AnswerLength(4, is_whole=True))
 
 
 def test_an_answer_that_was_overtaken_counts_as_cut_off(desk: FakeRemoteDesk) -> None:
     number = begin(desk)
     desk.say(Text(number, 'Stop', 2))
     desk.answer(*['left '] * 9)
-    assert own_lengths(desk) == [AnswerLength(2, is_whole=False)]
+    assert has_learned(desk, AnswerLength(2, is_whole=False))
 
 
 def test_a_choice_of_the_remote_engine_is_told_by_its_index(desk: FakeRemoteDesk) -> None:

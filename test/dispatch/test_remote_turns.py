@@ -16,6 +16,7 @@ from timebill_ros.core.outcome import (
     OverrunPolicy,
 )
 from timebill_ros.core.remote_policy import RemotePolicy
+from timebill_ros.dispatch.habit import Habit
 
 ONLY, PREFER = RemotePolicy.ONLY, RemotePolicy.PREFER
 SCHEMA = Constraint(ConstraintKind.JSON_SCHEMA, '{"type": "object"}')
@@ -284,5 +285,5 @@ def test_keep_latest_withdraws_older_remote_queries() -> None:
 def test_the_own_models_answers_are_not_judged_by_remote_ones(desk: FakeRemoteDesk) -> None:
     desk.submit('q', remote_policy=ONLY, max_new_tokens=10)
     desk.answer(*['left '] * 10)
-    assert desk.dispatcher._turns._admission.lengths._known == {}
-    assert not any(desk.dispatcher._turns._admission.lengths._of_all.values())
+    assert desk.dispatcher.lengths.answers == 0
+    assert desk.dispatcher.lengths.of(Habit('a')) is None

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from timebill_ros.dispatch import learned_lengths, preemption, response_lengths
+from timebill_ros.dispatch import learned_lengths, preemption
 from timebill_ros.inference.constraint import choices, compiler, vocabulary
 from timebill_ros.node import (
     constraint_check,
@@ -41,7 +41,6 @@ FIXED = {
     'a remote answer': [server._BYTES, server._BYTES_A_TOKEN],
     'a line of a remote answer': [event_stream._LONGEST_LINE],
     'results of goals': [generate_action._RESULT_KEPT_S],
-    'learned answer lengths': [response_lengths.ANSWERS, response_lengths.HABITS],
     'learned distributions of lengths': [learned_lengths.HABITS],
 }
 

@@ -19,7 +19,8 @@ from support.fake_worker_client import FakeWorkerClient
 from support.ros_domain import next_domain
 from timebill_ros.core.outcome import Miss, MissReason
 from timebill_ros.core.time_model import TimeModel
-from timebill_ros.dispatch.response_lengths import AnswerLength, Habit
+from timebill_ros.dispatch.answer_length import AnswerLength
+from timebill_ros.dispatch.habit import Habit
 from timebill_ros.node import supervisor as room
 from timebill_ros.node.settings import NodeSettings
 from timebill_ros.node.supervisor import Supervisor

@@ -17,8 +17,9 @@ from timebill_ros.core.outcome import (
     OverrunPolicy,
 )
 from timebill_ros.core.planner_settings import PlannerSettings
+from timebill_ros.dispatch.answer_length import AnswerLength
+from timebill_ros.dispatch.habit import Habit
 from timebill_ros.dispatch.learned_lengths import LearnedLengths
-from timebill_ros.dispatch.response_lengths import AnswerLength, Habit
 from timebill_ros.node.worker_backend import WorkerBackend
 from timebill_ros.worker.progress import (
     Cached,

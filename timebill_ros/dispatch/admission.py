@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from timebill_ros.core.asker_lengths import AskerLengths
 from timebill_ros.core.budget_planner import BudgetPlanner
 from timebill_ros.core.outcome import Answer, FinishReason, Outcome
+from timebill_ros.dispatch.answer_length import AnswerLength
 from timebill_ros.dispatch.completion import Completion, Job
 from timebill_ros.dispatch.dispatch_settings import DispatchSettings
 from timebill_ros.dispatch.learned_lengths import LearnedLengths
@@ -19,7 +20,6 @@ from timebill_ros.dispatch.preemption import (
 )
 from timebill_ros.dispatch.prompt_length import PromptLength
 from timebill_ros.dispatch.refused import Late, Refused, infeasible, overloaded
-from timebill_ros.dispatch.response_lengths import AnswerLength, Habit, ResponseLengths
 from timebill_ros.dispatch.schedule import Schedule
 
 _WHOLE = (FinishReason.EOS, FinishReason.REPETITION)
@@ -36,15 +36,13 @@ class Admission:
 
     Arguments:
         lengths, prompts: what was learned of answers and of prompts.
-        learned: the same of answers, for the planner: it is kept when the node ends.
         longest_prefix: the most tokens of a prompt that may be in the backend's cache. So much is
             assumed of a prompt that is not tokenised: it is known a moment later.
         room_tokens: that the caches of what has begun may have together; 0: not known.
     """
 
-    lengths: ResponseLengths = field(default_factory=ResponseLengths)
+    lengths: LearnedLengths = field(default_factory=LearnedLengths)
     prompts: PromptLength = field(default_factory=PromptLength)
-    learned: LearnedLengths = field(default_factory=LearnedLengths)
     longest_prefix: int = 0
     room_tokens: int = 0
     _completion: Completion = field(default_factory=lambda: Completion(None))
@@ -65,16 +63,15 @@ class Admission:
         is_whole = isinstance(outcome, Answer) and outcome.finish_reason in _WHOLE
         bill = entry.bill.so_far
         self._jobs.pop(entry.number, None)
-        if bill.response_tokens > 0:
+        if bill.response_tokens > 0 and not entry.is_choice:
             length = AnswerLength(bill.response_tokens, is_whole, bill.thinking_tokens)
-            self.lengths.observe(_habit(entry), length)
             predicted = entry.predicted_lengths
-            self.learned.observe(_habit(entry), length, entry.max_new_tokens, predicted)
+            self.lengths.observe(entry.habit, length, entry.max_new_tokens, predicted)
             self._jobs.clear()
 
     def asker_lengths(self, entry: PendingQuery) -> AskerLengths | None:
         """Return how long a query's answer becomes, for the planner; None: nothing is known."""
-        return self.learned.of(_habit(entry))
+        return self.lengths.of(entry.habit)
 
     def refused(
         self,
@@ -128,8 +125,8 @@ class Admission:
         if not given_up:
             return refused
         if newcomer is not None and running:
-            left = preemptions_left(running[-1], now_s)
-            preemption = Preemption(completion, settings.admission_probability, now_s, left)
+            most = preemptions_left(running[-1], now_s)
+            preemption = Preemption(completion, settings.admission_probability, now_s, most)
             rules = running, settings, now_s, self.room_tokens
             if all(may_preempt(entry, *rules) for entry in (feasible[0], newcomer)):
                 if preemption.is_right(line[0], begun, line):
@@ -159,7 +156,7 @@ class Admission:
         again = dataclasses.replace(
             job,
             prompt_tokens=max(job.prompt_tokens, self.prompts.tokens(entry.prompt_bytes)),
-            lengths=self.lengths.likely(_habit(entry), entry.query.max_new_tokens),
+            lengths=self._likely(entry, entry.query.max_new_tokens),
         )
         enough_s = schedule.enough_until_s(again, stay)
         turn = schedule.turn(job, stay)
@@ -227,8 +224,8 @@ class Admission:
             number=entry.number,
             prompt_tokens=prompt_tokens,
             cached_tokens=cached_tokens,
-            lengths=self.lengths.likely(_habit(entry), entry.max_new_tokens),
-            thinking_tokens=self.lengths.thinking(_habit(entry)),
+            lengths=self._likely(entry, entry.max_new_tokens),
+            thinking_tokens=self.lengths.thinking(entry.habit),
             last_moment_s=entry.last_moment_s,
             may_be_late=entry.may_be_late,
             needed_share=settings.min_partial_share if entry.may_be_partial else 1.0,
@@ -237,6 +234,7 @@ class Admission:
             response_tokens=bill.so_far.response_tokens,
         )
 
-
-def _habit(entry: PendingQuery) -> Habit:
-    return Habit(entry.query.key.asker, entry.query.constraint)
+    def _likely(self, entry: PendingQuery, max_new_tokens: int) -> tuple[int, ...]:
+        if entry.is_choice:  # its steps are known
+            return (entry.max_new_tokens,)
+        return self.lengths.likely(entry.habit, max_new_tokens)

@@ -11,7 +11,7 @@ import hashlib
 import threading
 from collections import OrderedDict
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -19,7 +19,9 @@ from timebill_ros.core import length_correction
 from timebill_ros.core.asker_lengths import AskerLengths
 from timebill_ros.core.constraint import ConstraintKind
 from timebill_ros.core.length_cells import UNIFORM, Array, LengthCounts, below, likelihood
-from timebill_ros.dispatch.response_lengths import AnswerLength, Habit
+from timebill_ros.core.remaining_lengths import RemainingLengths
+from timebill_ros.dispatch.answer_length import AnswerLength
+from timebill_ros.dispatch.habit import Habit
 
 HABITS = 128
 """Habits that are remembered; the one that was silent longest is forgotten first."""
@@ -31,6 +33,9 @@ lengths."""
 START_WEIGHT, MOST_WEIGHT = 0.8, 0.95
 """Of the length predictor: before the first answer, and at most. A predictor that was sure, and
 is seen to be wrong, has nothing else to say."""
+POINTS = 16
+"""Equally likely lengths that stand for a distribution."""
+_MOST_TOLD = 1024
 
 
 @dataclass
@@ -41,11 +46,14 @@ class Learned:
         counts: of the lengths.
         predictor: in how many answers the predictor was right, and not the counts; parts count.
         judged: answers by which the two were compared.
+        thinking, thought: tokens of thinking, and of how many answers; not kept on the disk.
     """
 
     counts: LengthCounts = field(default_factory=LengthCounts)
     predictor: float = 0.0
     judged: float = 0.0
+    thinking: float = 0.0
+    thought: float = 0.0
 
     def weight(self, prior: float) -> float:
         """Return the predictor's weight."""
@@ -61,6 +69,12 @@ class Learned:
         kept = 1.0 - 1.0 / memory
         self.predictor = kept * self.predictor + was_predicted
         self.judged = kept * self.judged + 1.0
+
+    def think(self, tokens: int, memory: float) -> None:
+        """Count how much of an answer was thinking."""
+        kept = 1.0 - 1.0 / memory
+        self.thinking = kept * self.thinking + tokens
+        self.thought = kept * self.thought + 1.0
 
 
 @dataclass
@@ -87,17 +101,39 @@ class LearnedLengths:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._memory = LengthMemory()
+        self._likely: dict[tuple[Habit | ConstraintKind, int], tuple[int, ...]] = {}
         self.answers = 0
         """How many were learned from, since the start of the process."""
 
     def of(self, habit: Habit) -> AskerLengths | None:
         """Return how long the next answer becomes; None: nothing was learned of its kind."""
         with self._lock:
-            if habit.kind not in self._memory.of_all:
-                return None
-            probabilities, weight = self._told(habit)
-            correction = length_correction.curve(self._memory.corrections[habit.kind])
-            return AskerLengths(tuple(probabilities.tolist()), weight, tuple(correction.tolist()))
+            return self._of(habit)
+
+    def likely(self, habit: Habit, max_new_tokens: int) -> tuple[int, ...]:
+        """Return equally likely lengths of the next answer, in rising order [tokens].
+
+        They are remembered until the next answer: a queue may be long.
+
+        Arguments:
+            habit: of the asker. Without any answer of its kind, all lengths are as likely.
+            max_new_tokens: the longest answer that is allowed.
+        """
+        with self._lock:
+            key = (habit, max_new_tokens)
+            if key not in self._likely:
+                if len(self._likely) >= _MOST_TOLD:
+                    self._likely.clear()
+                self._likely[key] = self._likely_lengths(habit, max_new_tokens)
+            return self._likely[key]
+
+    def thinking(self, habit: Habit) -> int:
+        """Return how much of the next answer is expected to be thinking [tokens]."""
+        with self._lock:
+            of_all = self._memory.of_all.get(habit.kind, Learned())
+            own = self._memory.of_habit.get(_key(habit), Learned())
+            common = of_all.thinking / of_all.thought if of_all.thought else 0.0
+            return round((own.thinking + STRENGTH * common) / (own.thought + STRENGTH))
 
     def observe(
         self, habit: Habit, answer: AnswerLength, max_new_tokens: int, predicted: Sequence[float]
@@ -108,9 +144,10 @@ class LearnedLengths:
             max_new_tokens: of this answer.
             predicted: by the length predictor, as AskerLengths.probabilities; empty: nothing.
         """
-        if answer.tokens < 1 or habit.kind is ConstraintKind.CHOICES:
+        if answer.tokens < 1:
             return
         with self._lock:
+            self._likely.clear()
             probabilities, weight = self._told(habit)
             of_all = self._memory.of_all.setdefault(habit.kind, Learned())
             own = self._memory.of_habit.setdefault(_key(habit), Learned())
@@ -124,6 +161,7 @@ class LearnedLengths:
                     sum_of_both = max(by_predictor + by_counts, 1e-300)
                     learned.judge(by_predictor / sum_of_both, memory)
                 learned.counts.add(*what, memory)
+                learned.think(answer.thinking_tokens, memory)
             if len(self._memory.of_habit) > HABITS:
                 self._memory.of_habit.popitem(last=False)
             self.answers += 1
@@ -132,6 +170,7 @@ class LearnedLengths:
         """Take what was learned before, or elsewhere, instead of what is known."""
         with self._lock:
             self._memory = memory
+            self._likely.clear()
 
     def copy(self) -> LengthMemory:
         """Return what is known; it does not change any more."""
@@ -143,6 +182,24 @@ class LearnedLengths:
                     (key, _copied(learned)) for key, learned in self._memory.of_habit.items()
                 ),
             )
+
+    def _of(self, habit: Habit) -> AskerLengths | None:
+        if habit.kind not in self._memory.of_all:
+            return None
+        probabilities, weight = self._told(habit)
+        correction = length_correction.curve(self._memory.corrections[habit.kind])
+        return AskerLengths(tuple(probabilities.tolist()), weight, tuple(correction.tolist()))
+
+    def _likely_lengths(self, habit: Habit, max_new_tokens: int) -> tuple[int, ...]:
+        """Return what likely() does; of all askers that are new it is the same."""
+        common = (habit.kind, max_new_tokens)
+        is_new = _key(habit) not in self._memory.of_habit
+        if is_new and common in self._likely:
+            return self._likely[common]
+        lengths = RemainingLengths.of(None, max_new_tokens, self._of(habit)).equally_likely(POINTS)
+        if is_new:
+            self._likely[common] = lengths
+        return lengths
 
     def _correct(
         self,
@@ -178,4 +235,4 @@ def _key(habit: Habit) -> str:
 
 
 def _copied(learned: Learned) -> Learned:
-    return Learned(learned.counts.copy(), learned.predictor, learned.judged)
+    return replace(learned, counts=learned.counts.copy())

@@ -8,6 +8,7 @@ from timebill_ros.core.outcome import NOT_KNOWN, Answer, Confidence, OverrunPoli
 from timebill_ros.core.query import Query
 from timebill_ros.dispatch.answer_text import AnswerText
 from timebill_ros.dispatch.dispatch_settings import DispatchSettings
+from timebill_ros.dispatch.habit import Habit
 from timebill_ros.dispatch.query_bill import QueryBill
 from timebill_ros.dispatch.remote_attempt import RemoteAttempt
 
@@ -107,6 +108,11 @@ class PendingQuery:
         """Whether the model does not write, but scores choices."""
         constraint = self.query.constraint
         return constraint is not None and constraint.kind is ConstraintKind.CHOICES
+
+    @property
+    def habit(self) -> Habit:
+        """What its answer's length is learned for."""
+        return Habit(self.query.key.asker, self.query.constraint)
 
     @property
     def cache_tokens(self) -> int:

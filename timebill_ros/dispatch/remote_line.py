@@ -7,12 +7,13 @@ from timebill_ros.core.deadline import Clock
 from timebill_ros.core.link_model import Exchange, LinkModel, LinkReport
 from timebill_ros.core.outcome import FinishReason
 from timebill_ros.core.request_limit import RequestLimit
+from timebill_ros.dispatch.answer_length import AnswerLength
 from timebill_ros.dispatch.deadline_guard import DeadlineGuard
+from timebill_ros.dispatch.learned_lengths import LearnedLengths
 from timebill_ros.dispatch.link_probe import LinkProbe
 from timebill_ros.dispatch.pending_query import PendingQuery
 from timebill_ros.dispatch.ports import RemoteEngine
 from timebill_ros.dispatch.remote_attempt import RemoteAttempt, RemoteEnd
-from timebill_ros.dispatch.response_lengths import AnswerLength, Habit, ResponseLengths
 
 LIKELY_FROM = 0.8
 """The least probability to be in time with which a link is not slow."""
@@ -42,10 +43,8 @@ class RemoteLine:
         self._engine: RemoteEngine | None = None
         self._link = LinkModel()
         self._limit = RequestLimit(0)
-        self._lengths = ResponseLengths()
-        self.probe = LinkProbe(
-            self._link, guard, clock, serving, self._may_be_probed, self._count
-        )
+        self._lengths = LearnedLengths()
+        self.probe = LinkProbe(self._link, guard, clock, serving, self._may_be_probed, self._count)
         self.asked: dict[int, PendingQuery] = {}
 
     def use(self, engine: RemoteEngine | None, requests_per_hour: int) -> None:
@@ -60,9 +59,7 @@ class RemoteLine:
     def report(self) -> LinkReport:
         """How the link does."""
         now_s = self._clock()
-        return LinkReport(
-            self._link.state(now_s), self._link.fault, self._limit.count(now_s)
-        )
+        return LinkReport(self._link.state(now_s), self._link.fault, self._limit.count(now_s))
 
     def why_limited(self) -> str:
         """Return a sentence if no request is left of this hour; ''."""
@@ -131,7 +128,7 @@ class RemoteLine:
         if not tokens or attempt.first_at_s is None:
             return
         is_whole = end.finish_reason is FinishReason.EOS
-        self._lengths.observe(_habit(entry), AnswerLength(tokens, is_whole))
+        self._learn(entry, AnswerLength(tokens, is_whole))
         first_s = attempt.first_at_s - attempt.from_s
         token_s = (end.at_s - attempt.first_at_s) / max(1, tokens - 1)
         self._link.answered(Exchange(entry.prompt_bytes, first_s, token_s))
@@ -151,7 +148,7 @@ class RemoteLine:
             self._link.not_answered(entry.prompt_bytes, now_s - attempt.from_s, now_s)
             self.probe.plan()
             return
-        self._lengths.observe(_habit(entry), AnswerLength(attempt.tokens, is_whole=False))
+        self._learn(entry, AnswerLength(attempt.tokens, is_whole=False))
         token_s = (now_s - attempt.first_at_s) / max(1, attempt.tokens)
         first_s = attempt.first_at_s - attempt.from_s
         self._link.cut_off(Exchange(entry.prompt_bytes, first_s, token_s))
@@ -163,8 +160,7 @@ class RemoteLine:
         self._limit.sent(self._clock())
 
     def _likely(self, entry: PendingQuery) -> tuple[int, ...]:
-        return self._lengths.likely(_habit(entry), entry.query.max_new_tokens)
+        return self._lengths.likely(entry.habit, entry.query.max_new_tokens)
 
-
-def _habit(entry: PendingQuery) -> Habit:
-    return Habit(entry.query.key.asker, entry.query.constraint)
+    def _learn(self, entry: PendingQuery, length: AnswerLength) -> None:
+        self._lengths.observe(entry.habit, length, entry.query.max_new_tokens, ())

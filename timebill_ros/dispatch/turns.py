@@ -44,7 +44,7 @@ class Turns:
         self._slot = slot
         self._endings = endings
         self._clock = clock
-        self._admission = Admission(learned=lengths)
+        self._admission = Admission(lengths)
         self._may_preempt = False
         self._keep_latest = KeepLatest()
 
