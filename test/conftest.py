@@ -16,8 +16,12 @@ from typing import Any
 import pytest
 
 THREADS = 'OMP_NUM_THREADS'
-WAITING = ('test/node/', 'test/client/', 'test/benchmark/')
-"""Folders whose files take longest: started first, the run ends sooner."""
+LONGEST_FIRST = (
+    *('test/node/', 'test/worker/', 'test/client/', 'test/benchmark/', 'test/training/'),
+    *('test/inference/', 'test/test_'),
+)
+"""Files whose names begin so take longer than the others: with short ones at the end, neither
+process waits long for the other."""
 
 faulthandler.enable()
 
@@ -34,7 +38,7 @@ def pytest_configure(config: Any) -> None:
 def pytest_collection_modifyitems(config: Any, items: list[Any]) -> None:
     """Order the files as they are to start: those that run alone come last."""
     if _run_of(config):
-        items.sort(key=lambda item: (_is_alone(item), not item.nodeid.startswith(WAITING)))
+        items.sort(key=lambda item: (_is_alone(item), _place(item)))
 
 
 @pytest.hookimpl(hookwrapper=True)
@@ -55,6 +59,11 @@ def pytest_runtest_protocol(item: Any) -> Iterator[None]:
 def _run_of(config: Any) -> str:
     """Return the id of the side-by-side run that this process is one of; else nothing."""
     return str(getattr(config, 'workerinput', {}).get('testrunuid', ''))
+
+
+def _place(item: Any) -> int:
+    begins = [item.nodeid.startswith(name) for name in LONGEST_FIRST]
+    return begins.index(True) if any(begins) else len(begins)
 
 
 def _is_alone(item: Any) -> bool:

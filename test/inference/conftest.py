@@ -1,5 +1,6 @@
 """Tiny models run on one thread, and the built-in model is loaded once a file."""
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -23,7 +24,12 @@ def built_in() -> TargetModel:
     return load_target(BUILT_IN, device='cpu')
 
 
+@pytest.fixture(scope='session')
+def _qwen2(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return saved_qwen2(tmp_path_factory.mktemp('qwen2'))
+
+
 @pytest.fixture
-def qwen2(tmp_path: Path) -> Path:
-    """A folder with a Qwen2 of random weights and a real tokenizer."""
-    return saved_qwen2(tmp_path)
+def qwen2(_qwen2: Path, tmp_path: Path) -> Path:
+    """A folder with a Qwen2 of random weights and a real tokenizer, which may be changed."""
+    return Path(shutil.copytree(_qwen2, tmp_path, dirs_exist_ok=True))

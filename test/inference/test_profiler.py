@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 import torch
 
+from support.built_in_tokenizer import built_in_tokenizer
 from support.tiny_models import tiny_target
 from timebill_ros.inference.cache.scorers.snapkv import SnapKV
 from timebill_ros.inference.cache.scorers.streaming_llm import StreamingLLM
 from timebill_ros.inference.engine import DecodingSettings, Engine
-from timebill_ros.inference.loading.model_loader import BUILT_IN, load_target
 from timebill_ros.inference.measured_time_model import profile_key, time_model
 from timebill_ros.inference.prefilled import Prefilled
 from timebill_ros.inference.profiler import EVICTION_RATIOS, STEPS, Profiler
@@ -36,7 +36,7 @@ class Vocabulary:
 @pytest.fixture(scope='module')
 def engine() -> Engine:
     target = tiny_target('qwen2')
-    tokenizer = load_target(BUILT_IN, device='cpu').tokenizer
+    tokenizer = built_in_tokenizer()
     vocabulary = Vocabulary(tokenizer, target.model.config.vocab_size)
     return Engine(dataclasses.replace(target, tokenizer=vocabulary), DecodingSettings(1.0))
 

@@ -3,13 +3,13 @@
 import pytest
 from tokenizers import Tokenizer
 
-from timebill_ros.inference.loading.model_loader import BUILT_IN, load_target
+from support.built_in_tokenizer import built_in_tokenizer
 from timebill_ros.inference.text_stream import TextStream
 
 
 @pytest.fixture(scope='module')
 def tokenizer() -> Tokenizer:
-    fast = load_target(BUILT_IN, device='cpu').tokenizer
+    fast = built_in_tokenizer()
     return Tokenizer.from_str(fast.backend_tokenizer.to_str())
 
 

@@ -5,7 +5,7 @@ import random
 import pytest
 from tokenizers import AddedToken, Tokenizer
 
-from timebill_ros.inference.loading.model_loader import BUILT_IN, load_target
+from support.built_in_tokenizer import built_in_tokenizer
 from timebill_ros.inference.loading.thinking_tags import ThinkingTags
 from timebill_ros.inference.text_stream import TextStream
 from timebill_ros.inference.thinking_stream import ThinkingStream, answer_stream
@@ -16,7 +16,7 @@ OPEN = ThinkingTags(is_open=True, hidden={})
 
 @pytest.fixture(scope='module')
 def tokenizer() -> Tokenizer:
-    fast = load_target(BUILT_IN, device='cpu').tokenizer
+    fast = built_in_tokenizer()
     return Tokenizer.from_str(fast.backend_tokenizer.to_str())
 
 

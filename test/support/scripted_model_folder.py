@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from transformers import AutoTokenizer, Qwen2Config, Qwen2ForCausalLM
 
-from timebill_ros.inference.loading.model_loader import BUILT_IN, load_target
+from support.built_in_tokenizer import built_in_tokenizer
 
 HIDDEN = 32
 END = '<|im_end|>'
@@ -31,9 +31,7 @@ def saved_scripted(
         template: the chat template; it ends in '\\n', after which the script begins.
         added_tokens: what the tokenizer gets besides.
     """
-    tokenizer = AutoTokenizer.from_pretrained(
-        load_target(BUILT_IN, device='cpu').tokenizer.name_or_path
-    )
+    tokenizer = AutoTokenizer.from_pretrained(built_in_tokenizer().name_or_path)
     tokenizer.add_tokens(list(added_tokens))
     tokenizer.chat_template = template
     ids = []

@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from transformers import Qwen2Config, Qwen2ForCausalLM
 
-from timebill_ros.inference.loading.model_loader import BUILT_IN, load_target
+from support.built_in_tokenizer import built_in_tokenizer
 
 
 def saved_qwen2(folder: Path, **config: Any) -> Path:
@@ -15,7 +15,7 @@ def saved_qwen2(folder: Path, **config: Any) -> Path:
     Arguments:
         config: what differs from the smallest one.
     """
-    tokenizer = load_target(BUILT_IN, device='cpu').tokenizer
+    tokenizer = built_in_tokenizer()
     smallest = {
         'hidden_size': 32,
         'intermediate_size': 64,

@@ -3,6 +3,8 @@
 import json
 import re
 import threading
+from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,9 @@ from timebill_ros.core.constraint import Constraint, ConstraintKind
 from timebill_ros.core.model_settings import ModelSettings
 from timebill_ros.core.outcome import FinishReason
 from timebill_ros.core.planner_settings import PlannerSettings
+from timebill_ros.inference.engine import Engine
+from timebill_ros.inference.prefix.prefix_cache import PrefixCache
+from timebill_ros.worker import query_server
 from timebill_ros.worker.intake import Intake
 from timebill_ros.worker.progress import Finished, Rejected, Text, Tokenised
 from timebill_ros.worker.protocol import (
@@ -37,6 +42,21 @@ SCHEMA = {
     'required': ['action', 'target', 'speed'],
     'additionalProperties': False,
 }
+
+
+@pytest.fixture(autouse=True, scope='module')
+def loaded_once() -> Iterator[None]:
+    """Load the built-in model once: that is not what is tested here."""
+    engines = cache(query_server.loaded_engine)
+
+    def loaded(settings: ModelSettings) -> Engine:
+        engine = engines(settings)
+        engine.prefixes = PrefixCache()  # as in a new one
+        return engine
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(query_server, 'loaded_engine', loaded)
+        yield
 
 
 class ServedError(Exception):

@@ -13,6 +13,7 @@ from transformers import (
     LlamaForSequenceClassification,
 )
 
+from support.built_in_tokenizer import built_in_tokenizer
 from support.fake_cuda import GPU, FakeStream, fake_cuda, fake_cuda_threads
 from support.tiny_models import tiny_target
 from timebill_ros.core.length_distribution import BUCKETS
@@ -20,7 +21,6 @@ from timebill_ros.core.time_model import TimeModel
 from timebill_ros.inference.length import classifier_predictor
 from timebill_ros.inference.length.classifier_predictor import FEWEST_TOKENS, ClassifierPredictor
 from timebill_ros.inference.length.predictor_loader import load_predictor
-from timebill_ros.inference.loading.model_loader import BUILT_IN, load_target
 
 PROMPT = 'Bring the red box to the hall. ' * 40
 
@@ -31,7 +31,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def saved_classifier(folder: Path, labels: int) -> Path:
-    tokenizer = load_target(BUILT_IN, device='cpu').tokenizer
+    tokenizer = built_in_tokenizer()
     torch.manual_seed(0)
     config = LlamaConfig(
         vocab_size=len(tokenizer),
@@ -129,7 +129,7 @@ def test_a_prediction_that_fails_is_none_and_the_next_is_made(
 
 
 def test_a_model_with_a_short_context_reads_no_more_than_that(tmp_path: Path) -> None:
-    tokenizer = load_target(BUILT_IN, device='cpu').tokenizer
+    tokenizer = built_in_tokenizer()
     config = BertConfig(
         vocab_size=len(tokenizer),
         hidden_size=32,
