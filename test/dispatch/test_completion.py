@@ -27,6 +27,14 @@ def test_a_job_takes_reading_and_the_mean_of_its_likely_lengths() -> None:
     assert EXACT.after(job(lengths=(1, 201)), Moment(5.0)).variance == pytest.approx(1.0)
 
 
+def test_tokens_that_are_guessed_take_less_than_a_step() -> None:
+    assert EXACT.expected_s(job(steps_per_token=0.25)) == pytest.approx(1.25)
+    assert EXACT.expected_s(job()) == pytest.approx(2.0)
+    # 41 of 101 tokens are there; the other 60 take 15 steps.
+    half = job(steps_per_token=0.25, started_at_s=10.0, kept_tokens=10, response_tokens=41)
+    assert free_at(EXACT, half).mean_s == pytest.approx(11.5 + 0.15)
+
+
 def test_a_job_leaves_at_its_last_moment_unless_it_may_be_late() -> None:
     assert EXACT.after(job(6.5), Moment(5.0)) == Moment(6.5)
     assert EXACT.after(job(6.5, may_be_late=True), Moment(5.0)).mean_s == pytest.approx(7.0)

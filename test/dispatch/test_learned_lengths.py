@@ -20,14 +20,13 @@ from timebill_ros.core.remaining_lengths import RemainingLengths
 from timebill_ros.dispatch import learned_lengths
 from timebill_ros.dispatch.answer_length import AnswerLength
 from timebill_ros.dispatch.habit import Habit
-from timebill_ros.dispatch.learned_lengths import (
+from timebill_ros.dispatch.learned_lengths import POINTS, LearnedLengths
+from timebill_ros.dispatch.length_memory import (
     HABITS,
     MEMORY,
     MOST_WEIGHT,
-    POINTS,
     START_WEIGHT,
     STRENGTH,
-    LearnedLengths,
     LengthMemory,
 )
 
@@ -157,6 +156,20 @@ def test_how_long_an_asker_has_the_model_think_is_learned_too() -> None:
     for _ in range(200):
         lengths.observe(TALKER, AnswerLength(100, True), LIMIT, ())
     assert lengths.thinking(NEWCOMER) < 10 < lengths.thinking(TERSE)
+
+
+def test_how_many_steps_a_token_takes_is_learned_too() -> None:
+    lengths = LearnedLengths()
+    assert lengths.steps_per_token(TERSE) == 1.0
+    lengths.observe(TERSE, AnswerLength(101, True), LIMIT, ())
+    assert lengths.steps_per_token(TERSE) == 1.0  # it was not told
+    for _ in range(20):
+        lengths.observe(TERSE, AnswerLength(101, True, passes=40), LIMIT, ())
+        lengths.observe(TALKER, AnswerLength(101, True, passes=180), LIMIT, ())
+    assert lengths.steps_per_token(TERSE) == pytest.approx(0.4, abs=0.04)
+    assert lengths.steps_per_token(TALKER) == 1.0  # guesses that fail are bounded
+    assert 0.9 < lengths.steps_per_token(NEWCOMER) <= 1.0
+    assert lengths.steps_per_token(Habit('terse', PLAN)) == 1.0
 
 
 def test_an_asker_is_not_taken_for_another_and_its_name_is_not_kept() -> None:
@@ -357,6 +370,19 @@ def test_a_query_that_is_killed_by_the_node_counts_as_longer_than_what_it_has(de
     expected = LearnedLengths()
     expected.observe(Habit('a'), AnswerLength(9, False), 40, peak(22))
     assert desk.dispatcher.lengths.of(Habit('a')) == expected.of(Habit('a'))
+
+
+def test_guessed_tokens_are_learned_from_the_whole_bill_and_make_room_in_the_queue(
+    desk: Desk,
+) -> None:
+    number = begin(desk, 'q', max_new_tokens=101)
+    desk.say(Finished(number, None, Bill(response_tokens=101)))  # cut off: no whole bill
+    assert desk.dispatcher.lengths.steps_per_token(Habit('a')) == 1.0
+    for query in ('r', 's', 't'):
+        number = begin(desk, query, max_new_tokens=101)
+        bill = Bill(response_tokens=101, passes=25, total_time=1.0)
+        desk.say(Finished(number, FinishReason.EOS, bill))
+    assert desk.dispatcher.lengths.steps_per_token(Habit('a')) < 0.5
 
 
 def test_a_prediction_is_judged_by_what_became_of_the_answer(desk: Desk) -> None:

@@ -11,7 +11,8 @@ from timebill_ros.core.constraint import Constraint, ConstraintKind
 from timebill_ros.dispatch import lengths_file
 from timebill_ros.dispatch.answer_length import AnswerLength
 from timebill_ros.dispatch.habit import Habit
-from timebill_ros.dispatch.learned_lengths import HABITS, LearnedLengths, LengthMemory
+from timebill_ros.dispatch.learned_lengths import LearnedLengths
+from timebill_ros.dispatch.length_memory import HABITS, LengthMemory
 from timebill_ros.dispatch.lengths_file import MOST_BYTES, load, save
 
 PLAN = Constraint(ConstraintKind.JSON_SCHEMA, '{"type": "object"}')

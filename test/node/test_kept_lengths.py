@@ -9,7 +9,8 @@ from support.fake_logger import FakeLogger
 from timebill_ros.dispatch import lengths_file
 from timebill_ros.dispatch.answer_length import AnswerLength
 from timebill_ros.dispatch.habit import Habit
-from timebill_ros.dispatch.learned_lengths import LearnedLengths, LengthMemory
+from timebill_ros.dispatch.learned_lengths import LearnedLengths
+from timebill_ros.dispatch.length_memory import LengthMemory
 from timebill_ros.node import kept_lengths
 from timebill_ros.node.kept_lengths import KeptLengths
 

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from timebill_ros.core.asker_lengths import AskerLengths
+from timebill_ros.core.bill import Bill
 from timebill_ros.core.budget_planner import BudgetPlanner
 from timebill_ros.core.outcome import Answer, FinishReason, Outcome
 from timebill_ros.dispatch.answer_length import AnswerLength
@@ -64,7 +65,9 @@ class Admission:
         bill = entry.bill.so_far
         self._jobs.pop(entry.number, None)
         if bill.response_tokens > 0 and not entry.is_choice:
-            length = AnswerLength(bill.response_tokens, is_whole, bill.thinking_tokens)
+            length = AnswerLength(
+                bill.response_tokens, is_whole, bill.thinking_tokens, _passes(bill)
+            )
             predicted = entry.predicted_lengths
             self.lengths.observe(entry.habit, length, entry.max_new_tokens, predicted)
             self._jobs.clear()
@@ -226,6 +229,7 @@ class Admission:
             cached_tokens=cached_tokens,
             lengths=self._likely(entry, entry.max_new_tokens),
             thinking_tokens=self.lengths.thinking(entry.habit),
+            steps_per_token=1.0 if entry.is_choice else self.lengths.steps_per_token(entry.habit),
             last_moment_s=entry.last_moment_s,
             may_be_late=entry.may_be_late,
             needed_share=settings.min_partial_share if entry.may_be_partial else 1.0,
@@ -238,3 +242,8 @@ class Admission:
         if entry.is_choice:  # its steps are known
             return (entry.max_new_tokens,)
         return self.lengths.likely(entry.habit, max_new_tokens)
+
+
+def _passes(bill: Bill) -> int | None:
+    """Return the passes of an answer, if the backend has told them: it does at the end."""
+    return bill.passes if bill.total_time > 0.0 and bill.passes > 0 else None

@@ -29,6 +29,8 @@ class Job:
         started_at_s: when it would have begun to run, had it never been preempted [s]; None: it
             waits.
         kept_tokens, response_tokens: what it has come to; kept_tokens 0: it reads its prompt.
+        steps_per_token: how many steps over one token a token of its answer takes, in (0, 1]:
+            forced and guessed tokens take less than one.
         left_s: equally likely times that it still takes, if it has begun [s]; empty: it has not.
     """
 
@@ -43,6 +45,7 @@ class Job:
     started_at_s: float | None = None
     kept_tokens: int = 0
     response_tokens: int = 0
+    steps_per_token: float = 1.0
     left_s: tuple[float, ...] = ()
 
 
@@ -81,7 +84,7 @@ class Completion:
     """
 
     time_model: TimeModel | None
-    _known: dict[tuple[int, int, tuple[int, ...], float, int], Times] = field(
+    _known: dict[tuple[int, int, tuple[int, ...], float, int, float], Times] = field(
         default_factory=dict, init=False, repr=False, compare=False
     )
 
@@ -170,7 +173,14 @@ class Completion:
         """
         if job.left_s:
             return Times.of(job.left_s)
-        key = (job.prompt_tokens, job.cached_tokens, job.lengths, share, job.thinking_tokens)
+        key = (
+            job.prompt_tokens,
+            job.cached_tokens,
+            job.lengths,
+            share,
+            job.thinking_tokens,
+            job.steps_per_token,
+        )
         found = self._known.get(key)
         if found is None:
             if len(self._known) >= _REMEMBERED:
@@ -184,7 +194,8 @@ class Completion:
         tokens, model = job.prompt_tokens, self.time_model
         prefill_s = model.t_prefill(tokens, job.cached_tokens)
         needed = [_needed_tokens(length, job.thinking_tokens, share) for length in job.lengths]
-        return tuple(prefill_s + model.t_decode(tokens, length) for length in needed)
+        rate = job.steps_per_token
+        return tuple(prefill_s + rate * model.t_decode(tokens, length) for length in needed)
 
     def _left_s(self, job: Job, started_at_s: float, now_s: float) -> tuple[float, ...]:
         """Return the equally likely times that a job that has begun still takes [s]."""
@@ -197,7 +208,7 @@ class Completion:
         # Lengths that it has passed are out; beyond all that are known, it may end at any moment.
         longer = [length for length in job.lengths if length > job.response_tokens]
         return tuple(
-            model.t_decode(job.kept_tokens, length) - spent_s
+            job.steps_per_token * (model.t_decode(job.kept_tokens, length) - spent_s)
             for length in longer or [job.response_tokens]
         )
 

@@ -11,85 +11,30 @@ import hashlib
 import threading
 from collections import OrderedDict
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from timebill_ros.core import length_correction
 from timebill_ros.core.asker_lengths import AskerLengths
 from timebill_ros.core.constraint import ConstraintKind
-from timebill_ros.core.length_cells import UNIFORM, Array, LengthCounts, below, likelihood
+from timebill_ros.core.length_cells import UNIFORM, Array, below, likelihood
 from timebill_ros.core.remaining_lengths import RemainingLengths
 from timebill_ros.dispatch.answer_length import AnswerLength
 from timebill_ros.dispatch.habit import Habit
+from timebill_ros.dispatch.length_memory import (
+    HABITS,
+    MEMORY,
+    MEMORY_OF_ALL,
+    START_WEIGHT,
+    STEPPED,
+    STRENGTH,
+    Learned,
+    LengthMemory,
+)
 
-HABITS = 128
-"""Habits that are remembered; the one that was silent longest is forgotten first."""
-MEMORY, MEMORY_OF_ALL = 64.0, 512.0
-"""About so many of the last answers count: of a habit, and of all habits of its kind."""
-STRENGTH = 2.0
-"""What all askers' answers tell of one of them counts as so many of its own. Chosen on made-up
-lengths."""
-START_WEIGHT, MOST_WEIGHT = 0.8, 0.95
-"""Of the length predictor: before the first answer, and at most. A predictor that was sure, and
-is seen to be wrong, has nothing else to say."""
 POINTS = 16
 """Equally likely lengths that stand for a distribution."""
 _MOST_TOLD = 1024
-
-
-@dataclass
-class Learned:
-    """What was learned of one habit, or of all of a kind.
-
-    Arguments:
-        counts: of the lengths.
-        predictor: in how many answers the predictor was right, and not the counts; parts count.
-        judged: answers by which the two were compared.
-        thinking, thought: tokens of thinking, and of how many answers; not kept on the disk.
-    """
-
-    counts: LengthCounts = field(default_factory=LengthCounts)
-    predictor: float = 0.0
-    judged: float = 0.0
-    thinking: float = 0.0
-    thought: float = 0.0
-
-    def weight(self, prior: float) -> float:
-        """Return the predictor's weight."""
-        found = (self.predictor + STRENGTH * prior) / (self.judged + STRENGTH)
-        return min(found, MOST_WEIGHT)
-
-    def judge(self, was_predicted: float, memory: float) -> None:
-        """Compare predictor and counts by an answer.
-
-        Arguments:
-            was_predicted: the probability that the answer was the predictor's, in [0, 1].
-        """
-        kept = 1.0 - 1.0 / memory
-        self.predictor = kept * self.predictor + was_predicted
-        self.judged = kept * self.judged + 1.0
-
-    def think(self, tokens: int, memory: float) -> None:
-        """Count how much of an answer was thinking."""
-        kept = 1.0 - 1.0 / memory
-        self.thinking = kept * self.thinking + tokens
-        self.thought = kept * self.thought + 1.0
-
-
-@dataclass
-class LengthMemory:
-    """All that was learned with one model. It has no texts, and of names only hashes.
-
-    Arguments:
-        of_all: by kind of constraint.
-        corrections: of what is told, by kind of constraint.
-        of_habit: by a hash of the habit; the first was silent longest.
-    """
-
-    of_all: dict[ConstraintKind, Learned] = field(default_factory=dict)
-    corrections: dict[ConstraintKind, LengthCounts] = field(default_factory=dict)
-    of_habit: OrderedDict[str, Learned] = field(default_factory=OrderedDict)
 
 
 class LearnedLengths:
@@ -135,6 +80,17 @@ class LearnedLengths:
             common = of_all.thinking / of_all.thought if of_all.thought else 0.0
             return round((own.thinking + STRENGTH * common) / (own.thought + STRENGTH))
 
+    def steps_per_token(self, habit: Habit) -> float:
+        """Return how many steps a token of the next answer is expected to take, in (0, 1].
+
+        Tokens that are forced, or guessed rightly, take less than one.
+        """
+        with self._lock:
+            of_all = self._memory.of_all.get(habit.kind, Learned())
+            own = self._memory.of_habit.get(_key(habit), Learned())
+            common = (of_all.steps + STEPPED) / (of_all.stepped + STEPPED)
+            return min(1.0, (own.steps + STEPPED * common) / (own.stepped + STEPPED))
+
     def observe(
         self, habit: Habit, answer: AnswerLength, max_new_tokens: int, predicted: Sequence[float]
     ) -> None:
@@ -162,6 +118,8 @@ class LearnedLengths:
                     learned.judge(by_predictor / sum_of_both, memory)
                 learned.counts.add(*what, memory)
                 learned.think(answer.thinking_tokens, memory)
+                if answer.passes is not None:
+                    learned.step(answer.passes, answer.tokens - 1, memory)
             if len(self._memory.of_habit) > HABITS:
                 self._memory.of_habit.popitem(last=False)
             self.answers += 1
@@ -176,10 +134,10 @@ class LearnedLengths:
         """Return what is known; it does not change any more."""
         with self._lock:
             return LengthMemory(
-                {kind: _copied(learned) for kind, learned in self._memory.of_all.items()},
+                {kind: learned.copy() for kind, learned in self._memory.of_all.items()},
                 {kind: counts.copy() for kind, counts in self._memory.corrections.items()},
                 OrderedDict(
-                    (key, _copied(learned)) for key, learned in self._memory.of_habit.items()
+                    (key, learned.copy()) for key, learned in self._memory.of_habit.items()
                 ),
             )
 
@@ -232,7 +190,3 @@ def _key(habit: Habit) -> str:
     form = '' if constraint is None else f'{constraint.kind.name} {constraint.text}'
     text = f'{len(habit.asker)} {habit.asker} {form}'
     return hashlib.sha256(text.encode('utf-8', 'surrogatepass')).hexdigest()[:20]
-
-
-def _copied(learned: Learned) -> Learned:
-    return replace(learned, counts=learned.counts.copy())

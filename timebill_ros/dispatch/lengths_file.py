@@ -12,12 +12,7 @@ from timebill_ros.core.atomic_file import write_json
 from timebill_ros.core.constraint import ConstraintKind
 from timebill_ros.core.length_cells import CELLS, Array, LengthCounts
 from timebill_ros.core.length_correction import PARTS
-from timebill_ros.dispatch.learned_lengths import (
-    HABITS,
-    MEMORY_OF_ALL,
-    Learned,
-    LengthMemory,
-)
+from timebill_ros.dispatch.length_memory import HABITS, MEMORY_OF_ALL, Learned, LengthMemory
 
 FORMAT = 1
 """Raised when the meaning of what is kept changes: older files then count as absent."""

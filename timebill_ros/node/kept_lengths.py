@@ -4,7 +4,8 @@ import threading
 from pathlib import Path
 
 from timebill_ros.dispatch import lengths_file
-from timebill_ros.dispatch.learned_lengths import LearnedLengths, LengthMemory
+from timebill_ros.dispatch.learned_lengths import LearnedLengths
+from timebill_ros.dispatch.length_memory import LengthMemory
 from timebill_ros.node.logger import Logger
 
 PERIOD_S = 60.0
