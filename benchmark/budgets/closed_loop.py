@@ -16,8 +16,11 @@ Rules, written down before the run:
   fitted to the other three tasks.
 - Budgets: in which 20, 40, 60, 80 and 95 % of the unevicted answers are in time, by the
   development items, on twenty clocks each.
-- All arms choose among 0, 25, 50, 75 and 95 %, with the same predicted lengths and the same time
-  model, without correction for drift. timebill: the smallest of them whose worst case fits, k = 5.
+- Lengths are learned as the node learns them: each task is an asker, and what closed_loop gave it
+  for the items before, within the same budget, is what is known. All arms but the fixed ones and
+  timebill use that, beside the predictor.
+- All arms choose among 0, 25, 50, 75 and 95 %, with the same time model, without correction for
+  drift. timebill: the smallest of them whose worst case fits, k = 5.
   expected: the largest (1 - alpha) * P(in time). decided_once: closed_loop's first decision, as if
   none could follow. half_on_demand: evicts 50 % as soon as the median of the lengths that are left
   is not in time without. oracle_length: closed_loop, with the length of the unevicted answer
@@ -36,6 +39,7 @@ import json
 import math
 import sys
 import time
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from typing import Any
@@ -43,9 +47,10 @@ from typing import Any
 import numpy as np
 
 from benchmark.budgets.branched_items import BranchedItems
-from benchmark.budgets.closed_loop_arms import Answers
+from benchmark.budgets.closed_loop_arms import CLOSED, Answers
 from benchmark.budgets.closed_loop_outcome import Outcome, outcomes
 from benchmark.budgets.closed_loop_report import REGIMES, SEED, Key, compared, table
+from benchmark.budgets.earlier_answers import EarlierAnswers
 from benchmark.budgets.measured_worth import (
     Branch,
     branches_of,
@@ -68,6 +73,8 @@ DEVELOPMENT_SEED, DEVELOPMENT_ITEMS = 2226, 4
 CLOCKS = 20
 NEW_TOKENS = 48
 """Of a prompt whose context is held [tokens]."""
+Cell = tuple[str, str, str]
+"""Regime, strategy and budget."""
 SHARES = (0.2, 0.4, 0.6, 0.8, 0.95)
 
 
@@ -101,13 +108,14 @@ def measured(count: int, limit_s: float) -> dict[str, Any]:
         budgets = {regime: placed_budgets(placed, regime) for regime in REGIMES}
         found: dict[Key, list[Outcome]] = {}
         done: dict[str, int] = {}
+        earlier: dict[Cell, EarlierAnswers] = defaultdict(EarlierAnswers)
         items = source.items(count, SEED)
         with Progress(len(items), 'items') as progress:
             for item in items:
                 if time.monotonic() > start_s + limit_s and not source.is_known(item) and done:
                     break
                 with source.answers(item, worths[item.task]) as answers:
-                    _one(answers, budgets, settings, found)
+                    _one(answers, budgets, settings, earlier, found)
                 done[item.task] = done.get(item.task, 0) + 1
                 progress.advance(1, item.task)
     return {
@@ -167,15 +175,19 @@ def _one(
     answers: Answers,
     budgets: Mapping[str, Sequence[float]],
     settings: PlannerSettings,
+    earlier: Mapping[Cell, EarlierAnswers],
     found: dict[Key, list[Outcome]],
 ) -> None:
     for regime in REGIMES:
         for budget_s in budgets[regime]:
             for strategy in (KILL, PARTIAL):
                 planner = replace(settings, is_partial=strategy == PARTIAL)
-                made = outcomes(answers, budget_s, _cached(answers, regime), planner)
+                cell = regime, strategy, f'{budget_s:g}'
+                asked = earlier[cell].known_to(answers)
+                made = outcomes(asked, budget_s, _cached(answers, regime), planner)
+                earlier[cell].learn(asked, made[CLOSED])
                 for name, one in made.items():
-                    found.setdefault((regime, strategy, f'{budget_s:g}', name), []).append(one)
+                    found.setdefault((*cell, name), []).append(one)
 
 
 if __name__ == '__main__':

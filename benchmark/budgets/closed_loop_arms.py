@@ -11,6 +11,7 @@ from benchmark.budgets.tasks.task import Item
 from benchmark.budgets.way import WHOLE, Way
 from timebill_ros.core.answer_pace import AnswerPace
 from timebill_ros.core.answer_worth import AnswerWorth
+from timebill_ros.core.asker_lengths import AskerLengths
 from timebill_ros.core.budget_planner import BudgetPlanner
 from timebill_ros.core.closed_loop import ClosedLoop
 from timebill_ros.core.expected_eviction import in_time_probability
@@ -34,6 +35,7 @@ class Answers:
         worth: what the closed loop expects of an evicted answer.
         decode: generates one: the text that each token completes.
         known: answers that need not be generated.
+        learned: from answers to earlier items; None: nothing is.
     """
 
     item: Item
@@ -44,6 +46,7 @@ class Answers:
     worth: AnswerWorth
     decode: Callable[[Way], list[str]]
     known: dict[Way, list[str]] = field(default_factory=dict)
+    learned: AskerLengths | None = None
     _scores: dict[tuple[Way, int], float] = field(default_factory=dict)
 
     def pieces(self, way: Way) -> list[str]:
@@ -57,6 +60,11 @@ class Answers:
         if (way, tokens) not in self._scores:
             self._scores[way, tokens] = self.item.score(''.join(self.pieces(way)[:tokens]))
         return self._scores[way, tokens]
+
+    @property
+    def lengths(self) -> RemainingLengths:
+        """What the arms that learn know of the length."""
+        return RemainingLengths.of(self.length, self.longest, self.learned)
 
 
 Decide = Callable[[int, float, float], int]
@@ -89,11 +97,11 @@ def expected(answers: Answers, left_s: float, settings: PlannerSettings) -> tupl
     if settings.is_partial:
         return WHOLE, 0
     model, prompt = answers.clock.model, answers.prompt_tokens
-    predicted = _predicted(answers) or answers.longest
+    predicted = _predicted(answers) if answers.learned is None else answers.lengths.median
 
     def worth(alpha: float) -> tuple[float, float]:
         kept = kept_tokens(prompt, alpha, settings.min_kept_tokens)
-        mean_s = model.t_after_prefill(prompt, kept, predicted)
+        mean_s = model.t_after_prefill(prompt, kept, predicted or answers.longest)
         return kept * in_time_probability(mean_s, model.delta, left_s), -mean_s
 
     return (0, max(RATIOS, key=worth)), 0
@@ -101,21 +109,21 @@ def expected(answers: Answers, left_s: float, settings: PlannerSettings) -> tupl
 
 def closed_loop(answers: Answers, left_s: float, settings: PlannerSettings) -> tuple[Way, int]:
     """Decide as policy closed_loop does, again and again."""
-    lengths = RemainingLengths.of(answers.length, answers.longest)
-    return _looped(_loop(answers, lengths, settings).kept_tokens, answers, left_s, settings)
+    return _looped(
+        _loop(answers, answers.lengths, settings).kept_tokens, answers, left_s, settings
+    )
 
 
 def decided_once(answers: Answers, left_s: float, settings: PlannerSettings) -> tuple[Way, int]:
     """Decide by the same worth and lengths behind the prefill, as if no decision followed."""
-    lengths = RemainingLengths.of(answers.length, answers.longest)
-    once = replace(_loop(answers, lengths, settings), later=(0.0,))
+    once = replace(_loop(answers, answers.lengths, settings), later=(0.0,))
     kept = once.kept_tokens(0, 0.0, left_s)
     return (0, _ratio(answers.prompt_tokens, kept, settings)), 1
 
 
 def half_on_demand(answers: Answers, left_s: float, settings: PlannerSettings) -> tuple[Way, int]:
     """Evict 50 % as soon as the median of the lengths that are left is not in time without."""
-    lengths, model = RemainingLengths.of(answers.length, answers.longest), answers.clock.model
+    lengths, model = answers.lengths, answers.clock.model
     prompt = answers.prompt_tokens
 
     def decide(written: int, decode_s: float, remaining_s: float) -> int:

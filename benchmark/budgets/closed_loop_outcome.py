@@ -21,6 +21,7 @@ class Outcome:
         total_s: how long it took [s].
         alpha: the share that was evicted.
         evict_at: behind so many tokens.
+        tokens: that were there in time.
     """
 
     score: float
@@ -28,6 +29,7 @@ class Outcome:
     total_s: float
     alpha: float = 0.0
     evict_at: int = 0
+    tokens: int = 0
 
 
 def outcomes(
@@ -60,6 +62,6 @@ def outcome(
     total_s = float(times_s[-1])
     in_time = int(np.searchsorted(times_s, budget_s, side='right'))
     if total_s <= budget_s:
-        return Outcome(answers.score(way, len(pieces)), 1.0, total_s, alpha, evict_at)
+        return Outcome(answers.score(way, len(pieces)), 1.0, total_s, alpha, evict_at, in_time)
     score = answers.score(way, in_time) if settings.is_partial else 0.0
-    return Outcome(score, 0.0, total_s, alpha, evict_at)
+    return Outcome(score, 0.0, total_s, alpha, evict_at, in_time)
