@@ -22,6 +22,7 @@ QUESTIONS = {
     'learned_lengths': 'benchmark.predictor.learned_lengths',
     'budgets': 'benchmark.budgets.budgets',
     'closed_loop': 'benchmark.budgets.closed_loop',
+    'live': 'benchmark.budgets.live',
     'k': 'benchmark.budgets.pessimistic_factor',
     'profile': 'timebill_ros.profile',
 }

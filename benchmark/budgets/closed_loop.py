@@ -10,7 +10,7 @@ Rules, written down before the run:
 - Two regimes. cold: the prompt is read within the budget. standing: all but its last 48 tokens
   are in the cache.
 - The four made-up tasks, as many items of each, prompts of 512 to 2,048 tokens. What is chosen,
-  the worth and the budgets, rests on four items of each of another seed (DEVELOPMENT_SEED).
+  the worth and the budgets, rests on eight items of each of another seed (DEVELOPMENT_SEED).
 - The worth is fitted to answers that are evicted before the first token, at a third, and at two
   thirds of the unevicted answer, at each ratio. What is reported of a task uses a worth that was
   fitted to the other three tasks.
@@ -68,7 +68,7 @@ from timebill_ros.core.answer_worth import PRIOR
 from timebill_ros.core.planner_settings import PlannerSettings
 from timebill_ros.progress import Progress
 
-DEVELOPMENT_SEED, DEVELOPMENT_ITEMS = 2226, 4
+DEVELOPMENT_SEED, DEVELOPMENT_ITEMS = 2226, 8
 """Of the items that the worth is fitted to and budgets are placed on; how many of each task."""
 CLOCKS = 20
 NEW_TOKENS = 48
