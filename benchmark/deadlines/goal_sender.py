@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from rclpy.action import ActionClient
+from rclpy.duration import Duration
 from rclpy.node import Node
 from rclpy.qos import QoSProfile
 
@@ -16,7 +17,11 @@ from timebill_ros.msg import Bill, Query
 
 # The instrument must not be what loses a message.
 _QOS = QoSProfile(depth=20000)
+_UNMATCHED_QOS = QoSProfile(depth=1, deadline=Duration(seconds=1))
+"""No publisher of states promises one a second, so none come. Each message of states has all
+goals. For hundreds of them rclpy takes milliseconds: the instrument would be what is late."""
 _MOST_AT_ONCE = 5
+_ACTION = '/timebill/generate'
 
 
 class GoalSender:
@@ -33,16 +38,21 @@ class GoalSender:
         self._client = _PromptClient(
             node,
             Generate,
-            '/timebill/generate',
+            _ACTION,
             goal_service_qos_profile=_QOS,
             result_service_qos_profile=_QOS,
             cancel_service_qos_profile=_QOS,
             feedback_sub_qos_profile=_QOS,
+            status_sub_qos_profile=_UNMATCHED_QOS,
         )
 
     def is_ready(self) -> bool:
         """Return whether the node's action is there."""
-        return bool(self._client.server_is_ready())
+        # ActionClient.server_is_ready() is False without the states.
+        return all(
+            self._node.count_services(f'{_ACTION}/_action/{name}') > 0
+            for name in ('send_goal', 'cancel_goal', 'get_result')
+        )
 
     def send(self, query: Query, cancel_after_s: float) -> None:
         """Send a query as a goal, and return at once.
