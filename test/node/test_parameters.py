@@ -112,6 +112,31 @@ def test_an_integer_is_taken_for_a_double_which_stays_one(lenient: LenientParame
         assert not refused.successful
 
 
+OFF = [name for name, spec in SPECS.items() if 'off' in spec.choices]
+
+
+@pytest.mark.parametrize('name', OFF)
+def test_what_yaml_reads_of_off_is_the_text(node: Node, name: str) -> None:
+    """`-p eviction_policy:=off` and `ros2 param set` make a bool of it."""
+    context = node.context
+    given = LenientParameters(
+        'given', context=context, parameter_overrides=[Parameter(name, value=False)]
+    )
+    settings = parameters.declare(given)
+    assert settings.values[name] == given.get_parameter(name).value == 'off'
+    assert given.set_parameters_atomically([Parameter(name, value=False)]).successful
+    assert given.get_parameter(name).value == 'off'
+    assert not given.set_parameters_atomically([Parameter(name, value=True)]).successful
+    given.destroy_node()
+
+
+def test_only_where_off_is_a_choice(lenient: LenientParameters) -> None:
+    assert OFF == ['eviction_policy', 'remote_policy']
+    parameters.declare(lenient)
+    refused = lenient.set_parameters_atomically([Parameter('queue_order', value=False)])
+    assert not refused.successful
+
+
 @pytest.mark.parametrize(
     ('name', 'value', 'reason'),
     [

@@ -1,4 +1,4 @@
-"""What rclpy does not do when parameters are set: take integers, and log what it refuses."""
+"""What rclpy does not do with parameters: take integers and off, and log what it refuses."""
 
 from rcl_interfaces.msg import SetParametersResult
 from rclpy.exceptions import ParameterNotDeclaredException
@@ -9,7 +9,7 @@ from timebill_ros.node import parameters
 
 
 class LenientParameters(Node):
-    """A node whose double parameters may be set to integers, and that warns of what it refuses.
+    """A node that takes integers for doubles and YAML's off, and warns of what it refuses.
 
     Tools such as rqt_reconfigure show a refused value as though it were set. All parameter
     services call this method, and so it sees what rclpy refuses by itself too.

@@ -37,10 +37,11 @@ def declare(node: Node) -> NodeSettings:
     settings = NodeSettings()
     for name, spec in settings.specs.items():
         given = _overrides(node).get(name)
-        if given is not None and _is_integer_for_double(given):
-            node.declare_parameter(name, float(given.value), _descriptor(spec), True)
-        else:
+        meant = None if given is None else _meant(given)
+        if meant is given or meant is None:
             node.declare_parameter(name, spec.default, _descriptor(spec))
+        else:
+            node.declare_parameter(name, meant.value, _descriptor(spec), True)
     return settings.with_values({name: node.get_parameter(name).value for name in settings.specs})
 
 
@@ -55,13 +56,8 @@ def ignored(node: Node) -> list[str]:
 
 
 def as_declared(parameters: list[Parameter]) -> list[Parameter]:
-    """Return parameters with a double for each integer whose parameter is a double."""
-    return [
-        Parameter(parameter.name, Parameter.Type.DOUBLE, float(parameter.value))
-        if _is_integer_for_double(parameter)
-        else parameter
-        for parameter in parameters
-    ]
+    """Return parameters with the types that they have here; see _meant()."""
+    return [_meant(parameter) for parameter in parameters]
 
 
 def changed(
@@ -108,10 +104,16 @@ def _overrides(node: Node) -> dict[str, Parameter]:
     return getattr(node, '_parameter_overrides', {})
 
 
-def _is_integer_for_double(parameter: Parameter) -> bool:
-    spec = NodeSettings().specs.get(parameter.name)
-    is_integer = parameter.type_ == Parameter.Type.INTEGER
-    return is_integer and spec is not None and isinstance(spec.default, float)
+def _meant(parameter: Parameter) -> Parameter:
+    """Return what is meant: a double by an integer, the text 'off' by what YAML reads as false."""
+    spec, name = NodeSettings().specs.get(parameter.name), parameter.name
+    if spec is None:
+        return parameter
+    if parameter.type_ == Parameter.Type.INTEGER and isinstance(spec.default, float):
+        return Parameter(name, Parameter.Type.DOUBLE, float(parameter.value))
+    if parameter.type_ == Parameter.Type.BOOL and not parameter.value and 'off' in spec.choices:
+        return Parameter(name, Parameter.Type.STRING, 'off')
+    return parameter
 
 
 def _descriptor(spec: ParameterSpec) -> ParameterDescriptor:
