@@ -6,8 +6,9 @@ from dataclasses import dataclass, field, replace
 from benchmark.budgets.closed_loop_arms import Answers
 from benchmark.budgets.closed_loop_outcome import Outcome
 from timebill_ros.core.remaining_lengths import in_cells
+from timebill_ros.dispatch.answer_length import AnswerLength
+from timebill_ros.dispatch.habit import Habit
 from timebill_ros.dispatch.learned_lengths import LearnedLengths
-from timebill_ros.dispatch.response_lengths import AnswerLength, Habit
 
 
 @dataclass
