@@ -14,6 +14,7 @@ QUESTIONS = {
     'estimator': 'benchmark.estimator.estimator',
     'eviction': 'benchmark.eviction.eviction',
     'eviction_defaults': 'benchmark.eviction.eviction_defaults',
+    'eviction_scorers': 'benchmark.eviction.scorer_choice',
     'gpu': 'benchmark.gpu.gpu',
     'remote': 'benchmark.remote.remote',
     'standing': 'benchmark.standing.standing',

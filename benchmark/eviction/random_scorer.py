@@ -18,7 +18,9 @@ class RandomScorer(Scorer):
 
     seed: int = 0
 
-    def score(self, layer: int, keys: torch.Tensor, observed: ObservedQueries) -> torch.Tensor:
+    def score(
+        self, layer: int, keys: torch.Tensor, values: torch.Tensor, observed: ObservedQueries
+    ) -> torch.Tensor:
         """Return uniform noise, other in each layer."""
         generator = torch.Generator().manual_seed(1000 * self.seed + layer)
         return torch.rand(keys.shape[:2], generator=generator).to(keys.device)

@@ -148,9 +148,9 @@ def _check_eviction(engine: Engine) -> str:
     prefilled = engine.prefill(ids[:tokens], STEPS, _NEVER)
     kept, evict = {}, prefilled.cache.evict
 
-    def spy(choose: Callable[[int, torch.Tensor], torch.Tensor]) -> None:
-        def noted(layer: int, keys: torch.Tensor) -> torch.Tensor:
-            positions = choose(layer, keys)
+    def spy(choose: Callable[[int, torch.Tensor, torch.Tensor], torch.Tensor]) -> None:
+        def noted(layer: int, keys: torch.Tensor, values: torch.Tensor) -> torch.Tensor:
+            positions = choose(layer, keys, values)
             kept[layer] = torch.zeros(keys.shape[:2], dtype=torch.bool, device=keys.device)
             kept[layer].scatter_(1, positions, True)
             return positions

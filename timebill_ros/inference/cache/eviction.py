@@ -25,8 +25,10 @@ def evict(
         scorer: chooses them.
     """
 
-    def choose(layer: int, keys: torch.Tensor) -> torch.Tensor:
-        score = scorer.score(layer, keys[:, :prompt_tokens], observed[layer])
+    def choose(layer: int, keys: torch.Tensor, values: torch.Tensor) -> torch.Tensor:
+        score = scorer.score(
+            layer, keys[:, :prompt_tokens], values[:, :prompt_tokens], observed[layer]
+        )
         kept = kept_positions(score, kept_tokens, scorer.window, scorer.sinks)
         answer = torch.arange(prompt_tokens, keys.shape[1], device=keys.device)
         return torch.cat([kept, answer.expand(len(kept), -1)], dim=1)

@@ -146,14 +146,14 @@ class KVCache(Cache):
         """The memory taken [bytes]."""
         return sum(layer.keys.nbytes + layer.values.nbytes for layer in self.layers)
 
-    def evict(self, choose: Callable[[int, torch.Tensor], torch.Tensor]) -> None:
+    def evict(self, choose: Callable[[int, torch.Tensor, torch.Tensor], torch.Tensor]) -> None:
         """Keep some tokens of each full-attention layer, one layer after the other.
 
         Sliding layers keep all tokens, because their masks count tokens.
 
         Arguments:
-            choose: takes a layer's index and its keys, (kv_heads, length, head_dim). It returns
-                the sorted positions to keep, (kv_heads, kept).
+            choose: takes a layer's index, its keys and its values, (kv_heads, length, head_dim).
+                It returns the sorted positions to keep, (kv_heads, kept).
 
         Raises:
             Whatever before_update raises. The cache cannot be used afterwards.
@@ -161,7 +161,8 @@ class KVCache(Cache):
         for index, layer in enumerate(self.layers):
             if not layer.is_sliding:
                 layer.before_update()
-                layer.keep(choose(index, layer.keys[0, :, : layer.length]))
+                keys, values = layer.keys[0, :, : layer.length], layer.values[0, :, : layer.length]
+                layer.keep(choose(index, keys, values))
 
 
 def _layer_kinds(text_config: Any) -> list[str]:

@@ -41,12 +41,15 @@ class Scorer(ABC):
         return self.window + ROOM_BESIDE_WINDOW
 
     @abstractmethod
-    def score(self, layer: int, keys: torch.Tensor, observed: ObservedQueries) -> torch.Tensor:
+    def score(
+        self, layer: int, keys: torch.Tensor, values: torch.Tensor, observed: ObservedQueries
+    ) -> torch.Tensor:
         """Rate the prompt tokens of one layer.
 
         Arguments:
             layer: its index.
             keys: of the whole prompt, after the rotary embedding, (kv_heads, length, head_dim).
+            values: of the whole prompt, (kv_heads, length, head_dim).
             observed: the queries of the observation window.
 
         Returns:

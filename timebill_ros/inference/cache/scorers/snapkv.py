@@ -46,14 +46,23 @@ class SnapKV(Scorer):
         if self.kernel < 1 or self.kernel % 2 == 0:
             raise ValueError(f'kernel must be odd and at least 1 token, got {self.kernel}')
 
-    def score(self, layer: int, keys: torch.Tensor, observed: ObservedQueries) -> torch.Tensor:
+    def score(
+        self, layer: int, keys: torch.Tensor, values: torch.Tensor, observed: ObservedQueries
+    ) -> torch.Tensor:
         """Return the votes; the window's own columns are 0."""
+        votes = self.votes(keys, observed)
+        return pad(self.pooled(votes), (0, keys.shape[1] - votes.shape[2]))
+
+    def votes(self, keys: torch.Tensor, observed: ObservedQueries) -> torch.Tensor:
+        """Return the window's attention to the tokens before it, (kv_heads, group, length)."""
         weights = attention_weights(keys, observed)
-        window = weights.shape[2]
-        votes = _aggregate(weights[..., :-window], 2, self.window_aggregation)
+        return _aggregate(weights[..., : -weights.shape[2]], 2, self.window_aggregation)
+
+    def pooled(self, votes: torch.Tensor) -> torch.Tensor:
+        """Pool votes() along the sequence; return those of each KV head, (kv_heads, length)."""
         pool = avg_pool1d if self.pooling == 'avg' else max_pool1d
         votes = pool(votes, self.kernel, stride=1, padding=self.kernel // 2)
-        return pad(_aggregate(votes, 1, self.group_aggregation), (0, window))
+        return _aggregate(votes, 1, self.group_aggregation)
 
 
 def attention_weights(keys: torch.Tensor, observed: ObservedQueries) -> torch.Tensor:

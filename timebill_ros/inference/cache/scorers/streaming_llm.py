@@ -12,7 +12,9 @@ from timebill_ros.inference.cache.scorers.scorer import Scorer
 class StreamingLLM(Scorer):
     """The most recent tokens; the sinks stay in any case."""
 
-    def score(self, layer: int, keys: torch.Tensor, observed: ObservedQueries) -> torch.Tensor:
+    def score(
+        self, layer: int, keys: torch.Tensor, values: torch.Tensor, observed: ObservedQueries
+    ) -> torch.Tensor:
         """Return the positions."""
         positions = torch.arange(keys.shape[1], device=keys.device, dtype=torch.float32)
         return positions.expand(keys.shape[0], -1)
