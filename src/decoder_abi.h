@@ -10,7 +10,7 @@ extern "C" {
 
 // Raise it whenever a library and a Python of different versions would misread each other: a function, a struct, the
 // order in which packed_weight.py packs weights.
-constexpr int32_t ABI_VERSION = 5;
+constexpr int32_t ABI_VERSION = 6;
 
 // Weights of (rows, columns): plain, or quantized as weight_kinds.h says.
 struct Matrix {
@@ -41,11 +41,12 @@ struct Pass {
   int32_t tokens, first_layer, last_layer;  // layers [first, last)
   int32_t rows;           // tokens, the last ones, whose states are wanted behind the last of these layers
   int32_t logit_rows;     // of these, so many have logits
-  int32_t observed_rows;  // tokens, the last ones, whose queries are written out
+  int32_t observed_rows;  // tokens, the last ones, whose queries and sums are written out
   float* hidden;          // (tokens, hidden): embeddings or states before, states after
   const float *cosine, *sine;  // (tokens, head_size)
   float* logits;               // (logit_rows, vocabulary)
   void* observed;        // (layers, heads, observed_rows, head_size), as the cache; behind the rotary embedding
+  float* log_sums;       // (layers, heads, observed_rows), of the exponentials of all scores of such a query
   const int32_t* abort;  // null, or another thread makes it other than 0 to end the pass
   int64_t deadline_ns;   // on the monotonic clock
   int64_t longest_unchecked_ns;  // written: the longest time in which `abort` and the deadline were not looked at

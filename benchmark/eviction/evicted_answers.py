@@ -92,5 +92,5 @@ def copied(engine: Engine, source: Prefilled, longest: int, window: int) -> Pref
     observed = ObservationWindow(window)
     for layer in range(len(cache.layers)):
         seen = source.observed[layer]
-        observed.see(layer, seen.queries[None], seen.scaling, seen.softcap)
+        observed.see(layer, seen.queries[None], seen.scaling, seen.softcap, seen.log_sums)
     return Prefilled(cache, source.logits.clone(), source.prompt_ids, observed)

@@ -8,7 +8,14 @@ import pytest
 import torch
 
 from support.random_blocks import FORMATS, random_blocks
-from support.tiny_models import NEVER, random_prompt, target_of, tiny_model, wide_model
+from support.tiny_models import (
+    NEVER,
+    SLIDING_WINDOW,
+    random_prompt,
+    target_of,
+    tiny_model,
+    wide_model,
+)
 from timebill_ros.core.deadline import Deadline
 from timebill_ros.inference.cache.kv_cache import KVCache
 from timebill_ros.inference.engine import DecodingSettings, Engine
@@ -59,6 +66,27 @@ def test_fp32_is_the_generic_prefill(architecture, rank, size):
     expected = engine(architecture, GenericStep).prefill(ids, 4, NEVER)
     native = engine(architecture, lambda model: NativeStep(model, {}, 1 + size % 3, rank))
     assert worst_error(native.prefill(ids, 4, NEVER, chunked(size)), expected) < 1e-4
+
+
+@pytest.mark.parametrize('dtype', [torch.float32, torch.bfloat16], ids=str)
+@pytest.mark.parametrize('size', [7, 512])
+@pytest.mark.parametrize('rank', range(len(SETS)), ids=SETS)
+@pytest.mark.parametrize('architecture', FAMILIES)
+def test_sums_are_those_of_what_the_observed_queries_see(architecture, rank, size, dtype):
+    native = engine(architecture, lambda model: NativeStep(model, {}, 2, rank), dtype)
+    prefilled = native.prefill(random_prompt(TOKENS), 4, NEVER, chunked(size))
+    for index, layer in enumerate(prefilled.cache.layers):
+        seen = prefilled.observed[index]
+        heads, window, head_dim = seen.queries.shape
+        grouped = seen.queries.float().view(2, -1, head_dim)
+        scores = grouped @ layer.keys[0, :, :TOKENS].float().mT * seen.scaling
+        positions = torch.arange(TOKENS)
+        distance = positions[-window:, None] - positions
+        reach = SLIDING_WINDOW if layer.is_sliding else TOKENS
+        is_seen = (distance >= 0) & (distance < reach)
+        scores = scores.view(heads, window, TOKENS).masked_fill(~is_seen, float('-inf'))
+        expected = scores.logsumexp(-1)
+        torch.testing.assert_close(seen.log_sums, expected, rtol=1e-3, atol=1e-3)
 
 
 @pytest.mark.parametrize('size', [7, 64, 512])

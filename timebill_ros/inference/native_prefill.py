@@ -74,6 +74,7 @@ class NativePrefill:
         queries = torch.empty(
             [seen if size == -1 else size for size in self._queries], dtype=self._dtype
         )
+        log_sums = torch.empty(*self._queries[:2], seen)
         reader = state_reader()
         wanted = set() if reader is None else set(reader.layers)
         first = 0
@@ -93,6 +94,7 @@ class NativePrefill:
                     sine=sine.data_ptr(),
                     logits=None if logits is None else logits.data_ptr(),
                     observed=queries.data_ptr(),
+                    log_sums=log_sums.data_ptr(),
                     abort=self._interrupt.abort.address,
                     deadline_ns=self._interrupt.at_ns,
                 )
@@ -106,5 +108,5 @@ class NativePrefill:
             cached.length += tokens
         if window is not None and seen:
             for layer in range(self._layers):
-                window.see(layer, queries[layer][None], self._scaling, None)
+                window.see(layer, queries[layer][None], self._scaling, None, log_sums[layer])
         return logits

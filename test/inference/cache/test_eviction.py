@@ -176,7 +176,7 @@ def test_kept_positions_are_those_of_snapkv_in_numpy(
 
 @pytest.mark.parametrize('architecture', ARCHITECTURES)
 def test_keeping_all_scores_nothing_and_decodes_the_same_tokens(monkeypatch, architecture):
-    monkeypatch.setattr(snapkv, 'attention_weights', pytest.fail)
+    monkeypatch.setattr(snapkv, 'log_attention', pytest.fail)
     prompt = random_prompt(PROMPT_TOKENS)
     engine = engine_for(architecture, SnapKV(window=8), monkeypatch)
     plain = engine.prefill(prompt, 24, NEVER)

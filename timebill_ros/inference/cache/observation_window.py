@@ -16,11 +16,14 @@ class ObservedQueries:
         queries: (heads, window, head_dim), after the rotary embedding, the newest last.
         scaling: factor of the scores; None is head_dim ** -0.5.
         softcap: bound of the scores; None is none.
+        log_sums: (heads, window) in fp32, the logarithm of the sum of the exponentials of each
+            query's scores, over all keys that it sees; None: not known.
     """
 
     queries: torch.Tensor
     scaling: float | None
     softcap: float | None
+    log_sums: torch.Tensor | None = None
 
 
 class ObservationWindow:
@@ -50,14 +53,27 @@ class ObservationWindow:
             _recorder.reset(token)
 
     def see(
-        self, layer: int, query: torch.Tensor, scaling: float | None, softcap: float | None
+        self,
+        layer: int,
+        query: torch.Tensor,
+        scaling: float | None,
+        softcap: float | None,
+        log_sums: torch.Tensor | None = None,
     ) -> None:
-        """Take the end of (1, heads, query_length, head_dim) states."""
-        queries = query[0, :, -self.length :]
-        if layer in self._layers and queries.shape[1] < self.length:
-            queries = torch.cat([self._layers[layer].queries, queries], dim=1)[:, -self.length :]
+        """Take the end of (1, heads, query_length, head_dim) states.
+
+        Arguments:
+            log_sums: (heads, query_length), as of ObservedQueries; always None, or never.
+        """
+        queries, before = query[0, :, -self.length :], self._layers.get(layer)
+        if log_sums is not None:
+            log_sums = log_sums[:, -self.length :]
+        if before is not None and queries.shape[1] < self.length:
+            queries = torch.cat([before.queries, queries], dim=1)[:, -self.length :]
+            if log_sums is not None and before.log_sums is not None:
+                log_sums = torch.cat([before.log_sums, log_sums], dim=1)[:, -self.length :]
         # A copy: a view would keep the chunk's memory.
-        self._layers[layer] = ObservedQueries(queries.clone(), scaling, softcap)
+        self._layers[layer] = ObservedQueries(queries.clone(), scaling, softcap, log_sums)
 
 
 _recorder: ContextVar[ObservationWindow | None] = ContextVar('recorder', default=None)

@@ -10,7 +10,7 @@ from typing import Any
 import timebill_ros
 
 FILE = 'libtimebill_decoder.so'
-ABI_VERSION = 5
+ABI_VERSION = 6
 """Of this module and of decoder_abi.h: raise both together."""
 KINDS = {
     'float32': 0,
@@ -103,6 +103,7 @@ class Pass(ctypes.Structure):
         ('sine', c_void_p),
         ('logits', c_void_p),
         ('observed', c_void_p),
+        ('log_sums', c_void_p),
         ('abort', c_void_p),
         ('deadline_ns', c_int64),
         ('longest_unchecked_ns', c_int64),

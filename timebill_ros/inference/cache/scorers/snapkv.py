@@ -55,8 +55,10 @@ class SnapKV(Scorer):
 
     def votes(self, keys: torch.Tensor, observed: ObservedQueries) -> torch.Tensor:
         """Return the window's attention to the tokens before it, (kv_heads, group, length)."""
-        weights = attention_weights(keys, observed)
-        return _aggregate(weights[..., : -weights.shape[2]], 2, self.window_aggregation)
+        logarithms = log_attention(keys, observed)
+        if self.window_aggregation == 'max':  # of the logarithms: there are fewer exponentials
+            return logarithms.amax(2).float().exp_()
+        return logarithms.float().exp_().mean(2)
 
     def pooled(self, votes: torch.Tensor) -> torch.Tensor:
         """Pool votes() along the sequence; return those of each KV head, (kv_heads, length)."""
@@ -65,17 +67,28 @@ class SnapKV(Scorer):
         return _aggregate(votes, 1, self.group_aggregation)
 
 
-def attention_weights(keys: torch.Tensor, observed: ObservedQueries) -> torch.Tensor:
-    """Return the window's attention to all tokens, (kv_heads, group, window, length), in fp32.
+def log_attention(keys: torch.Tensor, observed: ObservedQueries) -> torch.Tensor:
+    """Return the logarithm of the window's attention to the tokens before it.
 
     Arguments:
         keys: (kv_heads, length, head_dim), the window's own last.
+
+    Returns:
+        (kv_heads, group, window, length - window), in fp32, or in bf16 where the keys are and the
+        processor multiplies it.
     """
     kv_heads, length, head_dim = keys.shape
     heads, window, _ = observed.queries.shape
     scaling = head_dim**-0.5 if observed.scaling is None else observed.scaling
     # Query head h reads KV head h // group.
     grouped = observed.queries.reshape(kv_heads, -1, head_dim).float() * scaling
+    if observed.log_sums is not None:
+        assert observed.softcap is None, 'who knows the sums has no softcap'
+        dtype = keys.dtype if _multiplies(keys) else torch.float32
+        before = keys[:, : length - window].to(dtype)
+        sums = observed.log_sums.reshape(kv_heads, -1, 1).to(dtype)
+        logarithms = torch.baddbmm(-sums, grouped.to(dtype), before.transpose(1, 2))
+        return logarithms.view(kv_heads, heads // kv_heads, window, -1)
     # To fp32 before the product: on a CPU that is also faster than to convert the larger result.
     logits = grouped @ keys.float().transpose(1, 2)
     if observed.softcap is not None:
@@ -83,7 +96,13 @@ def attention_weights(keys: torch.Tensor, observed: ObservedQueries) -> torch.Te
     logits = logits.view(kv_heads, heads // kv_heads, window, length)
     future = torch.ones(window, window, dtype=torch.bool, device=keys.device).triu(1)
     logits[..., -window:].masked_fill_(future, float('-inf'))
-    return logits.softmax(dim=-1)
+    return logits[..., :-window] - logits.logsumexp(dim=-1, keepdim=True)
+
+
+def _multiplies(keys: torch.Tensor) -> bool:
+    """Return whether the processor has products of the keys' type."""
+    is_supported: bool = torch.ops.mkldnn._is_mkldnn_bf16_supported()
+    return keys.dtype == torch.bfloat16 and is_supported
 
 
 def _aggregate(votes: torch.Tensor, dim: int, how: str) -> torch.Tensor:
