@@ -53,7 +53,7 @@ class Split:
     items: int
 
 
-DEVELOPMENT, REPORT = Split(seed=2100, items=12), Split(seed=7100, items=16)
+DEVELOPMENT, REPORT = Split(seed=2100, items=12), Split(seed=7100, items=12)
 Found = dict[str, list[list[float]]]
 """By arm: for each item, a value a ratio."""
 
