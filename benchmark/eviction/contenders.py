@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
 
 import torch
@@ -94,16 +95,20 @@ def contenders(engine: Engine) -> dict[str, Make]:
     """Return the scorers by name, those of a family behind each other."""
     projections = _projections(engine.target.model)
 
+    decode = engine.target.tokenizer.decode
+
+    @cache
+    def ends_line(token: int) -> bool:
+        return bool(_LINE_END.search(decode([token])))
+
     def lines(token_ids: list[int]) -> torch.Tensor:
-        decode = engine.target.tokenizer.decode
-        ends = torch.tensor([bool(_LINE_END.search(decode([token]))) for token in token_ids])
+        ends = torch.tensor([ends_line(token) for token in token_ids])
         return ends.cumsum(0) - ends.long()  # a line's last token is part of it
 
     return {
         'snapkv': lambda _, __: SnapKV(),
         'values': lambda _, __: ByValues(),
         'values, then pooled': lambda _, __: ByValues(weighs_first=True),
-        'projected values': lambda _, __: ByValues(projections=projections),
         'projected values, then pooled': lambda _, __: ByValues(
             projections=projections, weighs_first=True
         ),
@@ -113,9 +118,6 @@ def contenders(engine: Engine) -> dict[str, Make]:
         'lines by mean': lambda ids, _: WholeLines(lines=lines(ids)),
         'lines by max': lambda ids, _: WholeLines(lines=lines(ids), of_line='max'),
         'lines by mean, shared': lambda ids, _: WholeLines(lines=lines(ids), is_shared=True),
-        'lines by max, shared': lambda ids, _: WholeLines(
-            lines=lines(ids), of_line='max', is_shared=True
-        ),
     }
 
 

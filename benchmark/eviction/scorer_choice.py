@@ -2,20 +2,19 @@
 
 The rule was written down before the run.
 
-- A figure is the mean log-likelihood a token of the right answer, after an eviction: the hidden
-  values in the order of the prompt, ', ' between codes and names, a line each of copied lists.
-  Nothing is decoded for it, so it is cheap and varies little.
+- A figure is the mean log-likelihood a token of the right answer's first ANSWER_TOKENS tokens,
+  after an eviction: the hidden values in the order of the prompt, ', ' between codes and names, a
+  line each of copied lists. Nothing is decoded for it, so it is cheap and varies little.
 - Development (DEVELOPMENT): the arm of the highest mean over items and ratios wins. If an arm with
   the output projection wins, it must be above the best one without it by more than the interval
   of the difference; else that one wins, because it costs less. All arms have SnapKV's settings.
 - Report (REPORT): the winner less SnapKV, paired by item, at each ratio. It becomes the default
   only if the interval of the log-likelihood lies above 0 at two ratios, the mean is not below 0
-  at any, and the interval of the score (the share of values in the real answer) lies wholly
-  below 0 at none.
+  at any, and the interval of the score (the share of values in the real answer, of the first
+  DECODED items of each task) lies wholly below 0 at none.
 """
 
 import json
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -28,6 +27,7 @@ from benchmark.budgets.tasks.scores import share_found
 from benchmark.budgets.tasks.task import Item
 from benchmark.eviction.contenders import Make, contenders
 from benchmark.eviction.evicted_answers import EvictedAnswers
+from benchmark.eviction.evicted_together import EvictedTogether
 from benchmark.report.bootstrap import paired_difference
 from benchmark.report.machine import describe_machine
 from benchmark.report.results_folder import RESULTS
@@ -38,6 +38,8 @@ from timebill_ros.inference.loading.chat_prompt import ChatPrompt
 from timebill_ros.progress import Progress
 
 RATIOS = (0.25, 0.5, 0.75, 0.95)
+ANSWER_TOKENS = 40
+DECODED = 4
 CANDIDATES = [task for task in TASKS if task.is_candidate]
 
 
@@ -62,7 +64,8 @@ def main() -> int:
     """Choose, report, print; return the exit status."""
     engine = loaded_engine()
     arms = contenders(engine)
-    found, whole = _log_likelihoods(engine, arms, DEVELOPMENT)
+    items = _items(engine, DEVELOPMENT)
+    found = _log_likelihoods(engine, arms, items)
     development = {
         name: {
             'log_likelihood': float(np.mean(values)),
@@ -75,15 +78,14 @@ def main() -> int:
         }
         for name, values in found.items()
     }
-    print(f'development, {len(whole)} items, unevicted {np.mean(whole):.3f}')
+    print(f'development, {len(items)} items')
     print(screen_table(_development_rows(development)))
     winner = _winner(found)
     print(f'chosen: {winner}')
     report: dict[str, Any] = {
         'development': {
             'arms': development,
-            'unevicted': float(np.mean(whole)),
-            'n': len(whole),
+            'n': len(items),
             'seed': DEVELOPMENT.seed,
         },
         'chosen': winner,
@@ -106,57 +108,55 @@ def _winner(found: Found) -> str:
     return best if paired_difference(ours, theirs, DEVELOPMENT.seed)['interval'][0] > 0 else cheap
 
 
-def _log_likelihoods(
-    engine: Engine, arms: dict[str, Make], split: Split
-) -> tuple[Found, list[float]]:
-    """Return the log-likelihoods of the right answers, and those of nothing evicted."""
+def _log_likelihoods(engine: Engine, arms: dict[str, Make], items: Sequence[Item]) -> Found:
+    """Return the log-likelihoods of the right answers."""
     found: Found = {name: [] for name in arms}
-    whole = []
-    items = _items(engine, split)
     with Progress(len(items), 'items') as progress:
         for item in items:
             token_ids, right = _tokens(engine, item)
-            answers = EvictedAnswers(engine, token_ids, len(right))
-            snapkv = arms['snapkv'](token_ids, len(token_ids))
-            whole.append(answers.log_likelihood(answers.evicted(snapkv, 0.0), right))
-            for name, make in arms.items():
-                found[name].append(
-                    [_log_likelihood(answers, make, token_ids, right, ratio) for ratio in RATIOS]
-                )
+            answers = EvictedTogether(engine, token_ids, list(arms.values()))
+            by_ratio = answers.log_likelihoods(right, RATIOS)
+            for name, values in zip(arms, zip(*by_ratio, strict=True), strict=True):
+                found[name].append(list(values))
             progress.advance(1, item.task)
-    return found, whole
+    return found
+
+
+def _scores(engine: Engine, arms: dict[str, Make], items: Sequence[Item]) -> Found:
+    """Return the scores of real answers."""
+    found: Found = {name: [] for name in arms}
+    with Progress(len(items), 'items') as progress:
+        for item in items:
+            token_ids, _ = _tokens(engine, item)
+            answers = EvictedAnswers(engine, token_ids, item.max_new_tokens)
+            for name, make in arms.items():
+                texts = [
+                    answers.decode(
+                        answers.evicted(make(token_ids, int((1 - ratio) * len(token_ids))), ratio)
+                    ).text
+                    for ratio in RATIOS
+                ]
+                found[name].append([item.score(text) for text in texts])
+            progress.advance(1, item.task)
+    return found
 
 
 def _report(engine: Engine, arms: dict[str, Make]) -> dict[str, Any]:
     """Return log-likelihoods and scores of two arms, and the second's less the first's."""
-    measures: dict[str, Found] = {
-        'log_likelihood': {name: [] for name in arms},
-        'score': {name: [] for name in arms},
-    }
     items = _items(engine, REPORT)
-    with Progress(len(items), 'items') as progress:
-        for item in items:
-            token_ids, right = _tokens(engine, item)
-            answers = EvictedAnswers(engine, token_ids, max(item.max_new_tokens, len(right)))
-            for name, make in arms.items():
-                log_likelihoods, scores = [], []
-                for ratio in RATIOS:
-                    log_likelihoods.append(_log_likelihood(answers, make, token_ids, right, ratio))
-                    scorer = make(token_ids, _kept(token_ids, ratio))
-                    text = answers.decode(answers.evicted(scorer, ratio)).text
-                    scores.append(item.score(text))
-                measures['log_likelihood'][name].append(log_likelihoods)
-                measures['score'][name].append(scores)
-            progress.advance(1, item.task)
+    decoded = [item for place, item in enumerate(items) if place % REPORT.items < DECODED]
+    measures = {
+        'log_likelihood': (items, _log_likelihoods(engine, arms, items)),
+        'score': (decoded, _scores(engine, arms, decoded)),
+    }
     snapkv, winner = arms
-    result: dict[str, Any] = {'n': len(items), 'seed': REPORT.seed, 'tasks': {}}
-    for measure, found in measures.items():
-        result[measure] = _compared(found, snapkv, winner, range(len(items)))
-    for task in CANDIDATES:
-        chosen = [index for index, item in enumerate(items) if item.task == task.name]
-        result['tasks'][task.name] = {
-            measure: _compared(found, snapkv, winner, chosen)
-            for measure, found in measures.items()
+    result: dict[str, Any] = {'n': len(items), 'decoded': len(decoded), 'seed': REPORT.seed}
+    for measure, (of_items, found) in measures.items():
+        places = {'all': list(range(len(of_items)))}
+        for task in CANDIDATES:
+            places[task.name] = [i for i, item in enumerate(of_items) if item.task == task.name]
+        result[measure] = {
+            label: _compared(found, snapkv, winner, chosen) for label, chosen in places.items()
         }
     print(f'report, {len(items)} items: {winner} less {snapkv}')
     print(screen_table(_report_rows(result, snapkv, winner)))
@@ -175,17 +175,6 @@ def _compared(found: Found, snapkv: str, winner: str, chosen: Sequence[int]) -> 
     return result
 
 
-def _log_likelihood(
-    answers: EvictedAnswers, make: Make, token_ids: list[int], right: list[int], ratio: float
-) -> float:
-    scorer = make(token_ids, _kept(token_ids, ratio))
-    return answers.log_likelihood(answers.evicted(scorer, ratio), right)
-
-
-def _kept(token_ids: list[int], ratio: float) -> int:
-    return math.floor((1 - ratio) * len(token_ids))
-
-
 def _items(engine: Engine, split: Split) -> list[Item]:
     tokenizer = engine.target.tokenizer
 
@@ -200,10 +189,10 @@ def _items(engine: Engine, split: Split) -> list[Item]:
 
 
 def _tokens(engine: Engine, item: Item) -> tuple[list[int], list[int]]:
-    """Return an item's prompt and right answer."""
+    """Return an item's prompt, and how its right answer begins."""
     tokenizer = engine.target.tokenizer
     right = tokenizer(right_answer(item), add_special_tokens=False)['input_ids']
-    return ChatPrompt(tokenizer).token_ids(item.prompt), right
+    return ChatPrompt(tokenizer).token_ids(item.prompt), right[:ANSWER_TOKENS]
 
 
 def right_answer(item: Item) -> str:
@@ -233,20 +222,16 @@ def _development_rows(development: dict[str, Any]) -> list[tuple[str, ...]]:
 
 def _report_rows(result: dict[str, Any], snapkv: str, winner: str) -> list[tuple[str, ...]]:
     rows = [('', *map(str, RATIOS))]
-    for label, part in (('', result), *result['tasks'].items()):
-        for measure in ('log_likelihood', 'score'):
-            rows.append(
-                (
-                    f'{label} {measure}',
-                    *(
-                        '{:.3f} {:.3f} {:+.3f} [{:+.3f} {:+.3f}]'.format(
-                            found[snapkv],
-                            found[winner],
-                            found['difference']['mean'],
-                            *found['difference']['interval'],
-                        )
-                        for found in part[measure].values()
-                    ),
+    for measure in ('log_likelihood', 'score'):
+        for label, by_ratio in result[measure].items():
+            cells = (
+                '{:.3f} {:.3f} {:+.3f} [{:+.3f} {:+.3f}]'.format(
+                    found[snapkv],
+                    found[winner],
+                    found['difference']['mean'],
+                    *found['difference']['interval'],
                 )
+                for found in by_ratio.values()
             )
+            rows.append((f'{label} {measure}', *cells))
     return rows

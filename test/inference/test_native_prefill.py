@@ -86,7 +86,9 @@ def test_sums_are_those_of_what_the_observed_queries_see(architecture, rank, siz
         is_seen = (distance >= 0) & (distance < reach)
         scores = scores.view(heads, window, TOKENS).masked_fill(~is_seen, float('-inf'))
         expected = scores.logsumexp(-1)
-        torch.testing.assert_close(seen.log_sums, expected, rtol=1e-3, atol=1e-3)
+        # Of bf16 queries, the library may multiply what they were before they were rounded.
+        error = 1e-4 if dtype == torch.float32 else 0.05
+        torch.testing.assert_close(seen.log_sums, expected, rtol=0.0, atol=error)
 
 
 @pytest.mark.parametrize('size', [7, 64, 512])
