@@ -14,6 +14,7 @@ from transformers import (
     Qwen3Config,
 )
 
+from support.fake_tokenizer import FakeTokenizer
 from timebill_ros.core.deadline import Deadline
 from timebill_ros.inference import attention
 from timebill_ros.inference.engine import Engine
@@ -85,7 +86,7 @@ def target_of(name: str, model: Any) -> TargetModel:
     return TargetModel(
         name=name,
         model=model,
-        tokenizer=None,
+        tokenizer=FakeTokenizer(_SHAPE['vocab_size']),
         stop_token_ids=frozenset(),
         context_length=CONTEXT_TOKENS,
         weights_hash=name,

@@ -170,7 +170,8 @@ class Engine:
         prompt_tokens = len(prefilled.prompt_ids)
         if kept_tokens < prompt_tokens:
             with prefilled.at_rest() as cache, torch.inference_mode():
-                evict(cache, prefilled.observed, prompt_tokens, kept_tokens, self.scorer)
+                scorer = self.scorer.for_prompt(prefilled.prompt_ids, self.target.tokenizer)
+                evict(cache, prefilled.observed, prompt_tokens, kept_tokens, scorer)
             self.synchronize()
 
     def decode(

@@ -4,6 +4,7 @@ import torch
 from transformers import DynamicCache
 
 from benchmark.eviction.random_scorer import RandomScorer
+from support.fake_tokenizer import FakeTokenizer
 from support.masked_attention import NAME as MASKED
 from support.masked_attention import only
 from support.tiny_models import (
@@ -21,6 +22,7 @@ from timebill_ros.inference.cache.eviction import kept_positions
 from timebill_ros.inference.cache.kv_cache import KVCacheLayer
 from timebill_ros.inference.cache.scorers import snapkv
 from timebill_ros.inference.cache.scorers.snapkv import SnapKV
+from timebill_ros.inference.cache.scorers.snapkv_lines import SnapKVLines
 from timebill_ros.inference.cache.scorers.streaming_llm import StreamingLLM
 from timebill_ros.inference.engine import DecodingSettings, Engine
 from timebill_ros.inference.interrupt import InterruptedGenerationError
@@ -227,6 +229,44 @@ def test_streaming_llm_keeps_sinks_and_the_most_recent(monkeypatch, kept):
     expected = [0, 1, 2, *range(PROMPT_TOKENS - 17, PROMPT_TOKENS)]
     for positions in kept:
         assert positions.tolist() == [expected, expected]
+
+
+def test_lines_stay_or_go_as_a_whole(monkeypatch, kept):
+    scorer, prompt = SnapKVLines(window=8, sinks=0), random_prompt(PROMPT_TOKENS)
+    engine = engine_for('llama', scorer, monkeypatch)
+    engine.evict(engine.prefill(prompt, 1, NEVER), KEPT_TOKENS)
+    ids = torch.tensor(prompt)
+    line = scorer.for_prompt(ids, engine.target.tokenizer).line
+    before_window = line[: PROMPT_TOKENS - 8]
+    assert before_window[-1] > 3
+    for positions in torch.cat(kept):
+        stays = torch.zeros(PROMPT_TOKENS - 8, dtype=torch.bool)
+        stays[positions[:-8]] = True
+        shares = [
+            stays[before_window == number].float().mean() for number in before_window.unique()
+        ]
+        assert sum(0 < share < 1 for share in shares) <= 1  # the last one that fits
+
+
+def test_a_line_has_the_highest_vote_of_its_tokens(monkeypatch):
+    scorer, prompt = SnapKVLines(window=8), random_prompt(PROMPT_TOKENS)
+    engine = engine_for('llama', scorer, monkeypatch)
+    prefilled = engine.prefill(prompt, 1, NEVER)
+    scorer = scorer.for_prompt(prefilled.prompt_ids, engine.target.tokenizer)
+    layer = prefilled.cache.layers[1]
+    keys, values = layer.keys[0, :, :PROMPT_TOKENS], layer.values[0, :, :PROMPT_TOKENS]
+    votes = scorer.votes(keys, prefilled.observed[1]).amax(1)
+    found = scorer.score(1, keys, values, prefilled.observed[1])
+    for position in range(PROMPT_TOKENS - 8):
+        own = scorer.line[: PROMPT_TOKENS - 8] == scorer.line[position]
+        assert torch.equal(found[:, position], votes[:, own].amax(1))
+
+
+def test_lines_end_with_breaks_and_sentences_in_any_tokenizers_spelling():
+    tokens = ['a', '.', '\n', 'b', 'Ċ', 'c', '.Ġ', 'd', '<0x0A>', 'end?', '3.5', 'ĠĊĊ', 'e', '!▁']
+    tokenizer = FakeTokenizer(0, tokens)
+    found = SnapKVLines().for_prompt(torch.arange(len(tokens)), tokenizer).line
+    assert found.tolist() == [0, 0, 1, 2, 2, 3, 3, 4, 4, 5, 6, 6, 7, 7]
 
 
 def test_random_repeats_itself_by_its_seed_only(monkeypatch, kept):

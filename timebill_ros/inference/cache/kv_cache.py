@@ -74,15 +74,13 @@ class KVCacheLayer(CacheLayerMixin):
         """
         kv_heads, kept = positions.shape
         room = self.capacity - self.length
-        # Rows of a matrix are copied whole; gather() would go element by element.
-        first_rows = torch.arange(kv_heads, device=positions.device)[:, None] * self.capacity
-        rows = (positions + first_rows).flatten()
 
         def moved(states: torch.Tensor) -> torch.Tensor:
-            head_dim = states.shape[-1]
-            memory = states.new_empty(1, kv_heads, kept + room, head_dim)
-            selected = states.view(-1, head_dim).index_select(0, rows)
-            memory[:, :, :kept] = selected.view(kv_heads, kept, head_dim)
+            memory = states.new_empty(1, kv_heads, kept + room, states.shape[-1])
+            # Rows of a matrix are copied whole; gather() would go element by element. All heads at
+            # once would be copied twice, because there is room between them.
+            for head, chosen in enumerate(positions):
+                torch.index_select(states[0, head], 0, chosen, out=memory[0, head, :kept])
             return memory
 
         self.keys, self.values = moved(self.keys), moved(self.values)

@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 
@@ -39,6 +40,15 @@ class Scorer(ABC):
     def min_kept_tokens(self) -> int:
         """The fewest tokens that a plan may keep."""
         return self.window + ROOM_BESIDE_WINDOW
+
+    def for_prompt(self, prompt_ids: torch.Tensor, tokenizer: Any) -> 'Scorer':
+        """Return the scorer for one prompt.
+
+        Arguments:
+            prompt_ids: (length,).
+            tokenizer: the model's, of transformers.
+        """
+        return self
 
     @abstractmethod
     def score(

@@ -1,0 +1,53 @@
+"""SnapKV that keeps whole lines. After ChunkKV, Liu et al., arXiv 2502.00299."""
+
+import re
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
+from typing import Any
+
+import torch
+from torch.nn.functional import pad
+
+from timebill_ros.inference.cache.observation_window import ObservedQueries
+from timebill_ros.inference.cache.scorers.snapkv import SnapKV
+
+_LINE_END = re.compile(r'(?:[\n.!?;Ċ]|<0x0A>)[\sĠ▁]*$')
+"""In a tokenizer's own spelling: Ċ is a line break and Ġ a space in those of bytes."""
+
+
+@dataclass(frozen=True)
+class SnapKVLines(SnapKV):
+    """SnapKV's votes, where all tokens of a line or sentence get the highest one among them.
+
+    ChunkKV's chunks have a fixed size, the mean of their votes counts, and all heads keep the same
+    ones. Here a head keeps lines of its own. The last one may be kept in part. SnapKV's kernel
+    and pooling are not used.
+
+    Arguments:
+        line: number of each prompt token's line, (length,), from 0; None: for_prompt() knows it.
+    """
+
+    line: torch.Tensor | None = field(default=None, compare=False, repr=False)
+
+    def for_prompt(self, prompt_ids: torch.Tensor, tokenizer: Any) -> 'SnapKVLines':
+        """Return this scorer with the lines of a prompt."""
+        ends = _line_ends(tokenizer).to(prompt_ids.device)[prompt_ids].long()
+        return replace(self, line=ends.cumsum(0) - ends)  # a line's last token is part of it
+
+    def score(
+        self, layer: int, keys: torch.Tensor, values: torch.Tensor, observed: ObservedQueries
+    ) -> torch.Tensor:
+        """Return the votes of the lines; the window's own columns are 0."""
+        assert self.line is not None, 'a prompt has lines'
+        votes = self.of_heads(self.votes(keys, observed))
+        kv_heads, prefix = votes.shape
+        line = self.line[:prefix].expand(kv_heads, -1)
+        highest = votes.new_zeros(kv_heads, prefix).scatter_reduce_(1, line, votes, 'amax')
+        return pad(highest.gather(1, line), (0, keys.shape[1] - prefix))
+
+
+@lru_cache(maxsize=4)
+def _line_ends(tokenizer: Any) -> torch.Tensor:
+    """Return for each token whether a line or a sentence ends with it, (vocabulary,)."""
+    tokens = tokenizer.convert_ids_to_tokens(list(range(len(tokenizer))))
+    return torch.tensor([_LINE_END.search(token or '') is not None for token in tokens])
