@@ -12,6 +12,7 @@ from torch.nn.functional import pad
 from timebill_ros.inference.cache.observation_window import ObservedQueries
 from timebill_ros.inference.cache.scorers.scorer import Scorer
 from timebill_ros.inference.cache.scorers.snapkv import SnapKV
+from timebill_ros.inference.cache.scorers.snapkv_lines import SnapKVLines
 from timebill_ros.inference.engine import Engine
 
 _LINE_END = re.compile(r'[\n.!?;]\s*$')
@@ -59,7 +60,8 @@ class ByValues(SnapKV):
 class WholeLines(SnapKV):
     """SnapKV's votes, the same for all tokens of a line or sentence.
 
-    This is ChunkKV (Liu et al., arXiv 2502.00299), with lines for chunks of a fixed size.
+    This is ChunkKV (Liu et al., arXiv 2502.00299), with lines for chunks of a fixed size. For the
+    mean, each head its own, see SnapKVLines.
 
     Arguments:
         lines: the number of each token's line, (length,).
@@ -95,11 +97,11 @@ def contenders(engine: Engine) -> dict[str, Make]:
     """Return the scorers by name, those of a family behind each other."""
     projections = _projections(engine.target.model)
 
-    decode = engine.target.tokenizer.decode
+    tokenizer = engine.target.tokenizer
 
     @cache
     def ends_line(token: int) -> bool:
-        return bool(_LINE_END.search(decode([token])))
+        return bool(_LINE_END.search(tokenizer.decode([token])))
 
     def lines(token_ids: list[int]) -> torch.Tensor:
         ends = torch.tensor([ends_line(token) for token in token_ids])
@@ -115,7 +117,7 @@ def contenders(engine: Engine) -> dict[str, Make]:
         'projected values, second half': lambda _, kept: ByValues(
             projections=projections, first_stage=kept // 2
         ),
-        'lines by mean': lambda ids, _: WholeLines(lines=lines(ids)),
+        'lines by mean': lambda ids, _: SnapKVLines().for_prompt(torch.tensor(ids), tokenizer),
         'lines by max': lambda ids, _: WholeLines(lines=lines(ids), of_line='max'),
         'lines by mean, shared': lambda ids, _: WholeLines(lines=lines(ids), is_shared=True),
     }

@@ -11,17 +11,17 @@ from torch.nn.functional import pad
 from timebill_ros.inference.cache.observation_window import ObservedQueries
 from timebill_ros.inference.cache.scorers.snapkv import SnapKV
 
-_LINE_END = re.compile(r'(?:[\n.!?;Ċ]|<0x0A>)[\sĠ▁]*$')
-"""In a tokenizer's own spelling: Ċ is a line break and Ġ a space in those of bytes."""
+_LINE_END = re.compile(r'(?:[\n.!?;Ċ]|<0x0A>)[\sĠ▁ĉč]*$')
+"""In a tokenizer's own spelling: Ċ, č, ĉ and Ġ are breaks, a tab and a space in those of bytes."""
 
 
 @dataclass(frozen=True)
 class SnapKVLines(SnapKV):
-    """SnapKV's votes, where all tokens of a line or sentence get the highest one among them.
+    """SnapKV's votes, where all tokens of a line or sentence get the mean of theirs.
 
-    ChunkKV's chunks have a fixed size, the mean of their votes counts, and all heads keep the same
-    ones. Here a head keeps lines of its own. The last one may be kept in part. SnapKV's kernel
-    and pooling are not used.
+    ChunkKV's chunks have a fixed size, and all heads keep the same ones. Here each head keeps
+    lines of its own. The last of them may be kept in part. SnapKV's kernel and pooling are not
+    used.
 
     Arguments:
         line: number of each prompt token's line, (length,), from 0; None: for_prompt() knows it.
@@ -42,8 +42,10 @@ class SnapKVLines(SnapKV):
         votes = self.of_heads(self.votes(keys, observed))
         kv_heads, prefix = votes.shape
         line = self.line[:prefix].expand(kv_heads, -1)
-        highest = votes.new_zeros(kv_heads, prefix).scatter_reduce_(1, line, votes, 'amax')
-        return pad(highest.gather(1, line), (0, keys.shape[1] - prefix))
+        sums = torch.zeros_like(votes).scatter_add_(1, line, votes)
+        tokens = torch.zeros_like(votes).scatter_add_(1, line, torch.ones_like(votes))
+        mean = sums.gather(1, line) / tokens.gather(1, line)
+        return pad(mean, (0, keys.shape[1] - prefix))
 
 
 @lru_cache(maxsize=4)
