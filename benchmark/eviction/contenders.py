@@ -60,27 +60,22 @@ class ByValues(SnapKV):
 class WholeLines(SnapKV):
     """SnapKV's votes, the same for all tokens of a line or sentence.
 
-    This is ChunkKV (Liu et al., arXiv 2502.00299), with lines for chunks of a fixed size. For the
-    mean, each head its own, see SnapKVLines.
+    This is ChunkKV (Liu et al., arXiv 2502.00299), with lines for chunks of a fixed size. Each
+    head keeps lines of its own; SnapKVLines keeps the same ones in all.
 
     Arguments:
         lines: the number of each token's line, (length,).
         of_line: 'mean' or 'max' of the line's votes.
-        is_shared: all heads keep the same lines, as in ChunkKV.
     """
 
     lines: torch.Tensor = field(default_factory=lambda: torch.zeros(0), compare=False)
     of_line: str = 'mean'
-    is_shared: bool = False
 
     def score(
         self, layer: int, keys: torch.Tensor, values: torch.Tensor, observed: ObservedQueries
     ) -> torch.Tensor:
         """Return the votes of the lines; the window's own columns are 0."""
-        votes = self.votes(keys, observed)
-        votes = votes.mean(1) if self.group_aggregation == 'mean' else votes.amax(1)
-        if self.is_shared:
-            votes = votes.sum(0, keepdim=True).expand_as(votes)
+        votes = self.of_heads(self.votes(keys, observed))
         prefix = votes.shape[1]
         lines = self.lines[:prefix].to(votes.device).expand_as(votes)
         reduce = 'mean' if self.of_line == 'mean' else 'amax'
@@ -117,9 +112,11 @@ def contenders(engine: Engine) -> dict[str, Make]:
         'projected values, second half': lambda _, kept: ByValues(
             projections=projections, first_stage=kept // 2
         ),
-        'lines by mean': lambda ids, _: SnapKVLines().for_prompt(torch.tensor(ids), tokenizer),
+        'lines by mean': lambda ids, _: WholeLines(lines=lines(ids)),
         'lines by max': lambda ids, _: WholeLines(lines=lines(ids), of_line='max'),
-        'lines by mean, shared': lambda ids, _: WholeLines(lines=lines(ids), is_shared=True),
+        'lines by mean, shared': lambda ids, _: SnapKVLines().for_prompt(
+            torch.tensor(ids), tokenizer
+        ),
     }
 
 

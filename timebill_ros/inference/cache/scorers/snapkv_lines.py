@@ -19,9 +19,8 @@ _LINE_END = re.compile(r'(?:[\n.!?;Ċ]|<0x0A>)[\sĠ▁ĉč]*$')
 class SnapKVLines(SnapKV):
     """SnapKV's votes, where all tokens of a line or sentence get the mean of theirs.
 
-    ChunkKV's chunks have a fixed size, and all heads keep the same ones. Here each head keeps
-    lines of its own. The last of them may be kept in part. SnapKV's kernel and pooling are not
-    used.
+    All heads of a layer keep the same lines, as in ChunkKV, whose chunks have a fixed size. The
+    last line may be kept in part. SnapKV's kernel and pooling are not used.
 
     Arguments:
         line: number of each prompt token's line, (length,), from 0; None: for_prompt() knows it.
@@ -39,13 +38,13 @@ class SnapKVLines(SnapKV):
     ) -> torch.Tensor:
         """Return the votes of the lines; the window's own columns are 0."""
         assert self.line is not None, 'a prompt has lines'
-        votes = self.of_heads(self.votes(keys, observed))
-        kv_heads, prefix = votes.shape
-        line = self.line[:prefix].expand(kv_heads, -1)
-        sums = torch.zeros_like(votes).scatter_add_(1, line, votes)
-        tokens = torch.zeros_like(votes).scatter_add_(1, line, torch.ones_like(votes))
-        mean = sums.gather(1, line) / tokens.gather(1, line)
-        return pad(mean, (0, keys.shape[1] - prefix))
+        votes = self.of_heads(self.votes(keys, observed)).sum(0)
+        kv_heads, length, _ = keys.shape
+        line = self.line[: len(votes)]
+        sums = torch.zeros_like(votes).scatter_add_(0, line, votes)
+        tokens = torch.zeros_like(votes).scatter_add_(0, line, torch.ones_like(votes))
+        mean = sums[line] / tokens[line]
+        return pad(mean, (0, length - len(votes))).expand(kv_heads, -1)
 
 
 @lru_cache(maxsize=4)
