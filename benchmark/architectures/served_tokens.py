@@ -55,7 +55,7 @@ def _answered(engine: Engine, ids: list[int], evicts: bool) -> list[int]:
     if evicts:
         with torch.inference_mode():
             prefilled.cache.evict(
-                lambda _, keys: torch.arange(keys.shape[1]).expand(keys.shape[0], -1)
+                lambda _, keys, __: torch.arange(keys.shape[1]).expand(keys.shape[0], -1)
             )
     return [token for token, _ in engine.decode(prefilled, NEW_TOKENS, _NEVER)]
 

@@ -1,5 +1,8 @@
 """A tokenizer that makes no tokens: it only knows what each of them is."""
 
+from tokenizers import Tokenizer
+from tokenizers.models import WordLevel
+
 
 class FakeTokenizer:
     """Knows some tokens; every seventh one ends a sentence, unless they are given.
@@ -12,6 +15,7 @@ class FakeTokenizer:
     def __init__(self, vocabulary: int, tokens: list[str] | None = None) -> None:
         self._tokens = tokens or ['.' if token % 7 == 0 else 'a' for token in range(vocabulary)]
         self.added_tokens_decoder: dict[int, str] = {}
+        self.backend_tokenizer = Tokenizer(WordLevel())
 
     def __len__(self) -> int:
         return len(self._tokens)
