@@ -66,10 +66,10 @@ struct Prefill {
   // of the cache.
   static int64_t stride(int64_t columns) { return columns + 32; }
 
-  // Rows that meet a panel before the next panel is made.
+  // Rows that meet a panel before the next panel is made. Whole tiles, of any instruction set's.
   static int rows_at_once(int64_t columns, size_t number_bytes)
   {
-    const auto fitting = static_cast<int>(CACHED_BYTES / (columns * number_bytes));
+    const auto fitting = static_cast<int>(CACHED_BYTES / (columns * number_bytes)) / LEAST_ROWS * LEAST_ROWS;
     return std::clamp(fitting, LEAST_ROWS, MOST_ROWS);
   }
 

@@ -1,11 +1,13 @@
 """The native prefill, against transformers' modules: instruction sets, families, chunks, cuts."""
 
+import copy
 import dataclasses
 import time
 
 import gguf
 import pytest
 import torch
+from transformers import AutoModelForCausalLM
 
 from support.random_blocks import FORMATS, random_blocks
 from support.tiny_models import (
@@ -101,6 +103,27 @@ def test_bf16_is_as_near_to_fp32_as_the_generic_prefill(architecture, rank, size
     native = engine(
         architecture, lambda model: NativeStep(model, {}, 2, rank), torch.bfloat16
     ).prefill(ids, 4, NEVER, chunked(size))
+    assert worst_error(native, exact) < 1.2 * worst_error(generic, exact)
+
+
+@pytest.mark.parametrize('factor', [1, 300], ids=['usual gates', 'gates of hundreds'])
+@pytest.mark.parametrize('rank', range(len(SETS)), ids=SETS)
+def test_bf16_of_many_columns_is_as_near_to_fp32_as_the_generic_prefill(rank, factor):
+    # So many columns meet the tokens part by part, and e to the power of such a gate overflows.
+    config = copy.deepcopy(tiny_model('llama').config)
+    config.intermediate_size = 1216
+    torch.manual_seed(0)
+    model = AutoModelForCausalLM.from_config(config).eval()
+    for layer in model.model.layers:
+        layer.mlp.gate_proj.weight.data *= factor
+    ids, target = random_prompt(TOKENS), target_of('llama', model)
+    exact = Engine(target, DecodingSettings(), step=GenericStep(model)).prefill(ids, 4, NEVER)
+    model = copy.deepcopy(model).bfloat16()
+    target = dataclasses.replace(target_of('llama', model), dtype=torch.bfloat16)
+    generic, native = (
+        Engine(target, DecodingSettings(), step=step).prefill(ids, 4, NEVER)
+        for step in (GenericStep(model), NativeStep(model, {}, 2, rank))
+    )
     assert worst_error(native, exact) < 1.2 * worst_error(generic, exact)
 
 
