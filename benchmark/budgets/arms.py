@@ -41,11 +41,11 @@ class Planning:
         return self.followed.get(item.unevicted.item, self.time_model)
 
     def without_margin(self) -> 'Planning':
-        """Return the same with mean times for worst ones: delta = 0."""
+        """Return the same with mean times for worst ones: no margins."""
         return replace(
             self,
-            time_model=replace(self.time_model, delta=0.0),
-            followed={key: replace(model, delta=0.0) for key, model in self.followed.items()},
+            time_model=_mean(self.time_model),
+            followed={key: _mean(model) for key, model in self.followed.items()},
         )
 
     def with_factor(self, pessimistic_factor: float) -> 'Planning':
@@ -76,6 +76,10 @@ class Planning:
             item.unevicted.prompt_tokens,
             self.settings.min_kept_tokens,
         )
+
+
+def _mean(model: TimeModel) -> TimeModel:
+    return replace(model, delta=0.0, step_delta=0.0)
 
 
 def timebill(planning: Planning) -> Choose:

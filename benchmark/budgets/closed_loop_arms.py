@@ -98,11 +98,13 @@ def expected(answers: Answers, left_s: float, settings: PlannerSettings) -> tupl
         return WHOLE, 0
     model, prompt = answers.clock.model, answers.prompt_tokens
     predicted = _predicted(answers) if answers.learned is None else answers.lengths.median
+    tokens = predicted or answers.longest
+    spread = model.spread(tokens - 1)
 
     def worth(alpha: float) -> tuple[float, float]:
         kept = kept_tokens(prompt, alpha, settings.min_kept_tokens)
-        mean_s = model.t_after_prefill(prompt, kept, predicted or answers.longest)
-        return kept * in_time_probability(mean_s, model.delta, left_s), -mean_s
+        mean_s = model.t_after_prefill(prompt, kept, tokens)
+        return kept * in_time_probability(mean_s, spread, left_s), -mean_s
 
     return (0, max(RATIOS, key=worth)), 0
 
@@ -128,7 +130,7 @@ def half_on_demand(answers: Answers, left_s: float, settings: PlannerSettings) -
 
     def decide(written: int, decode_s: float, remaining_s: float) -> int:
         written_s = model.t_decode(prompt, written)
-        pace = AnswerPace.after(model.delta, max(0, written - 1), decode_s, written_s)
+        pace = AnswerPace.after(model.spread(), max(0, written - 1), decode_s, written_s)
         found, probabilities = lengths.after(written)
         order = found.argsort()
         median = found[order][np.cumsum(probabilities[order]).searchsorted(0.5)]

@@ -14,12 +14,10 @@ from typing import Any
 import matplotlib
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import binomtest
 
+from benchmark.estimator.coverage_report import coverage_report
 from benchmark.report.machine import describe_machine
 from benchmark.report.results_folder import RESULTS
-from timebill_ros.core.bill import Bill
-from timebill_ros.core.drift import Drift
 from timebill_ros.core.execution_time_estimator import Sample
 from timebill_ros.core.time_model import TimeModel
 from timebill_ros.core.worst_case_margin import MeasuredGeneration
@@ -37,7 +35,7 @@ PROFILE_TIME_S = 60.0
 PROFILE_SEED, LENGTHS_SEED, GENERATIONS_SEED = 0, 1001, 2002
 HELD_OUT_LENGTHS, REPEATS = 16, 3
 LONGEST_PROMPT = 4096
-GENERATIONS, LONGEST_GENERATION_PROMPT, LONGEST_RESPONSE = 300, 2048, 48
+GENERATIONS, LONGEST_GENERATION_PROMPT, LONGEST_RESPONSE = 600, 2048, 48
 LEVERAGE_TOKENS = (512, 1024, 2048, 4096)
 Array = NDArray[np.float64]
 
@@ -54,8 +52,7 @@ def main() -> int:
     generations = _measure_generations(Profiler(engine, 0.0, seed=GENERATIONS_SEED))
     report: dict[str, Any] = {
         **_curve_errors(model, *curves),
-        **_generation_errors(model, generations),
-        'with_drift': _with_drift(model, generations),
+        **coverage_report(model, first.measurements.generations, generations),
         'coefficients': dataclasses.asdict(model),
         'delta': model.delta,
         'leverage': {tokens: model.leverage(tokens, 0.95) for tokens in LEVERAGE_TOKENS},
@@ -70,11 +67,13 @@ def main() -> int:
     }
     RESULTS.mkdir(exist_ok=True)
     (RESULTS / 'estimator.json').write_text(json.dumps(report, indent=2) + '\n')
+    _save_generations(first.measurements.generations, generations)
     draw(first.measurements, fitted, 'the fit', RESULTS / 'estimator_fit.png')
     _draw_generations(model, generations, RESULTS / 'estimator.png')
     for name in (
         *('prefill_mape', 'step_mape', 'noise_floor', 'e2e_mape', 'wcet_coverage'),
-        *('wcet_coverage_interval', 'wcet_tightness', 'n', 'with_drift', 'delta', 'leverage'),
+        *('wcet_coverage_interval', 'wcet_tightness', 'n', 'with_drift', 'slower'),
+        *('one_factor', 'delta', 'leverage'),
     ):
         print(f'{name:24} {report[name]}')
     return 0
@@ -164,73 +163,40 @@ def _times(model: TimeModel, generations: list[MeasuredGeneration]) -> tuple[Arr
     return np.array(measured), np.array(predicted)
 
 
-def _generation_errors(model: TimeModel, generations: list[MeasuredGeneration]) -> dict[str, Any]:
-    measured, predicted = _times(model, generations)
-    bound = (1 + model.delta) * predicted
-    return {
-        'e2e_mape': 100 * float(np.mean(np.abs(predicted / measured - 1))),
-        'e2e_bias': 100 * float(np.mean(predicted / measured - 1)),
-        **_coverage(bound >= measured),
-        'wcet_tightness': float(np.median(bound / measured)),
-        'n': len(generations),
-    }
-
-
-def _coverage(is_covered: Any) -> dict[str, Any]:
-    """Return the share, with its 95 % interval (Wilson)."""
-    found = binomtest(int(np.sum(is_covered)), len(is_covered))
-    interval = found.proportion_ci(method='wilson')
-    return {
-        'wcet_coverage': float(found.statistic),
-        'wcet_coverage_interval': [float(interval.low), float(interval.high)],
-    }
-
-
-def _with_drift(model: TimeModel, generations: list[MeasuredGeneration]) -> dict[str, Any]:
-    """Replay the generations as the worker sees them: each is predicted, then learned from."""
-    drift = Drift.of(model)
-    errors, covered, tightness, after_prefill = [], [], [], []
-    for g in generations:
-        bill = Bill(
-            prompt_tokens=g.prompt_tokens,
-            kept_tokens=g.kept_tokens,
-            response_tokens=g.response_tokens,
-            prefill_time=g.prefill_s,
-            eviction_time=g.eviction_s,
-            decode_time=g.decode_s,
-        )
-        ratio = drift.ratio(bill)
-        if ratio is not None:
-            errors.append(abs(1 / ratio - 1))
-            covered.append(ratio <= 1 + drift.delta)
-            tightness.append((1 + drift.delta) / ratio)
-        if (ratio := drift.ratio_after_prefill(bill)) > 0.0:
-            after_prefill.append(ratio <= 1 + drift.delta)
-        drift = drift.observed(bill)
-    return {
-        'e2e_mape': 100 * float(np.mean(errors)),
-        **_coverage(covered),
-        'wcet_tightness': float(np.median(tightness)),
-        'after_prefill_coverage': float(np.mean(after_prefill)),
-        'n_after_prefill': len(after_prefill),
-        'last_factor': drift.factor,
-        'last_delta': drift.delta,
-    }
+def _save_generations(
+    profile: list[MeasuredGeneration], generations: list[MeasuredGeneration]
+) -> None:
+    """Save the raw times, a generation a line: other rules can be tried on them."""
+    parts = [
+        f'"{name}": [\n' + ',\n'.join(json.dumps(dataclasses.astuple(g)) for g in found) + '\n]'
+        for name, found in (('profile', profile), ('generations', generations))
+    ]
+    names = [field.name for field in dataclasses.fields(MeasuredGeneration)]
+    text = ',\n'.join([f'"fields": {json.dumps(names)}', *parts])
+    (RESULTS / 'estimator_generations.json').write_text(f'{{\n{text}\n}}\n')
 
 
 def _draw_generations(model: TimeModel, generations: list[MeasuredGeneration], path: Path) -> None:
     measured, predicted = _times(model, generations)
+    worst = np.array(
+        [
+            model.worst_case(g.response_tokens).t_e2e(
+                g.prompt_tokens, g.kept_tokens, g.response_tokens
+            )
+            for g in generations
+        ]
+    )
     order = np.argsort(predicted)
     figure, (left, right) = plt.subplots(1, 2, figsize=(12, 5), layout='constrained')
     left.plot(predicted[order], measured[order], '.', label='measured')
     left.plot(predicted[order], predicted[order], label='t_e2e')
-    left.plot(predicted[order], (1 + model.delta) * predicted[order], label='t_wcet')
+    left.plot(predicted[order], worst[order], ',', label='t_wcet')
     left.set_xlabel('predicted [s]')
     left.set_ylabel('measured [s]')
     left.legend()
     right.plot(measured / predicted, '.')
     right.axhline(1, color='tab:orange')
-    right.axhline(1 + model.delta, color='tab:green')
+    right.plot(worst / predicted, ',', color='tab:green')
     right.set_xlabel('generation, in the order measured')
     right.set_ylabel('measured / predicted')
     figure.suptitle(f'{len(generations)} generations of known length')

@@ -129,8 +129,7 @@ def budget() -> Drawing:
     drawing.text(
         360,
         205,
-        'The worst case counts k times the predicted length, and (1 + delta) '
-        'times the predicted time.',
+        'The worst case counts k times the predicted length, and adds the margins to the times.',
         size=12,
     )
     return drawing
@@ -154,7 +153,7 @@ def worth() -> Drawing:
             alpha = step / 100
             kept = round((1 - alpha) * prompt)
             mean_s = EXAMPLE.t_after_prefill(prompt, kept, answer)
-            value = (1 - alpha) * in_time_probability(mean_s, EXAMPLE.delta, left_s)
+            value = (1 - alpha) * in_time_probability(mean_s, EXAMPLE.spread(), left_s)
             points.append((left + alpha * width, top + (1 - value) * height))
         drawing.curve(points, colour)
         best = min(points, key=lambda point: point[1])

@@ -23,6 +23,7 @@ models = st.builds(
     e1=st.floats(0, 1e-4),
     e0=st.floats(0, 0.1),
     delta=st.floats(0, 0.5),
+    step_delta=st.one_of(st.just(0.0), st.floats(0, 2)),
 )
 planners = st.builds(
     BudgetPlanner,
@@ -42,10 +43,12 @@ shares = st.floats(-0.2, 1.3)
 def worst_case_s(planner, plan, prompt, kept, prefill_s=None):
     """Return the bound of a plan that keeps another number of tokens, by the paper's sum."""
     model, margin = planner.time_model, 1 + planner.time_model.delta
-    decode = sum(model.t_step(kept + i - 1) for i in range(1, plan.worst_case_response_tokens))
+    steps = plan.worst_case_response_tokens - 1
+    decode = sum(model.t_step(kept + i) for i in range(steps))
+    decode_margin = 1 + math.hypot(model.delta, model.step_delta / math.sqrt(max(steps, 1)))
     eviction = model.t_eviction(prompt) if kept < prompt else 0.0
     prefill = margin * model.t_prefill(prompt) if prefill_s is None else prefill_s
-    return prefill + margin * (eviction + decode)
+    return prefill + margin * eviction + decode_margin * decode
 
 
 def allowed(planner, prompt):

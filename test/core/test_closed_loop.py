@@ -85,6 +85,13 @@ def test_an_eviction_that_the_pace_decides_waits_for_it() -> None:
     assert replace(LOOP, later=(0.0,)).kept_tokens(0, 0.0, budget_s) == 1500  # it cannot wait
 
 
+def test_noise_of_single_steps_needs_more_time_to_spare() -> None:
+    now = replace(LOOP, later=(0.0,))
+    noisy = replace(now, time_model=replace(MODEL, step_delta=3.0))
+    assert now.kept_tokens(0, 0.0, 1.1 * WHOLE_S) == PROMPT
+    assert noisy.kept_tokens(0, 0.0, 1.1 * WHOLE_S) < PROMPT
+
+
 def test_a_partial_answer_keeps_more_of_its_prompt() -> None:
     partial = ClosedLoop(MODEL, PROMPT, 100, RemainingLengths.exactly(LONGEST), is_partial=True)
     for share in (0.9, 0.6, 0.5):

@@ -97,7 +97,7 @@ def test_without_evictions_and_generations():
     prefills, steps, _ = all_samples(np.random.default_rng(3))
     found = fit(prefills, steps)
     assert (found.model.e1, found.model.e0, found.eviction.samples) == (0.0, 0.0, 0)
-    assert (found.model.delta, found.generations) == (0.25, 0)
+    assert (found.model.delta, found.generations) == (pytest.approx(0.25), 0)
 
 
 def cached_samples(rng, noise=0.0, outliers=0):

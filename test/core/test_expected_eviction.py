@@ -21,6 +21,7 @@ models = st.builds(
     e1=st.floats(0, 1e-4),
     e0=st.floats(0, 0.1),
     delta=st.floats(0, 1),
+    step_delta=st.floats(0, 1),
 )
 prompts = st.integers(1, 1500)
 answers = st.integers(1, 400)
@@ -29,7 +30,7 @@ shares = st.floats(-0.2, 2.0)
 
 def worth(model: TimeModel, prompt: int, kept: int, tokens: int, remaining_s: float) -> float:
     mean_s = model.t_after_prefill(prompt, kept, tokens)
-    return kept / prompt * in_time_probability(mean_s, model.delta, remaining_s)
+    return kept / prompt * in_time_probability(mean_s, model.spread(tokens - 1), remaining_s)
 
 
 @settings(max_examples=300, deadline=None)
@@ -106,9 +107,23 @@ def test_a_surer_estimate_keeps_what_just_fits():
 def test_the_estimate_is_the_median_and_the_worst_case_holds_for_99_percent(
     remaining_s, probability
 ):
-    assert in_time_probability(1.0, 0.3, remaining_s) == pytest.approx(probability)
+    spread = MODEL.spread()
+    assert in_time_probability(1.0, spread, remaining_s) == pytest.approx(probability)
 
 
 def test_an_estimate_without_a_margin_is_certain():
     assert in_time_probability(1.0, 0.0, 1.01) == pytest.approx(1.0)
     assert in_time_probability(1.0, 0.0, 0.99) == pytest.approx(0.0)
+
+
+def test_noise_of_single_steps_averages_out_over_a_long_answer():
+    sure = replace(MODEL, delta=0.05)
+    noisy = replace(sure, step_delta=1.0)
+    moved = []
+    for tokens in (50, 500):
+        remaining_s = MODEL.t_after_prefill(2000, 1000, tokens)
+        kept = [
+            expected_kept_tokens(model, 2000, 100, tokens, remaining_s) for model in (sure, noisy)
+        ]
+        moved.append(kept[0] - kept[1])
+    assert moved[0] > 2 * moved[1] >= 0

@@ -87,7 +87,8 @@ def in_time_or_there(
     mean_s = seconds * state.pace.factor
     in_time = float(mean_s <= state.remaining_s)
     if state.remaining_s > 0.0:
-        spread = math.hypot(state.pace.spread, length_spread)
+        step_spread = state.step_spread / math.sqrt(max(1.0, end - state.written))
+        spread = math.hypot(state.pace.spread, length_spread, step_spread)
         deviations = math.log(state.remaining_s / max(mean_s, 1e-12)) / spread
         in_time = 0.5 * math.erfc(-deviations / math.sqrt(2.0))
     if not state.is_partial:
@@ -107,6 +108,7 @@ def in_time_or_there(
     factor=st.floats(0.5, 2.0),
     is_partial=st.booleans(),
     longest=st.sampled_from([0, 30, math.inf]),
+    step_spread=st.sampled_from([0.0, 0.5]),
 )
 def test_every_switch_and_ratio_is_worth_what_a_sum_over_steps_and_lengths_says(
     model: TimeModel,
@@ -117,6 +119,7 @@ def test_every_switch_and_ratio_is_worth_what_a_sum_over_steps_and_lengths_says(
     factor: float,
     is_partial: bool,
     longest: float,
+    step_spread: float,
 ) -> None:
     lengths = written + np.cumsum(more).astype(float)
     probabilities = np.arange(1.0, len(lengths) + 1.0)
@@ -130,6 +133,7 @@ def test_every_switch_and_ratio_is_worth_what_a_sum_over_steps_and_lengths_says(
         probabilities / probabilities.sum(),
         is_partial,
         lengths[-1] + longest,
+        step_spread,
     )
     switches, kept = np.array([0.0, 3.0, 17.0]) + written, np.array([80.0, 20.0])
     worths = expected_worth(state, model, PLAIN, switches, kept)
@@ -171,20 +175,20 @@ def test_the_normal_distribution_is_close() -> None:
 
 
 def test_a_pace_is_known_better_with_every_step() -> None:
-    paces = [AnswerPace.after(0.4, steps, 2.0 * steps, 1.0 * steps) for steps in (0, 4, 16, 400)]
+    paces = [AnswerPace.after(0.14, steps, 2.0 * steps, 1.0 * steps) for steps in (0, 4, 16, 400)]
     factors, spreads = [pace.factor for pace in paces], [pace.spread for pace in paces]
     assert factors[0] == 1.0
     assert factors == sorted(factors)
     assert factors[-1] == pytest.approx(2.0, rel=0.02)
     assert spreads == sorted(spreads, reverse=True)
-    assert spreads[0] == pytest.approx(math.log(1.4) / 2.326, rel=1e-3)
+    assert spreads[0] == pytest.approx(0.14, rel=1e-3)
     assert INNER_SPREAD <= spreads[-1] < 1.4 * INNER_SPREAD
 
 
 @pytest.mark.parametrize('steps', [0, 3, 40])
 @pytest.mark.parametrize('more', [1.0, 8.0, 1e9])
 def test_what_a_pace_may_turn_out_to_be_is_as_sure_as_it_is_now(steps: int, more: float) -> None:
-    pace = AnswerPace.after(0.4, steps, 1.1 * steps, 1.0 * steps)
+    pace = AnswerPace.after(0.14, steps, 1.1 * steps, 1.0 * steps)
     foreseen = pace.foreseen(steps, more)
     assert sum(weight for weight, _ in foreseen) == pytest.approx(1.0)
     deviations = [(weight, math.log(one.factor / pace.factor)) for weight, one in foreseen]
@@ -192,5 +196,5 @@ def test_what_a_pace_may_turn_out_to_be_is_as_sure_as_it_is_now(steps: int, more
     learned = sum(weight * by**2 for weight, by in deviations)
     left = foreseen[0][1].spread
     assert math.sqrt(learned + left**2) == pytest.approx(pace.spread)
-    then = AnswerPace.after(0.4, steps + int(more), 9.0, 9.0)
+    then = AnswerPace.after(0.14, steps + int(more), 9.0, 9.0)
     assert left == pytest.approx(then.spread, rel=0.03)

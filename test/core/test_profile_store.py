@@ -82,3 +82,12 @@ def test_a_failed_save_leaves_the_old_file_and_nothing_else(tmp_path, monkeypatc
         save(tmp_path, KEY, replace(MODEL, q=1.0))
     assert load(tmp_path, KEY) == MODEL
     assert [path.name for path in tmp_path.iterdir()] == [KEY.file_name]
+
+
+def test_a_profile_without_the_margin_of_single_steps_is_still_good(tmp_path):
+    path = save(tmp_path, KEY, replace(MODEL, step_delta=0.5, bound_spreads=3.0))
+    content = json.loads(path.read_text())
+    for name in ('step_delta', 'bound_spreads'):
+        del content['coefficients'][name]
+    path.write_text(json.dumps(content))
+    assert load(tmp_path, KEY) == MODEL

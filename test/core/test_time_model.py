@@ -52,6 +52,27 @@ def test_worst_case_is_the_mean_with_its_margin():
     assert SMOLLM.t_wcet(900, 300, 64) == pytest.approx(1.25 * SMOLLM.t_e2e(900, 300, 64))
 
 
+def test_the_noise_of_single_steps_is_a_smaller_part_of_a_longer_answer():
+    noisy = dataclasses.replace(SMOLLM, delta=0.3, step_delta=1.2)
+    assert noisy.t_wcet(900, 900, 1) == pytest.approx(1.3 * SMOLLM.t_prefill(900))
+    for steps, margin in ((1, 1.2369), (9, 0.5), (900, 0.30265)):
+        decode_s = SMOLLM.t_decode(900, steps + 1)
+        worst_s = noisy.t_wcet(900, 900, steps + 1) - 1.3 * SMOLLM.t_prefill(900)
+        assert worst_s == pytest.approx((1.0 + margin) * decode_s, rel=1e-4)
+    # It says nothing of an eviction.
+    evicted_s = noisy.t_wcet(900, 300, 10) - 1.5 * SMOLLM.t_decode(300, 10)
+    assert evicted_s == pytest.approx(1.3 * (SMOLLM.t_prefill(900) + SMOLLM.t_eviction(900)))
+
+
+def test_the_worst_case_lies_so_many_spreads_above_the_mean():
+    noisy = dataclasses.replace(SMOLLM, delta=0.3, step_delta=1.2, bound_spreads=3.0)
+    assert math.exp(3.0 * noisy.spread()) == pytest.approx(1.3)
+    assert math.exp(3.0 * noisy.spread(9)) == pytest.approx(1.5)
+    assert noisy.step_spread == pytest.approx(0.4)
+    with pytest.raises(ValueError, match='bound_spreads must be > 0, got 0'):
+        dataclasses.replace(SMOLLM, bound_spreads=0.0)
+
+
 @pytest.mark.parametrize('response', [3, 64, 700])
 def test_wrong_guesses_are_in_the_worst_case_and_in_no_mean(response):
     guessing = dataclasses.replace(SMOLLM, speculates=True)
@@ -72,6 +93,14 @@ def test_scaling_multiplies_every_time_and_leaves_the_margin():
     slower = SMOLLM.scaled(1.3)
     assert slower.t_e2e(900, 300, 64) == pytest.approx(1.3 * SMOLLM.t_e2e(900, 300, 64))
     assert slower.delta == SMOLLM.delta
+
+
+def test_reading_writing_and_evictions_have_factors_of_their_own():
+    other = SMOLLM.scaled(2.0, 3.0, 5.0)
+    assert other.t_prefill(900, 300) == pytest.approx(2.0 * SMOLLM.t_prefill(900, 300))
+    assert other.t_decode(300, 64) == pytest.approx(3.0 * SMOLLM.t_decode(300, 64))
+    assert other.t_eviction(900) == pytest.approx(5.0 * SMOLLM.t_eviction(900))
+    assert SMOLLM.scaled(2.0, 3.0) == SMOLLM.scaled(2.0, 3.0, 3.0)
 
 
 def test_leverage_is_the_share_of_a_step_that_eviction_saves():

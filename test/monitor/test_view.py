@@ -69,7 +69,7 @@ def test_what_the_node_tells_is_there() -> None:
         'misses KILLED 7, OVERLOADED 5',
         'waiting 6, miss rate 0.120, answered 4711',
         'prefix cache 3 prompts, 12.3 MB',
-        'drift 1.250',
+        'drift read/write 1.100/1.250',
         '(delta) 0.370',
         'prefer https://workstation:8000',
     ):

@@ -143,16 +143,18 @@ def test_deadlines_have_the_keys_of_autoware() -> None:
 
 
 def test_a_drifting_machine_is_a_warning_that_says_what_to_do() -> None:
-    model = TimeModel(0, 1e-3, 0, p=1e-5, q=1e-2, delta=0.2)
+    model = TimeModel(0, 1e-3, 0, p=1e-5, q=1e-2, delta=0.2, step_delta=0.5)
     status = estimate_status('/timebill', Estimate(model), [0.1, -0.3], 0.95)
     assert (status.level, status.message) == (OK, 'following the machine')
     told = values(status)
     assert (told['estimate_error'], told['estimate_bias']) == ('0.200', '-0.100')
     assert (told['drift_factor'], told['worst_case_margin']) == ('1.000', '0.200')
     assert 0 < float(told['leverage_1024_tokens']) < float(told['leverage_4096_tokens']) < 0.95
-    status = estimate_status('/timebill', Estimate(model, 1.6, is_drifting=True), [], 0.95)
+    assert (told['reading_drift_factor'], told['worst_case_step_margin']) == ('1.000', '0.500')
+    estimate = Estimate(model, 1.6, is_drifting=True, reading_drift_factor=0.9)
+    status = estimate_status('/timebill', estimate, [], 0.95)
     assert status.level == WARN
-    assert '1.60 times' in status.message
+    assert 'prompts take 0.90 times and answers 1.60 times' in status.message
     assert '~/recalibrate' in status.message
 
 

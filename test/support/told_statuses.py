@@ -30,7 +30,8 @@ def told(node: str = '/timebill', *, has_link: bool = True) -> Any:
         answered=4711,
         missed=((MissReason.KILLED, 7), (MissReason.OVERLOADED, 5), (MissReason.EXPIRED, 0)),
     )
-    estimate = Estimate(TimeModel(1e-8, 1e-4, 0.01, 1e-6, 1e-3, delta=0.37), drift_factor=1.25)
+    model = TimeModel(1e-8, 1e-4, 0.01, 1e-6, 1e-3, delta=0.37)
+    estimate = Estimate(model, drift_factor=1.25, reading_drift_factor=1.1)
     settings = RemoteSettings(
         remote_policy='prefer', remote_url='https://workstation:8000/v1', remote_model='big'
     )

@@ -66,7 +66,7 @@ FROM_WORKER: list[FromWorker] = [
     Ready('model', 'cpu', 'float32', 100, 16, 'none', 'transformers', 'none', threads=3),
     Ready('m', 'cpu', 'float32', 1, 1, 'none', 'native', 'none', lengths_file='/cache/l.json'),
     Estimate(None),
-    Estimate(TimeModel(0.1, 0.2, 0.3, 0.4, 0.5), 1.5, True, -0.1),
+    Estimate(TimeModel(0.1, 0.2, 0.3, 0.4, 0.5), 1.5, True, -0.1, 0.9),
     Failed('no such model'),
     Failed('no network', may_pass=True),
     Phase('loading'),

@@ -3,8 +3,6 @@
 import math
 from dataclasses import dataclass
 
-from timebill_ros.core.expected_eviction import BOUND_SPREADS
-
 STEPS_TO_KNOW = 8.0
 """After so many steps, what was measured of an answer counts as much as the time model."""
 INNER_SPREAD = 0.03
@@ -31,16 +29,16 @@ class AnswerPace:
 
     @classmethod
     def after(
-        cls, delta: float, steps: int, measured_s: float, predicted_s: float
+        cls, spread: float, steps: int, measured_s: float, predicted_s: float
     ) -> 'AnswerPace':
         """Return the pace after some steps.
 
         Arguments:
-            delta: the worst-case margin over the mean: 99 % of answers take no more.
+            spread: standard deviation of the logarithm of an answer's time.
             steps: that were taken.
             measured_s, predicted_s: their time [s].
         """
-        prior = max(math.log1p(delta) / BOUND_SPREADS, INNER_SPREAD)
+        prior = max(spread, INNER_SPREAD)
         if steps < 1 or not (measured_s > 0.0 and predicted_s > 0.0):
             return cls(1.0, prior)
         known = steps / (steps + STEPS_TO_KNOW)

@@ -210,9 +210,10 @@ class BudgetPlanner:
         else:
             found = self._kept_by_policy(prompt_tokens)
         kept = self._quickest(time_model, prompt_tokens, most_steps) if found is None else found
-        worst_s = time_model.t_after_prefill(prompt_tokens, kept, most_steps)
+        worst = time_model.worst_case(most_steps)
+        worst_s = worst.t_after_prefill(prompt_tokens, kept, most_steps)
         if loop is not None and kept == prompt_tokens:  # it may still be evicted
-            worst_s += time_model.t_eviction(prompt_tokens)
+            worst_s += worst.t_eviction(prompt_tokens)
         return Plan(
             kept_tokens=kept,
             max_new_tokens=max_new_tokens,
@@ -224,7 +225,7 @@ class BudgetPlanner:
                 time_model.t_eviction(prompt_tokens) if kept < prompt_tokens else 0.0
             ),
             predicted_decode_time_s=time_model.t_decode(kept, expected),
-            worst_case_time_s=prefill_s + (1.0 + time_model.delta) * worst_s,
+            worst_case_time_s=prefill_s + worst_s,
         )
 
     def _worst_case_tokens(self, expected: int, max_new_tokens: int) -> int:

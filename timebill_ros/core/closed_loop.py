@@ -27,7 +27,7 @@ class ClosedLoop:
     """Decides whether to evict now, for the largest expected worth.
 
     Arguments:
-        time_model: mean times, and the worst-case margin (delta).
+        time_model: mean times, and how far true ones lie from them.
         prompt_tokens: N_x.
         fewest: the fewest prompt tokens that may be kept, in 1..N_x.
         lengths: of the answer.
@@ -61,7 +61,7 @@ class ClosedLoop:
             return self.prompt_tokens
         steps = max(0, written - 1) if passes is None else round(passes)
         predicted_s = self.time_model.t_decode(self.prompt_tokens, steps + 1)
-        pace = AnswerPace.after(self.time_model.delta, steps, decode_s, predicted_s)
+        pace = AnswerPace.after(self.time_model.spread(), steps, decode_s, predicted_s)
         state = AnswerState(
             self.prompt_tokens,
             written,
@@ -70,6 +70,7 @@ class ClosedLoop:
             *self.lengths.after(written),
             self.is_partial,
             self.lengths.max_new_tokens,
+            self.time_model.step_spread,
         )
         never = worth_of_none(state, self.time_model)
         if never > 1.0 - GAIN:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from timebill_ros.core.time_model import TimeModel
-from timebill_ros.core.worst_case_margin import MeasuredGeneration, fit_delta
+from timebill_ros.core.worst_case_margin import MeasuredGeneration, with_margins
 
 Array = NDArray[np.float64]
 
@@ -59,7 +59,7 @@ class CurveFit:
 
 @dataclass(frozen=True)
 class TimeFit:
-    """A time model and the quality of its fits. generations: how many delta comes from."""
+    """A time model and the quality of its fits. generations: how many the margins come from."""
 
     model: TimeModel
     prefill: CurveFit
@@ -76,7 +76,7 @@ def fit(
     generations: Sequence[MeasuredGeneration] = (),
     cached: Sequence[CachedSample] = (),
 ) -> TimeFit:
-    """Fit the coefficients by least squares on the relative error, and delta.
+    """Fit the coefficients by least squares on the relative error, and the margins.
 
     Every coefficient is non-negative. So a time never falls with the length (a, b), and short
     prompts never have a negative time (c, the fixed cost of a call).
@@ -86,11 +86,10 @@ def fit(
     Other samples are compared with a first fit that minimises the absolute error. After that,
     every length counts once, with its mean, because the sum of many steps depends on the mean.
 
-    Delta covers 99 % of the relative residuals of whole generations that the fit has not seen.
+    The margins come from the relative residuals of whole generations that the fit has not seen.
     Single steps do not suffice: their noise averages out over a generation, and they do not show
-    cold caches or a busy machine. Delta bounds the whole time, and after the prefill the rest
-    alone. So it is the larger of both quantiles. With fewer than 20 generations it is at least
-    0.25. For small samples, see upper_quantile.
+    cold caches or a busy machine. The margins bound the whole time, and after the prefill the rest
+    alone: see with_margins. With fewer than 20 generations, delta is at least 0.25.
 
     Arguments:
         prefills: at least 3 different lengths.
@@ -108,7 +107,8 @@ def fit(
         ((0.0, 0.0), CurveFit()) if not evictions else _fit_curve('evictions', evictions, (1, 0))
     )
     mean = TimeModel(a, b, c, p, q, e1, e0)
-    model = replace(mean, d=_cached_token_s(mean, cached), delta=fit_delta(mean, generations))
+    mean = replace(mean, d=_cached_token_s(mean, cached))
+    model = with_margins(mean, generations)
     quality = _cached_quality(model, cached)
     return TimeFit(model, prefill, step, eviction, len(generations), quality)
 

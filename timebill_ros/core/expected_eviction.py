@@ -5,16 +5,12 @@ ratio fits, it is alpha_max, although the answer may come in time with hardly an
 """
 
 import math
-from statistics import NormalDist
 
 from timebill_ros.core.time_model import TimeModel
-from timebill_ros.core.worst_case_margin import BOUND_SHARE
 
 CHOICES = 101
 """How many evenly spread numbers of kept tokens are compared: alpha is exact to 1 %."""
 LEAST_SPREAD = 1e-3
-BOUND_SPREADS = NormalDist().inv_cdf(BOUND_SHARE)
-"""Distance of the worst case from the mean, in standard deviations of the logarithm."""
 
 
 def expected_kept_tokens(
@@ -30,16 +26,17 @@ def expected_kept_tokens(
     attend to, and 0 if it is late. None: it is late for any number of kept tokens.
 
     Arguments:
-        time_model: mean times, and the worst-case margin (delta).
+        time_model: mean times, and how far true ones lie from them.
         prompt_tokens: N_x.
         fewest: the fewest tokens that may be kept, in 1..N_x.
         response_tokens: N_hat.
         remaining_s: time left for eviction and decoding; may be negative or infinite [s].
     """
+    spread = time_model.spread(max(0, response_tokens - 1))
 
     def worth(kept: int) -> float:
         mean_s = time_model.t_after_prefill(prompt_tokens, kept, response_tokens)
-        return kept * in_time_probability(mean_s, time_model.delta, remaining_s)
+        return kept * in_time_probability(mean_s, spread, remaining_s)
 
     distance = (prompt_tokens - fewest) / (CHOICES - 1)
     choices = [prompt_tokens - round(step * distance) for step in range(CHOICES)]
@@ -47,19 +44,19 @@ def expected_kept_tokens(
     return best if worth(best) > 0.0 else None
 
 
-def in_time_probability(mean_s: float, delta: float, remaining_s: float) -> float:
+def in_time_probability(mean_s: float, spread: float, remaining_s: float) -> float:
     """Return the probability that a task ends in time, given the estimate of its time.
 
-    The true time is log-normal around the estimate: 99 % are below (1 + delta) * estimate.
+    The true time is log-normal around the estimate.
 
     Arguments:
         mean_s: the estimate, >= 0 [s].
-        delta: the worst-case margin over the mean.
+        spread: standard deviation of its logarithm.
         remaining_s: time left; may be negative or infinite [s].
     """
     if mean_s == 0.0 or remaining_s == math.inf:
         return float(remaining_s >= 0.0)
     if remaining_s <= 0.0:
         return 0.0
-    spread = max(math.log1p(delta) / BOUND_SPREADS, LEAST_SPREAD)
+    spread = max(spread, LEAST_SPREAD)
     return math.erfc((math.log(mean_s) - math.log(remaining_s)) / spread / math.sqrt(2.0)) / 2.0

@@ -32,6 +32,8 @@ class AnswerState:
         lengths, probabilities: (lengths,), how long it becomes: each is longer than written.
         is_partial: what is there when time is up is worth its share of the answer; else nothing.
         longest: no answer becomes longer, evicted or not.
+        step_spread: standard deviation of the logarithm of a single step's time, which averages
+            out over those that are left.
     """
 
     prompt_tokens: int
@@ -42,6 +44,7 @@ class AnswerState:
     probabilities: Array
     is_partial: bool = False
     longest: float = math.inf
+    step_spread: float = 0.0
 
 
 def worth_of_none(state: AnswerState, time_model: TimeModel) -> float:
@@ -103,7 +106,9 @@ def _credit(
     if state.remaining_s <= 0.0:
         in_time = np.where(mean_s <= state.remaining_s, 1.0, 0.0)
     else:
-        spread = np.hypot(state.pace.spread, length_spread)
+        steps_left = np.maximum(lengths - state.written, 1.0)
+        pace_spread = np.hypot(state.pace.spread, state.step_spread / np.sqrt(steps_left))
+        spread = np.hypot(pace_spread, length_spread)
         in_time = normal_cdf(np.log(state.remaining_s / np.maximum(mean_s, TINY_S)) / spread)
     if not state.is_partial:
         return in_time

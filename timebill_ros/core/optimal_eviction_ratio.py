@@ -17,7 +17,7 @@ def optimal_eviction_ratio(
     changes the time (p = 0, N_W <= 1).
 
     Arguments:
-        time_model: worst-case p and q, scaled by 1 + delta.
+        time_model: worst-case p and q.
         prompt_tokens: N_x, >= 1.
         response_tokens: N_W.
         decode_budget_s: T without predictor, prefill and eviction [s]; may be negative or

@@ -19,24 +19,22 @@ def kept_tokens_to_fit(
     If the whole prompt fits, nothing is evicted: eviction costs time too.
 
     Arguments:
-        time_model: mean times, and the worst-case margin (delta).
+        time_model: mean times, and the worst-case margins.
         prompt_tokens: N_x.
         fewest: the fewest tokens that may be kept, in 1..N_x.
         response_tokens: N_W.
         prefill_s: the prefill's time [s].
         total_s: from the prefill's start to the deadline; may be negative or infinite [s].
     """
+    worst = time_model.worst_case(response_tokens)
 
     def worst_s(kept: int) -> float:
-        return prefill_s + (1.0 + time_model.delta) * time_model.t_after_prefill(
-            prompt_tokens, kept, response_tokens
-        )
+        return prefill_s + worst.t_after_prefill(prompt_tokens, kept, response_tokens)
 
     if worst_s(prompt_tokens) <= total_s:
         return prompt_tokens
     if worst_s(fewest) > total_s:
         return None
-    worst = time_model.scaled(1.0 + time_model.delta)
     decode_s = total_s - prefill_s - worst.t_eviction(prompt_tokens)
     ratio_max = 1.0 - fewest / prompt_tokens
     ratio = optimal_eviction_ratio(worst, prompt_tokens, response_tokens, decode_s, ratio_max)

@@ -6,8 +6,6 @@ from dataclasses import dataclass, field, replace
 
 from timebill_ros.core.time_model import TimeModel
 
-_Z99 = 2.326
-"""Of a normal distribution, 99 % lie below the mean plus so many standard deviations."""
 _CERTAIN = 3.0
 """So many standard deviations away, it is beyond any probability that may be asked for."""
 _REMEMBERED = 4096
@@ -76,8 +74,8 @@ class Times:
 class Completion:
     """Predicts when jobs end, one after the other, without eviction.
 
-    Times are normally distributed about the predicted ones: 99 % lie below (1 + delta) times the
-    prediction. Delta is the worst-case margin. Lengths are distributed as they were seen.
+    Times are normally distributed about the predicted ones, with what whole answers have in common
+    as spread. Lengths are distributed as they were seen.
 
     Arguments:
         time_model: of the backend; None: nothing takes any time.
@@ -158,7 +156,7 @@ class Completion:
     @property
     def _spread(self) -> float:
         """Relative standard deviation of a predicted time."""
-        return self.time_model.delta / _Z99 if self.time_model else 0.0
+        return self.time_model.delta / self.time_model.bound_spreads if self.time_model else 0.0
 
     def _fits(self, time_s: float, left_s: float, variance: float) -> float:
         deviation_s = math.sqrt(variance + (self._spread * time_s) ** 2)

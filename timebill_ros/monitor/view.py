@@ -82,9 +82,10 @@ def _deadlines(watch: Watch) -> str:
 
 def _estimate(watch: Watch) -> str:
     values = watch.status('estimate').values
+    reading = values.get('reading_drift_factor') or _NOT_KNOWN
     return (
-        f'error {values.get("estimate_error") or _NOT_KNOWN}, drift '
-        f'{values.get("drift_factor") or _NOT_KNOWN}, worst-case margin (delta) '
+        f'error {values.get("estimate_error") or _NOT_KNOWN}, drift read/write '
+        f'{reading}/{values.get("drift_factor") or _NOT_KNOWN}, worst-case margin (delta) '
         f'{values.get("worst_case_margin") or _NOT_KNOWN}'
     )
 

@@ -140,8 +140,8 @@ def estimate_status(
     level = DiagnosticStatus.WARN if estimate.is_drifting else DiagnosticStatus.OK
     if estimate.is_drifting:
         message = (
-            f'the machine has changed: times are {estimate.drift_factor:.2f} times the profiled '
-            'ones; call ~/recalibrate'
+            f'the machine has changed: prompts take {estimate.reading_drift_factor:.2f} times and '
+            f'answers {estimate.drift_factor:.2f} times as long as profiled; call ~/recalibrate'
         )
     else:
         message = 'following the machine' if model else 'no time model: nothing is predicted'
@@ -149,7 +149,9 @@ def estimate_status(
         'estimate_error': f'{mean([abs(error) for error in errors]):.3f}',
         'estimate_bias': f'{mean(errors):.3f}',
         'drift_factor': f'{estimate.drift_factor:.3f}',
+        'reading_drift_factor': f'{estimate.reading_drift_factor:.3f}',
         'worst_case_margin': f'{model.delta:.3f}' if model else '',
+        'worst_case_step_margin': f'{model.step_delta:.3f}' if model else '',
         **{
             f'leverage_{tokens}_tokens': (
                 f'{model.leverage(tokens, max_eviction_ratio):.3f}' if model else ''

@@ -110,15 +110,17 @@ class Estimate(Struct, frozen=True, tag=True):
 
     Arguments:
         time_model: with drift applied; None: not measured.
-        drift_factor: measured over predicted, of late.
-        is_drifting: the factor has left its usual range.
+        drift_factor: of writing (steps and evictions), measured over profiled, of late.
+        is_drifting: a factor has left its usual range.
         error: of the last generation, measured / predicted total time - 1; 0 before the first.
+        reading_drift_factor: the same of reading (the prefill).
     """
 
     time_model: TimeModel | None
     drift_factor: float = 1.0
     is_drifting: bool = False
     error: float = 0.0
+    reading_drift_factor: float = 1.0
 
 
 class Phase(Struct, frozen=True, tag=True):

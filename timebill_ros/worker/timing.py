@@ -66,5 +66,11 @@ class Timing:
         self._send(
             Estimate(None)
             if drift is None
-            else Estimate(drift.model, drift.factor, drift.out_of_range, error)
+            else Estimate(
+                drift.model,
+                drift.writing.value,
+                drift.out_of_range,
+                error,
+                drift.reading.value,
+            )
         )

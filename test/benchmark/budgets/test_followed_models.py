@@ -6,7 +6,7 @@ import pytest
 
 from benchmark.budgets.followed_models import followed_models
 from support.recorded_answers import STEP_S, answer
-from timebill_ros.core.drift import WINDOW
+from timebill_ros.core.running_factor import WINDOW
 from timebill_ros.core.time_model import TimeModel
 
 FITTED = TimeModel(a=0, b=0.001, c=0, p=0, q=STEP_S, delta=0.1)
