@@ -11,6 +11,7 @@ QUESTIONS = {
     'overload': 'benchmark.deadlines.overload',
     'preemption': 'benchmark.deadlines.preemption',
     'engine': 'benchmark.engine.engine',
+    'engine-peers': 'benchmark.engine.engine_peers',
     'estimator': 'benchmark.estimator.estimator',
     'eviction': 'benchmark.eviction.eviction',
     'eviction_defaults': 'benchmark.eviction.eviction_defaults',

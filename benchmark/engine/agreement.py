@@ -1,8 +1,6 @@
 """Compares greedy answers with those of transformers in fp32."""
 
-from typing import Any, Protocol
-
-from timebill_ros.progress import Progress
+from collections.abc import Collection, Sequence
 
 TOKENS = 64
 PROMPTS = (
@@ -29,37 +27,28 @@ PROMPTS = (
 )
 
 
-class Answering(Protocol):
-    """An arm's process."""
-
-    name: str
-
-    def ask(self, **task: Any) -> dict[str, Any]:
-        """Return the tokens of the answer to a prompt."""
-
-
-def agreement(
-    reference: Answering, arms: list[Any], progress: Progress
-) -> dict[str, dict[str, float]]:
-    """Return for each arm how many answers are the reference's, and where the others part.
+def compare(expected: list[list[int]], found: list[list[int]]) -> dict[str, float]:
+    """Return the figures of one arm.
 
     Returns:
-        by arm: prompts, identical, and the means of the reference's tokens and of those before the
-        first difference.
+        n, identical, and the means of the reference's tokens and of those before the first
+        difference.
     """
-    expected = _answers(reference, progress)
-    return {arm.name: compare(expected, _answers(arm, progress)) for arm in arms}
-
-
-def compare(expected: list[list[int]], found: list[list[int]]) -> dict[str, float]:
-    """Return the figures of one arm."""
     common = [common_tokens(*pair) for pair in zip(expected, found, strict=True)]
     return {
-        'prompts': len(expected),
+        'n': len(expected),
         'identical': sum(a == b for a, b in zip(expected, found, strict=True)),
         'tokens': sum(map(len, expected)) / len(expected),
         'common_tokens': sum(common) / len(common),
     }
+
+
+def ended(answer: Sequence[int], stop_ids: Collection[int]) -> list[int]:
+    """Return an answer up to the first stop token, which stays: arms write on after it."""
+    for index, token in enumerate(answer):
+        if token in stop_ids:
+            return list(answer[: index + 1])
+    return list(answer)
 
 
 def common_tokens(a: list[int], b: list[int]) -> int:
@@ -70,11 +59,3 @@ def common_tokens(a: list[int], b: list[int]) -> int:
             break
         length += 1
     return length
-
-
-def _answers(arm: Answering, progress: Progress) -> list[list[int]]:
-    found = []
-    for prompt in PROMPTS:
-        found.append(arm.ask(prompt=prompt, tokens=TOKENS)['tokens'])
-        progress.advance(1, arm.name)
-    return found

@@ -15,7 +15,8 @@ _STYLES = {
     'ours_none': ('tab:blue', ':', 'ours, bf16'),
     'transformers': ('tab:orange', '-', 'transformers generate, bf16'),
     'llama_cpp': ('tab:green', '-', 'llama.cpp'),
-    'llama_cpp_flash': ('tab:green', '--', 'llama.cpp, flash attention'),
+    'ik_llama_cpp': ('tab:olive', '-', 'ik_llama.cpp'),
+    'openvino': ('tab:purple', '-', 'OpenVINO GenAI, int4'),
 }
 
 

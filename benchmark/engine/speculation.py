@@ -137,6 +137,7 @@ def _summary(pairs: list[Pair]) -> dict[str, Any]:
         'speedup': plain_s / sum(pair.guessed.seconds for pair in ended),
         'slowest': max(pair.guessed.seconds / pair.plain.seconds for pair in ended),
         'tokens_per_pass': tokens / sum(pair.passes for pair in ended),
+        'accepted_per_pass': tokens / sum(pair.passes for pair in ended) - 1,
         'counted_speedup': tokens / sum(pair.guessed.counted_passes for pair in ended),
         'step_ms': 1000 * plain_s / tokens,
     }

@@ -1,0 +1,182 @@
+"""Makes an environment for each engine that ours is compared with, in the user's cache folder.
+
+What is there already is left as it is. `make bench-engine-peers`, or with names of peers:
+`make bench-engine-peers ARGS="openvino"`.
+"""
+
+import argparse
+import json
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+
+from benchmark.engine.peer import (
+    PEERS,
+    Peer,
+    environment_of_peers,
+    openvino_model,
+    peers_folder,
+)
+from timebill_ros.inference.loading.gguf_cache import converted_folder, gguf_hash
+from timebill_ros.inference.loading.model_source import BUILT_IN, locate
+
+_TOLD_EVERY_S = 30.0
+_DONE = 'complete'
+"""A file in a whole environment, with what was asked for."""
+_FOR_THIS_CPU = {'CMAKE_ARGS': '-DGGML_NATIVE=ON'}
+_GROUP = '64'
+"""Weights that share a scale. The usual 128 do not divide the built-in model's rows."""
+
+
+class StepError(Exception):
+    """A step has failed; one sentence."""
+
+
+def main() -> int:
+    """Make what is missing; return 1 if something cannot be made."""
+    parser = argparse.ArgumentParser(prog='bench-engine-peers', description=__doc__)
+    names = [peer.name for peer in PEERS]
+    parser.add_argument('peers', nargs='*', metavar='PEER', help=f'of {", ".join(names)}; all')
+    asked = parser.parse_args().peers or names
+    if unknown := sorted(set(asked).difference(names)):
+        parser.error(f'PEER must be one of {", ".join(names)}, got {unknown[0]}')
+    failed = False
+    for peer in PEERS:
+        if peer.name not in asked:
+            continue
+        try:
+            make_environment(peer)
+            if peer.name == 'openvino':
+                export_for_openvino(peer, openvino_model())
+        except StepError as error:
+            failed = True
+            print(f'{peer.name} cannot be had: {error}', flush=True)
+    return int(failed)
+
+
+def make_environment(peer: Peer) -> None:
+    """Make a peer's environment, unless it is there.
+
+    Raises:
+        StepError: that fails.
+    """
+    wanted = '\n'.join(peer.requirements) + '\n'
+    done = peer.folder / _DONE
+    if done.is_file() and done.read_text() == wanted:
+        print(f'{peer.name} is in {peer.folder}', flush=True)
+        return
+    peers_folder().mkdir(exist_ok=True)
+    log = peers_folder() / f'{peer.name}.log'
+    run(
+        f'{peer.name}: making its environment',
+        [sys.executable, '-m', 'venv', '--clear', str(peer.folder)],
+        log,
+    )
+    run(
+        f'{peer.name}: {"building it, some minutes" if peer.built else "installing it"}',
+        install_command(peer),
+        log,
+    )
+    done.write_text(wanted)
+
+
+def install_command(peer: Peer) -> list[str]:
+    """Return the command that installs what a peer needs."""
+    command = [peer.python, '-m', 'pip', 'install', '--disable-pip-version-check']
+    if peer.built:
+        command += ['--no-binary', peer.built]
+    return [*command, *peer.requirements]
+
+
+def export_for_openvino(peer: Peer, folder: Path) -> None:
+    """Export the built-in model in 4 bits, unless that is done.
+
+    Raises:
+        StepError: that fails.
+    """
+    if folder.is_dir():
+        print(f'its model is in {folder}', flush=True)
+        return
+    gguf = locate(BUILT_IN)
+    source, target = (peers_folder() / f'openvino.{part}' for part in ('source', 'exported'))
+    for left in (source, target):
+        shutil.rmtree(left, ignore_errors=True)
+    shutil.copytree(converted_folder(gguf, gguf_hash(gguf), torch.bfloat16), source)
+    write_older_configuration(source)
+    run(
+        'openvino: exporting the built-in model in 4 bits',
+        [
+            str(Path(peer.python).with_name('optimum-cli')),
+            *('export', 'openvino', '--model', str(source)),
+            *('--task', 'text-generation-with-past'),
+            *('--weight-format', 'int4', '--group-size', _GROUP),
+            str(target),
+        ],
+        peers_folder() / 'openvino-export.log',
+    )
+    target.rename(folder)
+    shutil.rmtree(source)
+
+
+def write_older_configuration(folder: Path) -> None:
+    """Say in a model's files what older versions of transformers read too.
+
+    They know no `rope_parameters`, and would silently compute with another base.
+    """
+    path = folder / 'config.json'
+    config = json.loads(path.read_text(encoding='utf-8'))
+    config['rope_theta'] = config['rope_parameters']['rope_theta']
+    config['torch_dtype'] = config['dtype']
+    path.write_text(json.dumps(config, indent=2))
+    path = folder / 'tokenizer_config.json'
+    config = json.loads(path.read_text(encoding='utf-8'))
+    config['tokenizer_class'] = 'PreTrainedTokenizerFast'
+    path.write_text(json.dumps(config, indent=2))
+
+
+def run(doing: str, command: Sequence[str], log: Path) -> None:
+    """Run a command, and tell every half minute that it runs.
+
+    Arguments:
+        doing: said at its start.
+        log: takes what it prints.
+
+    Raises:
+        StepError: it fails.
+    """
+    print(f'{doing} ...', flush=True)
+    start_s = time.monotonic()
+    environment = {**environment_of_peers(), **_FOR_THIS_CPU, 'HF_HUB_OFFLINE': '1'}
+    with log.open('w') as file:
+        try:
+            process = subprocess.Popen(command, stdout=file, stderr=file, env=environment)
+        except OSError as error:
+            raise StepError(f'{command[0]} cannot be run ({error.strerror})') from error
+        while True:
+            try:
+                status = process.wait(timeout=_TOLD_EVERY_S)
+                break
+            except subprocess.TimeoutExpired:
+                print(f'{doing}: {time.monotonic() - start_s:.0f} s', flush=True)
+            except BaseException:
+                process.kill()
+                process.wait()
+                raise
+    if status:
+        raise StepError(f'{reason(log.read_text(errors="replace"))} ({log})')
+
+
+def reason(log: str) -> str:
+    """Return the line of a log that says best why a command failed."""
+    lines = [line.strip() for line in log.splitlines() if line.strip()]
+    errors = [line for line in lines if line.lower().startswith(('error', 'fatal'))]
+    return (errors or lines or ['it printed nothing'])[-1]
+
+
+if __name__ == '__main__':
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""An arm with another engine: needs only its package, numpy and the standard library."""
