@@ -13,7 +13,7 @@ from typing import Any
 import psutil
 
 _SOURCE = Path(__file__).parents[2]
-_LOAD_LIMIT_S = 300.0
+_LOAD_LIMIT_S = 600.0
 _TASK_LIMIT_S = 120.0
 
 

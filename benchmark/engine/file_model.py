@@ -19,9 +19,12 @@ def file_kind(path: Path) -> str:
     """Return how a file calls its quantization, 'Q4_K_M' say; else its name.
 
     Raises:
-        ValueError: it is no GGUF file; a clause.
+        ValueError: it is no GGUF file; one sentence.
     """
-    kind = GGUFFile(gguf_parts(path)).value('general.file_type')
+    try:
+        kind = GGUFFile(gguf_parts(path)).value('general.file_type')
+    except (OSError, ValueError) as error:
+        raise ValueError(f'{str(path)!r} cannot be loaded: {error}') from error
     try:
         return LlamaFileType(kind).name.removeprefix('MOSTLY_')
     except ValueError:

@@ -31,8 +31,15 @@ class Material:
 
 
 def material(gguf: Path, plan: Plan) -> Material:
-    """Return the material for a model."""
-    folder = converted_folder(gguf, gguf_hash(gguf), torch.float32)  # the reference's, too
+    """Return the material for a model.
+
+    Raises:
+        ValueError: the file cannot be read; one sentence.
+    """
+    try:
+        folder = converted_folder(gguf, gguf_hash(gguf), torch.float32)  # the reference's, too
+    except Exception as error:  # what transformers raises is not documented
+        raise ValueError(f'{str(gguf)!r} cannot be loaded: {error}') from error
     tokenizer = AutoTokenizer.from_pretrained(str(folder), local_files_only=True)
     chat = ChatPrompt(tokenizer)
     pages = [(_DOCS / f'{name}.md').read_text(encoding='utf-8') for name in _PAGES]
