@@ -14,7 +14,7 @@ import psutil
 
 _SOURCE = Path(__file__).parents[2]
 _LOAD_LIMIT_S = 600.0
-_TASK_LIMIT_S = 120.0
+_TASK_LIMIT_S = 600.0
 
 
 class ArmError(Exception):

@@ -28,7 +28,8 @@ from timebill_ros.inference.loading.model_source import BUILT_IN, locate
 _TOLD_EVERY_S = 30.0
 _DONE = 'complete'
 """A file in a whole environment, with what was asked for."""
-_FOR_THIS_CPU = {'CMAKE_ARGS': '-DGGML_NATIVE=ON'}
+_FOR_THIS_CPU = {'CMAKE_ARGS': '-DGGML_NATIVE=ON -DGGML_IQK_FA_ALL_QUANTS=OFF'}
+"""Without ik_llama.cpp's attention over quantized caches, which takes the most time to compile."""
 _GROUP = '64'
 """Weights that share a scale. The usual 128 do not divide the built-in model's rows."""
 

@@ -46,7 +46,8 @@ def _cell(prefill_s: float, step_ms: float) -> str:
 
 
 def _arm_rows(result: Mapping[str, Any]) -> list[tuple[str, ...]]:
-    rows = [('', 'answers as fp32', 'likeliest token as fp32', 'loss [nats]', 'MB', 'load')]
+    head = ('', 'answers as fp32', 'likeliest token as fp32', 'loss [nats]', 'MB', 'load')
+    rows: list[tuple[str, ...]] = [head]
     for name, arm in result['arms'].items():
         same, top = result['agreement'].get(name), arm.get('top_token')
         rows.append(

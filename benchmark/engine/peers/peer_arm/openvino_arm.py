@@ -41,7 +41,7 @@ class OpenVino:
         known_s: list[float] = []
         running = self._genai.StreamingStatus.RUNNING
 
-        class Streamer(self._genai.StreamerBase):  # type: ignore[misc, name-defined]
+        class Streamer(self._genai.StreamerBase):  # type: ignore[name-defined]
             """Takes the times."""
 
             def write(self, token: Any) -> Any:
