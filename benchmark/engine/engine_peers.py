@@ -5,7 +5,6 @@ What is there already is left as it is. `make bench-engine-peers`, or with names
 """
 
 import argparse
-import json
 import shutil
 import subprocess
 import sys
@@ -83,6 +82,12 @@ def make_environment(peer: Peer) -> None:
         install_command(peer),
         log,
     )
+    if peer.without:
+        run(
+            f'{peer.name}: taking {", ".join(peer.without)} out again',
+            [peer.python, '-m', 'pip', 'uninstall', '-y', *peer.without],
+            log,
+        )
     done.write_text(wanted)
 
 
@@ -104,11 +109,9 @@ def export_for_openvino(peer: Peer, folder: Path) -> None:
         print(f'its model is in {folder}', flush=True)
         return
     gguf = locate(BUILT_IN)
-    source, target = (peers_folder() / f'openvino.{part}' for part in ('source', 'exported'))
-    for left in (source, target):
-        shutil.rmtree(left, ignore_errors=True)
-    shutil.copytree(converted_folder(gguf, gguf_hash(gguf), torch.bfloat16), source)
-    write_older_configuration(source)
+    source = converted_folder(gguf, gguf_hash(gguf), torch.bfloat16)
+    target = peers_folder() / 'openvino.exported'
+    shutil.rmtree(target, ignore_errors=True)
     run(
         'openvino: exporting the built-in model in 4 bits',
         [
@@ -121,23 +124,6 @@ def export_for_openvino(peer: Peer, folder: Path) -> None:
         peers_folder() / 'openvino-export.log',
     )
     target.rename(folder)
-    shutil.rmtree(source)
-
-
-def write_older_configuration(folder: Path) -> None:
-    """Say in a model's files what older versions of transformers read too.
-
-    They know no `rope_parameters`, and would silently compute with another base.
-    """
-    path = folder / 'config.json'
-    config = json.loads(path.read_text(encoding='utf-8'))
-    config['rope_theta'] = config['rope_parameters']['rope_theta']
-    config['torch_dtype'] = config['dtype']
-    path.write_text(json.dumps(config, indent=2))
-    path = folder / 'tokenizer_config.json'
-    config = json.loads(path.read_text(encoding='utf-8'))
-    config['tokenizer_class'] = 'PreTrainedTokenizerFast'
-    path.write_text(json.dumps(config, indent=2))
 
 
 def run(doing: str, command: Sequence[str], log: Path) -> None:

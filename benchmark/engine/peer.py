@@ -21,6 +21,7 @@ class Peer:
         name: of its arm.
         requirements: what its environment has.
         built: the one of them that is built from its source, for this CPU.
+        without: what its packages need for other models only, and what does not go with our torch.
         reads_files: it loads any GGUF file; else only what is exported for it.
         alternatives: last arguments of its arm, the fastest first: one that dies is not used.
     """
@@ -28,6 +29,7 @@ class Peer:
     name: str
     requirements: tuple[str, ...]
     built: str = ''
+    without: tuple[str, ...] = ()
     reads_files: bool = True
     alternatives: tuple[tuple[str, ...], ...] = ((),)
 
@@ -73,7 +75,9 @@ PEERS = (
             'optimum-intel==2.2.0',
             'nncf==3.4.0',
             'torch==2.13.0',
+            'transformers==5.5.4',
         ),
+        without=('torchvision',),
         reads_files=False,
     ),
 )

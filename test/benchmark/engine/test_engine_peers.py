@@ -1,6 +1,5 @@
 """How the environments of other engines are made, and their arms started."""
 
-import json
 import sys
 from pathlib import Path
 
@@ -57,16 +56,6 @@ def test_a_step_that_fails_says_its_last_error(folder: Path):
     with pytest.raises(StepError, match='cannot be run'):
         run('x', [str(folder / 'nothing')], folder / 'x.log')
     assert reason('') == 'it printed nothing'
-
-
-def test_an_older_transformers_reads_the_rotary_base(folder: Path):
-    (folder / 'config.json').write_text(
-        json.dumps({'rope_parameters': {'rope_theta': 1e5}, 'dtype': 'bfloat16'})
-    )
-    (folder / 'tokenizer_config.json').write_text('{"tokenizer_class": "TokenizersBackend"}')
-    engine_peers.write_older_configuration(folder)
-    config = json.loads((folder / 'config.json').read_text())
-    assert config['rope_theta'] == 1e5 and config['torch_dtype'] == 'bfloat16'
 
 
 def test_nothing_leads_a_peer_to_our_environment(monkeypatch: pytest.MonkeyPatch):
