@@ -62,12 +62,8 @@ PEERS = (
         'llama-cpp-python',
         alternatives=((), ('plain',)),
     ),
-    # Its wheel has no AVX-512. Without py-cpuinfo it uses flash attention on no CPU.
-    Peer(
-        'ik_llama_cpp',
-        ('ik-llama-cpp-python==0.1.5', 'py-cpuinfo==9.0.0'),
-        'ik-llama-cpp-python',
-    ),
+    # Its wheel has no AVX-512.
+    Peer('ik_llama_cpp', ('ik-llama-cpp-python==0.1.5',), 'ik-llama-cpp-python'),
     Peer(
         'openvino',
         (

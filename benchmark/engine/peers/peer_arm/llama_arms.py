@@ -110,10 +110,13 @@ def llama_cpp(file: str, context: int, threads: int, packs: bool) -> Llama:
 
 
 def ik_llama_cpp(file: str, context: int, threads: int, _packs: bool) -> Llama:
-    """Load ik_llama.cpp with flash attention, where its package finds that the CPU has it."""
+    """Load ik_llama.cpp with flash attention, where the CPU has AVX-VNNI: it fails elsewhere."""
     import ik_llama_cpp._ctypes_api as cpp
-    from ik_llama_cpp import IkLlama
+    from ik_llama_cpp._internals import IkContext, IkModel
 
-    llama = IkLlama(file, n_ctx=context, n_threads=threads)
-    made, vocabulary = llama.ctx, llama._model.n_vocab
-    return Llama(cpp, made, vocabulary, lambda: cpp.llama_kv_cache_clear(made), file, owner=llama)
+    flash = 'avx_vnni' in Path('/proc/cpuinfo').read_text()
+    model = IkModel(file)
+    made = IkContext(model, n_ctx=context, n_threads=threads, flash_attn=flash)
+    return Llama(
+        cpp, made.ctx, model.n_vocab, lambda: cpp.llama_kv_cache_clear(made.ctx), file, owner=made
+    )
