@@ -25,8 +25,6 @@ from timebill_ros.inference.loading.gguf_cache import converted_folder, gguf_has
 from timebill_ros.inference.loading.model_source import BUILT_IN, locate
 
 _TOLD_EVERY_S = 30.0
-_DONE = 'complete'
-"""A file in a whole environment, with what was asked for."""
 _FOR_THIS_CPU = {'CMAKE_ARGS': '-DGGML_NATIVE=ON -DGGML_IQK_FA_ALL_QUANTS=OFF'}
 """Without ik_llama.cpp's attention over quantized caches, which takes the most time to compile."""
 _GROUP = '64'
@@ -66,8 +64,7 @@ def make_environment(peer: Peer) -> None:
         StepError: that fails.
     """
     wanted = '\n'.join(peer.requirements) + '\n'
-    done = peer.folder / _DONE
-    if done.is_file() and done.read_text() == wanted:
+    if peer.complete.is_file() and peer.complete.read_text() == wanted:
         print(f'{peer.name} is in {peer.folder}', flush=True)
         return
     peers_folder().mkdir(exist_ok=True)
@@ -88,7 +85,7 @@ def make_environment(peer: Peer) -> None:
             [peer.python, '-m', 'pip', 'uninstall', '-y', *peer.without],
             log,
         )
-    done.write_text(wanted)
+    peer.complete.write_text(wanted)
 
 
 def install_command(peer: Peer) -> list[str]:

@@ -43,6 +43,11 @@ class Peer:
         """The environment's interpreter."""
         return str(self.folder / 'bin' / 'python')
 
+    @property
+    def complete(self) -> Path:
+        """A file in a whole environment, with what was asked for."""
+        return self.folder / 'complete'
+
     def commands(self, python: str, model: Path, context: int, threads: int) -> list[list[str]]:
         """Return command lines of its arm, to be tried in turn.
 

@@ -4,7 +4,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from benchmark.engine.peer import PEERS, Peer, environment_of_peers, openvino_model
+from benchmark.engine.peer import PEERS, environment_of_peers, openvino_model
 from benchmark.engine.stage import ArmStart
 
 _NOT_THERE = '`make bench-engine-peers` makes its environment'
@@ -35,14 +35,11 @@ def peer_starts(
     for peer in PEERS:
         if not peer.reads_files and not is_built_in:
             continue
-        python = llama_python if peer.name == 'llama_cpp' and llama_python else peer.python
+        given = llama_python if peer.name == 'llama_cpp' else ''
         model = gguf if peer.reads_files else openvino_model()
-        found.append(_start(peer, python, model, context, threads))
+        if model.exists() and (given or peer.complete.is_file()):
+            commands = peer.commands(given or peer.python, model, context, threads)
+            found.append(ArmStart(peer.name, commands, environment_of_peers()))
+        else:
+            found.append(ArmStart(peer.name, [], missing=_NOT_THERE))
     return found
-
-
-def _start(peer: Peer, python: str, model: Path, context: int, threads: int) -> ArmStart:
-    if not Path(python).is_file() or not model.exists():
-        return ArmStart(peer.name, [], missing=_NOT_THERE)
-    commands = peer.commands(python, model, context, threads)
-    return ArmStart(peer.name, commands, environment_of_peers())

@@ -67,6 +67,7 @@ def test_nothing_leads_a_peer_to_our_environment(monkeypatch: pytest.MonkeyPatch
 
 
 def test_a_peer_without_an_environment_is_missing(folder: Path):
+    (folder / 'ik_llama_cpp').mkdir()  # not complete
     found = {start.name: start for start in peer_starts(folder, True, 1024, 2, sys.executable)}
     assert set(found) == set(BY_NAME)
     assert not found['ik_llama_cpp'].commands
