@@ -40,6 +40,7 @@ def test_the_first_round_does_not_count_and_arms_that_die_are_named():
     assert {key: len(found) for key, found in runs.items()} == {('good', 5): 2, ('good', 6): 2}
     assert answers == {'good': [[2, 2, 2, 2]]}
     assert read == {'good': [{'log_likelihood': -1.0, 'top': [7, 8]}]}
+    assert [arm.name for arm in stage.arms] == ['good']
     assert stage.missing == {'dies': 'it ended with status 1: the kernel is wrong'}
 
 
