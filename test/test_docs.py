@@ -54,5 +54,16 @@ def test_every_executable_exists(page: Path) -> None:
     assert named - set(EXECUTABLES) == set()
 
 
+@pytest.mark.parametrize('page', ['README.md', 'docs/quickstart.md', 'docs/hardware.md'])
+def test_the_packages_to_install_are_those_that_are_needed(page: str) -> None:
+    (needed,) = re.findall(
+        r'^install_requires =\n((?:    .*\n)+)', (ROOT / 'setup.cfg').read_text(), re.M
+    )
+    (line,) = re.findall(r'pip install (accelerate .*)', (ROOT / page).read_text())
+    # numpy comes with ROS, tokenizers with transformers, torch perhaps from a board's vendor.
+    missing = set(re.findall(r'^ +([a-z_]+)', needed, re.M)) - {'numpy', 'tokenizers', 'torch'}
+    assert missing - set(re.findall(r'[a-z_]+', line)) == set()
+
+
 def test_the_readme_is_short() -> None:
     assert len((ROOT / 'README.md').read_bytes()) <= 9000

@@ -1,6 +1,6 @@
 """Writes docs/messages.md from the comments in msg/, srv/ and action/.
 
-`make docs` runs it; a test fails while the file differs from what this writes.
+`make reference` runs it; a test fails while the file differs from what this writes.
 """
 
 import re
@@ -11,7 +11,7 @@ from pathlib import Path
 _PAGE = """\
 # Messages, services and the action
 
-`make docs` writes this page from the comments in `msg/`, `srv/` and `action/`. With ROS 2,
+`make reference` writes this page from the comments in `msg/`, `srv/` and `action/`. With ROS 2,
 `ros2 interface show timebill_ros/msg/Query` shows the same. [The interface](interface.md) tells
 how they are used.
 """

@@ -1,6 +1,6 @@
 """Writes docs/parameters.md and config/timebill.yaml from the declarations of the parameters.
 
-`make docs` runs it; a test fails while a file differs from what this writes.
+`make reference` runs it; a test fails while a file differs from what this writes.
 """
 
 import dataclasses
@@ -21,7 +21,7 @@ _CHANGE = {
 _MARKDOWN = """\
 # Parameters
 
-All parameters of the node `timebill`. `make docs` writes this page from their declarations.
+All parameters of the node `timebill`. `make reference` writes this page from their declarations.
 
 Set a parameter in a YAML file ([config/timebill.yaml](../config/timebill.yaml) has them all), on
 the command line (`--ros-args -p model:=FILE.gguf`), or with `ros2 param set`. The column *change*
@@ -35,9 +35,9 @@ The node refuses a value outside its bounds, and says why. If you set several pa
 the node takes all of them or none. When it starts, it warns of values for unknown parameters.
 """
 _YAML = """\
-# All parameters of the node `timebill`, with their defaults; written by `make docs`. After each
-# value: its unit, its bounds or choices, and when `ros2 param set` can change it. See also
-# docs/parameters.md.
+# All parameters of the node `timebill`, with their defaults; `make reference` writes this file.
+# After each value: its unit, its bounds or choices, and when `ros2 param set` can change it. See
+# also docs/parameters.md.
 /**:  # in every namespace
   ros__parameters:
 """
