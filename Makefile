@@ -76,8 +76,9 @@ $(VENV)/.docs: $(VENV)/.installed requirements-docs.txt
 	@$(BIN)/python -m pip install -qq --disable-pip-version-check -r requirements-docs.txt
 	@touch $@
 
+# An empty prefix, as of a fresh clone, is no reason for colcon to warn.
 $(VENV)/.built: $(VENV)/.installed package.xml CMakeLists.txt setup.cfg $(SOURCES)
 	@echo building...
 	@rm -rf $(VENV)/lib/python3*/site-packages/timebill_ros  # what no longer exists must not be found
-	@$(RUN) colcon build --merge-install --install-base $(VENV) --event-handlers console_direct- --cmake-args -DBUILD_TESTING=OFF -Wno-dev
+	@$(RUN) COLCON_LOG_LEVEL=error colcon build --merge-install --install-base $(VENV) --event-handlers console_direct- --cmake-args -DBUILD_TESTING=OFF -Wno-dev
 	@touch $@

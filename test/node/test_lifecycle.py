@@ -47,6 +47,7 @@ def held(node: NodeProcess) -> tuple[int, int, int]:
 
 def test_cycles_from_configure_to_cleanup_leak_nothing(driven: Driven) -> None:
     node, asker, services = driven
+    assert 'autostart is false: waiting for the transition "configure"' in node.log.read_text()
     after: list[tuple[int, int, int]] = []
     for number in range(4):
         services.change_state(CONFIGURE)

@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from builtin_interfaces.msg import Time
+from builtin_interfaces.msg import Duration, Time
 
 import timebill_ros.msg as msg
 from timebill_ros.core.bill import Bill
@@ -87,6 +87,15 @@ def test_the_kinds_are_those_of_the_message() -> None:
         (
             {'remote_policy': 5},
             'remote_policy must be one of OFF (1), PREFER (2), RACE (3), ONLY (4), got 5',
+        ),
+        (
+            {'time_budget': Duration(sec=700), 'deadline': Time(sec=1000)},
+            'time_budget must be at most 600.000 s (max_time_budget) from the stamp, got '
+            '700.000 s',
+        ),
+        (
+            {'deadline': Time(sec=800)},
+            'deadline must be at most 600.000 s (max_time_budget) from the stamp, got 700.000 s',
         ),
     ],
 )

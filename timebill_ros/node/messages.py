@@ -167,20 +167,21 @@ def _budget(message: msg.Query, settings: NodeSettings, arrival: Arrival) -> tup
     asked_ago_s = max(0.0, arrival.ros_time_s - stamp_s) if stamp_s != 0 else 0.0
     if budget_s < 0:
         raise RefusedError(MissReason.EXPIRED, f'time_budget is negative, {budget_s:.3f} s')
-    bounds = [budget_s] if budget_s > 0 else []
+    bounds = {'time_budget': budget_s} if budget_s > 0 else {}
     if deadline_s != 0:
         if arrival.ros_time_s == 0:
             raise _invalid(
                 f'deadline {deadline_s:.3f} s cannot be compared with ROS time, which is 0: '
                 'use_sim_time is set, but nothing has been received on /clock'
             )
-        bounds.append(deadline_s - arrival.ros_time_s + asked_ago_s)
-    budget_s = min(bounds, default=settings.queries.default_time_budget_s)
+        bounds['deadline'] = deadline_s - arrival.ros_time_s + asked_ago_s
+    bounds = bounds or {'default_time_budget': settings.queries.default_time_budget_s}
+    field, budget_s = min(bounds.items(), key=lambda bound: bound[1])
     longest_s = settings.serving.max_time_budget_s
     if budget_s > longest_s:
         raise _invalid(
-            f'time_budget must be at most {longest_s:.3f} s (max_time_budget), '
-            f'got {budget_s:.3f} s'
+            f'{field} must be at most {longest_s:.3f} s (max_time_budget) from the stamp, got '
+            f'{budget_s:.3f} s'
         )
     return asked_ago_s, budget_s
 

@@ -88,6 +88,8 @@ class TimebillNode(LenientParameters, LoadingLifecycleNode):
         self._loaded_signal = self.create_guard_condition(self._on_loaded)
         if self._autostarts:
             self.configure()
+        else:
+            self.get_logger().info('autostart is false: waiting for the transition "configure"')
 
     def begin_configuring(self) -> None:
         """Start the worker, which loads the model; fail at once if there is no such model."""
