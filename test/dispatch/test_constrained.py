@@ -132,6 +132,25 @@ def test_nothing_is_invented_unless_the_query_allows_it(desk: Desk) -> None:
     )
 
 
+def test_a_list_that_is_cut_off_ends_with_its_last_whole_element(desk: Desk) -> None:
+    run(desk, SCHEMA)
+    write(desk, '[{"x": 1}', 9, ']')
+    write(desk, ', {"x": 2', 18, ', "y": 0}]', ('/1/y',), ('/1/y',))
+    desk.pass_time(5.0)
+    answer = desk.outcome('q')
+    assert (answer.text, answer.model_text, answer.filled) == ('[{"x": 1}]', '[{"x": 1}', ())
+    assert ''.join(text for _, _, text in desk.replies.chunks) == answer.text
+
+
+def test_a_list_goes_on_if_its_element_becomes_whole_after_all(desk: Desk) -> None:
+    run(desk, SCHEMA)
+    write(desk, '[{"x": 1}', 9, ']')
+    write(desk, ', {"x": 2', 18, ', "y": 0}]', ('/1/y',), ('/1/y',))
+    write(desk, ', "y": 3}', 27, ']')
+    desk.pass_time(5.0)
+    assert desk.outcome('q').text == '[{"x": 1}, {"x": 2, "y": 3}]'
+
+
 def test_many_missing_values_are_counted(desk: Desk) -> None:
     run(desk, SCHEMA)
     pointers = tuple(f'/{number}' for number in range(8))

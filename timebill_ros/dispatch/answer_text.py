@@ -2,7 +2,7 @@
 
 import re
 
-from timebill_ros.core.constraint import Closing
+from timebill_ros.core.constraint import Closing, Constraint
 
 # Scripts that are written without spaces: each character ends a word.
 _UNSPACED = r'\u3000-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\uff00-\uffef'
@@ -18,16 +18,24 @@ class AnswerText:
     Arguments:
         is_constrained: the answer has a form. Then it is cut off where it can be closed, and not
             at the end of a word.
+        may_invent: a closing may hold values that nobody gave. Else the latest that holds none is
+            kept, if there has been one: a list that is cut off ends with its last whole element.
 
     `closing` is the latest that can be used; None: there is none.
     """
 
-    def __init__(self, is_constrained: bool = False) -> None:
+    def __init__(self, is_constrained: bool = False, may_invent: bool = True) -> None:
         self.text = ''
         self.closing: Closing | None = None
         self._is_constrained = is_constrained
+        self._may_invent = may_invent
         self._words_end = 0
         self._taken = 0
+
+    @classmethod
+    def of(cls, constraint: Constraint | None) -> 'AnswerText':
+        """Return the text of an answer that has not begun."""
+        return cls(constraint is not None, constraint is None or constraint.fill_missing)
 
     def add(self, piece: str, closing: Closing | None = None) -> None:
         """Add what has been generated.
@@ -42,7 +50,10 @@ class AnswerText:
             self._words_end = end.start()
         # The text up to a safe point never changes, so an earlier closing still makes a document.
         # One from an earlier safe point would not begin with the chunks that are out.
-        if closing is not None and closing.safe_length >= self._safe_length:
+        if closing is None or closing.safe_length < self._safe_length:
+            return
+        has_whole = self.closing is not None and not self.closing.invented
+        if self._may_invent or not (closing.invented and has_whole):
             self.closing = closing
 
     @property

@@ -66,7 +66,7 @@ class PendingQuery:
             stop_at_s,
             prompt_bytes=sum(len(text.encode('utf-8', 'surrogatepass')) for text in query.texts),
             max_new_tokens=_choice_steps(query) or query.max_new_tokens,
-            text=AnswerText(query.constraint is not None),
+            text=AnswerText.of(query.constraint),
         )
 
     @property

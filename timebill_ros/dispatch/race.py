@@ -51,7 +51,7 @@ class Race:
     def begin(self, entry: PendingQuery) -> None:
         """Ask the remote engine too, if an answer in time is not out of the question."""
         attempt = RemoteAttempt(self._clock(), is_race=True)
-        attempt.text = AnswerText(entry.query.constraint is not None)
+        attempt.text = AnswerText.of(entry.query.constraint)
         is_full = len(self._line.asked) >= self._turns.settings.max_queue_length
         if is_full or not self._line.is_likely(entry, RACED_FROM, may_probe=True):
             return

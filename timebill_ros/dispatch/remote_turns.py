@@ -231,7 +231,7 @@ class RemoteTurns:
             return
         self._line.leave(entry)
         entry.bill.came_back(self._clock())
-        entry.attempt, entry.text = None, AnswerText(entry.query.constraint is not None)
+        entry.attempt, entry.text = None, AnswerText.of(entry.query.constraint)
         self._pending.queue.add(entry)
         self._turns.came(entry)
 
