@@ -20,12 +20,15 @@ class Branches:
         longest: bound of the answers [tokens].
         length: predicted.
         pieces: of each answer, the text that each token completes.
+        steps: of a constrained answer, the passes through the model that each token takes, forced
+            ones none; see AnswerSteps.
     """
 
     prompt_tokens: int
     longest: int
     length: LengthDistribution | None
     pieces: dict[Way, list[str]] = field(default_factory=dict)
+    steps: dict[Way, list[float]] = field(default_factory=dict)
 
 
 class BranchFile:
@@ -68,8 +71,10 @@ class BranchFile:
         branches = self.found.setdefault(
             row['item'], Branches(row['prompt_tokens'], row['longest'], length)
         )
-        for evict_at, alpha, pieces in row['ways']:
+        for evict_at, alpha, pieces, *steps in row['ways']:
             branches.pieces[evict_at, alpha] = pieces
+            if steps:
+                branches.steps[evict_at, alpha] = steps[0]
             self._saved.setdefault(row['item'], set()).add((evict_at, alpha))
 
 
@@ -83,5 +88,8 @@ def _row(item: str, branches: Branches, new: Mapping[Way, list[str]]) -> dict[st
         'longest': branches.longest,
         'length': length
         and {'probabilities': probabilities, 'bucket_tokens': length.bucket_tokens},
-        'ways': [[*way, pieces] for way, pieces in new.items()],
+        'ways': [
+            [*way, pieces, *([branches.steps[way]] if way in branches.steps else [])]
+            for way, pieces in new.items()
+        ],
     }

@@ -25,7 +25,16 @@ Rules, written down before the run:
   none could follow. half_on_demand: evicts 50 % as soon as the median of the lengths that are left
   is not in time without. oracle_length: closed_loop, with the length of the unevicted answer
   known. best_fixed_in_hindsight: for each item, the best of the five ratios. A look costs LOOK_S.
-- KILL: a late answer scores 0. SKIP_NEXT: so do those that it delays. PARTIAL: the text so far.
+- --tasks function_calls, instead of the made-up tasks: bfcl-eval's requests that one call serves,
+  in prompts of 512 to 2,048 tokens that list functions of other requests too. The answer is
+  constrained to a call of one of them; it is right (1) or wrong (0), as bfcl-eval judges. A forced
+  token takes no step of its own. Requests of development and report differ. These answers are
+  shorter, so the budgets are theirs, by twelve development items; the worth is fitted to the
+  made-up tasks. They count if more than 0.15 of the unevicted development answers are right.
+- --model: another model. Its clocks follow its own profile, measured once on this machine; it has
+  no length predictor, so what is known of lengths is learned.
+- KILL: a late answer scores 0. SKIP_NEXT: so do those that it delays. PARTIAL: the text so far; a
+  call is closed behind its last whole value.
 - Aims, in each regime: no fixed arm is above closed_loop by more than the 95 % interval (paired,
   bootstrap); in the standing regime closed_loop is above every fixed arm by more than the interval
   at three budgets, and completes at least what alpha = 95 % does, less 2 points.
@@ -42,11 +51,13 @@ import time
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from benchmark.budgets.branched_items import BranchedItems
+from benchmark.budgets.branched_items import GROUPS, MADE_UP, BranchedItems
+from benchmark.budgets.claim import LEAST_SCORE
 from benchmark.budgets.closed_loop_arms import CLOSED, Answers
 from benchmark.budgets.closed_loop_outcome import Outcome, outcomes
 from benchmark.budgets.closed_loop_report import REGIMES, SEED, Key, compared, table
@@ -60,16 +71,18 @@ from benchmark.budgets.measured_worth import (
     without_each_task,
 )
 from benchmark.budgets.replay import KILL, PARTIAL
-from benchmark.budgets.simulated_clock import FITTED
+from benchmark.budgets.tasks.task import Task
 from benchmark.budgets.way import WHOLE
 from benchmark.report.machine import describe_machine
 from benchmark.report.results_folder import RESULTS
 from timebill_ros.core.answer_worth import PRIOR
 from timebill_ros.core.planner_settings import PlannerSettings
+from timebill_ros.inference.loading.model_source import BUILT_IN
 from timebill_ros.progress import Progress
 
-DEVELOPMENT_SEED, DEVELOPMENT_ITEMS = 2226, 8
-"""Of the items that the worth is fitted to and budgets are placed on; how many of each task."""
+DEVELOPMENT_SEED, DEVELOPMENT_ITEMS, DEVELOPMENT_CALLS = 2226, 8, 12
+"""Of the items that the worth is fitted to and budgets are placed on; how many of each made-up
+task, and of function_calls, which is right or wrong."""
 CLOCKS = 20
 NEW_TOKENS = 48
 """Of a prompt whose context is held [tokens]."""
@@ -85,31 +98,47 @@ def main() -> int:
     options.add_argument(
         '--minutes', type=float, default=math.inf, help='begin no new item after about so long'
     )
+    options.add_argument('--model', default=BUILT_IN, help="as the node's parameter")
+    options.add_argument('--tasks', default='made_up', choices=GROUPS, help='what is asked')
     chosen = options.parse_args()
-    report = measured(chosen.items, chosen.minutes * 60.0)
-    (RESULTS / 'closed_loop.json').write_text(json.dumps(report, indent=2) + '\n')
+    try:
+        report = measured(chosen.items, chosen.minutes * 60.0, chosen.model, chosen.tasks)
+    except ValueError as error:
+        print(f'bench-closed_loop: {error}', file=sys.stderr)
+        return 1
+    (RESULTS / results_file(chosen.model, chosen.tasks)).write_text(
+        json.dumps(report, indent=2) + '\n'
+    )
     print(table(report))
     return 0
 
 
-def measured(count: int, limit_s: float) -> dict[str, Any]:
+def results_file(model: str, tasks: str) -> str:
+    """Return the name of the file that a model's results for a group of tasks go to."""
+    parts = [tasks] * (tasks != 'made_up') + [Path(model).stem] * (model != BUILT_IN)
+    return '-'.join(['closed_loop', *parts]) + '.json'
+
+
+def measured(count: int, limit_s: float, model: str, tasks: str) -> dict[str, Any]:
     """Return the report.
 
     Arguments:
         count: items of each task.
         limit_s: no item that is not known is begun later [s]; those that are there are a random
             sample, the same of each task to one item.
+        model: as the node's parameter.
+        tasks: of GROUPS.
     """
     start_s, machine = time.monotonic(), describe_machine()
-    with BranchedItems.opened() as source:
+    with BranchedItems.opened(model) as source:
         settings = PlannerSettings(min_kept_tokens=source.min_kept_tokens)
-        placed, branches = developed(source)
+        placed, branches = developed(source, GROUPS[tasks])
         worths = without_each_task(branches)
         budgets = {regime: placed_budgets(placed, regime) for regime in REGIMES}
         found: dict[Key, list[Outcome]] = {}
         done: dict[str, int] = {}
         earlier: dict[Cell, EarlierAnswers] = defaultdict(EarlierAnswers)
-        items = source.items(count, SEED)
+        items = source.items(GROUPS[tasks], count, SEED)
         with Progress(len(items), 'items') as progress:
             for item in items:
                 if time.monotonic() > start_s + limit_s and not source.is_known(item) and done:
@@ -123,6 +152,7 @@ def measured(count: int, limit_s: float) -> dict[str, Any]:
         'n': sum(done.values()),
         'n_by_task': done,
         'development_items': len(placed),
+        'unevicted': unevicted(placed),
         'worth': {
             'all': asdict(fitted(branches)),
             'without': {task: asdict(worth) for task, worth in worths.items()},
@@ -133,26 +163,42 @@ def measured(count: int, limit_s: float) -> dict[str, Any]:
             },
             'answers': len(branches),
         },
-        'time_model': asdict(FITTED),
+        'time_model': asdict(source.time_model),
         'seed': SEED,
         'development_seed': DEVELOPMENT_SEED,
         'predictor': source.predictor_name,
+        'model': Path(model).name,
         'machine': machine,
         'run_time_s': round(time.monotonic() - start_s, 1),
     }
 
 
-def developed(source: BranchedItems) -> tuple[list[Answers], list[Branch]]:
+def developed(source: BranchedItems, group: Sequence[Task]) -> tuple[list[Answers], list[Branch]]:
     """Return the answers that budgets are placed on, and those that the worth is fitted to."""
     placed, branches = [], []
-    items = source.items(DEVELOPMENT_ITEMS, DEVELOPMENT_SEED)
+    items = source.items(MADE_UP, DEVELOPMENT_ITEMS, DEVELOPMENT_SEED)
+    if group != MADE_UP:
+        items += source.items(group, DEVELOPMENT_CALLS, DEVELOPMENT_SEED)
+    asked = {task.name for task in group}
     with Progress(len(items), 'development items') as progress:
         for item in items:
             with source.answers(item, PRIOR) as answers:
                 branches += branches_of(answers, source.min_kept_tokens)
-            placed.append(answers)
+            if item.task in asked:
+                placed.append(answers)
             progress.advance(1, item.task)
     return placed, branches
+
+
+def unevicted(placed: Sequence[Answers]) -> dict[str, Any]:
+    """Return the unevicted score of each task on the development items, and whether it counts."""
+    scores = defaultdict(list)
+    for answers in placed:
+        scores[answers.item.task].append(answers.score(WHOLE, len(answers.pieces(WHOLE))))
+    return {
+        task: {'score': float(np.mean(some)), 'counts': float(np.mean(some)) > LEAST_SCORE}
+        for task, some in scores.items()
+    }
 
 
 def placed_budgets(placed: Sequence[Answers], regime: str) -> list[float]:
@@ -162,7 +208,8 @@ def placed_budgets(placed: Sequence[Answers], regime: str) -> list[float]:
         whole = len(answers.pieces(WHOLE))
         for number in range(CLOCKS):
             clock = answers.clock.again(number)
-            times_s = clock.times_s(whole, 0, answers.prompt_tokens)
+            steps = answers.steps.get(WHOLE)
+            times_s = clock.times_s(whole, 0, answers.prompt_tokens, steps)
             totals_s.append(clock.prefill_s(_cached(answers, regime)) + times_s[-1])
     return [float(f'{budget_s:.3g}') for budget_s in np.quantile(totals_s, SHARES)]
 

@@ -36,6 +36,7 @@ class Answers:
         decode: generates one: the text that each token completes.
         known: answers that need not be generated.
         learned: from answers to earlier items; None: nothing is.
+        steps: that each token of a known answer takes, if it is constrained; else one each.
     """
 
     item: Item
@@ -47,6 +48,7 @@ class Answers:
     decode: Callable[[Way], list[str]]
     known: dict[Way, list[str]] = field(default_factory=dict)
     learned: AskerLengths | None = None
+    steps: dict[Way, list[float]] = field(default_factory=dict)
     _scores: dict[tuple[Way, int], float] = field(default_factory=dict)
 
     def pieces(self, way: Way) -> list[str]:
@@ -67,8 +69,9 @@ class Answers:
         return RemainingLengths.of(self.length, self.longest, self.learned)
 
 
-Decide = Callable[[int, float, float], int]
-"""From the tokens so far, the time that they took, and the time left [s], to what is kept."""
+Decide = Callable[[int, float, float, float], int]
+"""From the tokens so far, the time that they took, the time left [s], and the steps that they
+took, to what is kept."""
 Choose = Callable[[Answers, float, PlannerSettings], tuple[Way, int]]
 """From the time after the prefill [s] to how an answer is evicted, and how often it was looked
 at."""
@@ -128,9 +131,10 @@ def half_on_demand(answers: Answers, left_s: float, settings: PlannerSettings) -
     lengths, model = answers.lengths, answers.clock.model
     prompt = answers.prompt_tokens
 
-    def decide(written: int, decode_s: float, remaining_s: float) -> int:
-        written_s = model.t_decode(prompt, written)
-        pace = AnswerPace.after(model.spread(), max(0, written - 1), decode_s, written_s)
+    def decide(written: int, decode_s: float, remaining_s: float, passes: float) -> int:
+        written_s, steps = model.t_decode(prompt, written), round(passes)
+        passes_s = model.t_decode(prompt, steps + 1)
+        pace = AnswerPace.after(model.spread(), steps, decode_s, passes_s)
         found, probabilities = lengths.after(written)
         order = found.argsort()
         median = found[order][np.cumsum(probabilities[order]).searchsorted(0.5)]
@@ -190,17 +194,19 @@ def _looped(
     decide: Decide, answers: Answers, left_s: float, settings: PlannerSettings
 ) -> tuple[Way, int]:
     prompt, clock = answers.prompt_tokens, answers.clock
-    spent_s = decode_s = 0.0
+    spent_s = decode_s = passes = 0.0
     look = looks = 0
-    for written in range(len(answers.pieces(WHOLE))):
+    tokens = len(answers.pieces(WHOLE))
+    steps = answers.steps.get(WHOLE) or [0.0, *[1.0] * (tokens - 1)]
+    for written in range(tokens):
         if written >= look:
             look, looks = ClosedLoop.next_look(written), looks + 1
             spent_s += LOOK_S
-            kept = decide(written, decode_s, left_s - spent_s)
+            kept = decide(written, decode_s, left_s - spent_s, passes)
             if kept < prompt:
                 return (written, _ratio(prompt, kept, settings)), looks
             if spent_s > left_s:
                 return WHOLE, looks
-        step_s = clock.step_s(written, prompt)
-        spent_s, decode_s = spent_s + step_s, decode_s + step_s
+        step_s = clock.step_s(written, prompt) * steps[written]
+        spent_s, decode_s, passes = spent_s + step_s, decode_s + step_s, passes + steps[written]
     return WHOLE, looks

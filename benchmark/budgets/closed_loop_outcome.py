@@ -57,7 +57,7 @@ def outcome(
     evict_at, alpha = way
     kept = kept_tokens(answers.prompt_tokens, alpha, settings.min_kept_tokens)
     pieces = answers.pieces(way)
-    times_s = answers.clock.times_s(len(pieces), evict_at, kept)
+    times_s = answers.clock.times_s(len(pieces), evict_at, kept, answers.steps.get(way))
     times_s = prefill_s + looks * LOOK_S + times_s
     total_s = float(times_s[-1])
     in_time = int(np.searchsorted(times_s, budget_s, side='right'))

@@ -19,7 +19,7 @@ class EarlierAnswers:
 
     def known_to(self, answers: Answers) -> Answers:
         """Return an item of which is known what was learned from those before it."""
-        return replace(answers, learned=self._lengths.of(Habit(answers.item.task)))
+        return replace(answers, learned=self._lengths.of(_habit(answers)))
 
     def learn(self, answers: Answers, outcome: Outcome) -> None:
         """Learn from what an asker was given: an answer, or how much was written in time."""
@@ -28,8 +28,13 @@ class EarlierAnswers:
         if answers.length is not None:
             cells = tuple(in_cells(answers.length, answers.longest).tolist())
         self._lengths.observe(
-            Habit(answers.item.task),
+            _habit(answers),
             AnswerLength(outcome.tokens, is_whole),
             answers.longest,
             cells,
         )
+
+
+def _habit(answers: Answers) -> Habit:
+    """Return what the node knows an asker's kind of question by: its name and its form."""
+    return Habit(answers.item.task, answers.item.constraint)

@@ -1,5 +1,6 @@
 """A clock of its own for each answer: the fitted model, with noise and drift inside the answer."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -79,18 +80,21 @@ class SimulatedClock:
         factor = float(self.factors[max(written - 1, 0)])
         return factor * self.model.t_eviction(self.prompt_tokens)
 
-    def times_s(self, tokens: int, evict_at: int, kept: int) -> NDArray[np.float64]:
+    def times_s(
+        self, tokens: int, evict_at: int, kept: int, steps: Sequence[float] | None = None
+    ) -> NDArray[np.float64]:
         """Return when each token of an answer is there, from the end of the prefill [s].
 
         Arguments:
             evict_at: behind so many tokens.
             kept: prompt tokens that stay then; all: nothing is evicted.
+            steps: that each token takes; None: one each.
         """
         times_s, now_s = [], 0.0
         for written in range(tokens):
             if written == evict_at and kept < self.prompt_tokens:
                 now_s += self.eviction_s(written)
             in_cache = kept if written >= evict_at else self.prompt_tokens
-            now_s += self.step_s(written, in_cache)
+            now_s += self.step_s(written, in_cache) * (1.0 if steps is None else steps[written])
             times_s.append(now_s)
         return np.array(times_s)

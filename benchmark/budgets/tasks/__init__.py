@@ -5,7 +5,13 @@ from contextlib import nullcontext
 from pathlib import Path
 from random import Random
 
-from benchmark.budgets.tasks import code_completion, hidden_lists, reading, robot_plans
+from benchmark.budgets.tasks import (
+    code_completion,
+    function_calls,
+    hidden_lists,
+    reading,
+    robot_plans,
+)
 from benchmark.budgets.tasks.task import CountTokens, Item, Material, Task
 from timebill_ros.training.archive import Archive
 
@@ -22,6 +28,8 @@ TASKS = (
     Task('next_line', False, 4096, 64, code_completion.next_lines, 'bfcl-eval'),
     Task('robot_plans', False, 4096, 160, robot_plans.plans, 'virtualhome-eval'),
 )
+FUNCTION_CALLS = Task('function_calls', True, 2048, 128, function_calls.calls, 'bfcl-eval')
+"""Its answers are constrained, so `make bench-budgets` does not ask it."""
 
 
 def task_items(
@@ -35,5 +43,5 @@ def task_items(
     """
     opened = Archive(archives[task.package]) if task.package else nullcontext()
     with opened as archive:
-        material = Material(archive, Random(f'{seed} {task.name}'), count_tokens)
+        material = Material(archive, Random(f'{seed} {task.name}'), count_tokens, seed)
         return task.items(count, seed, material)

@@ -4,13 +4,13 @@ from collections.abc import Iterator
 from functools import partial
 
 from benchmark.budgets.tasks.scores import edit_similarity
-from benchmark.budgets.tasks.task import Material, Score
+from benchmark.budgets.tasks.task import Material, Question
 
 _SHORTEST_LINE = 24
 _LINES_BEFORE = 30
 
 
-def next_lines(material: Material, lengths: Iterator[int]) -> Iterator[tuple[str, Score]]:
+def next_lines(material: Material, lengths: Iterator[int]) -> Iterator[Question]:
     """Yield code that breaks off before a line that is worth guessing."""
     archive = material.texts()
     files = [archive.text(name).splitlines() for name in archive.names(suffix='.py')]
@@ -27,7 +27,7 @@ def next_lines(material: Material, lengths: Iterator[int]) -> Iterator[tuple[str
             start -= 1
             length += material.count_tokens(lines[start] + '\n')
         code = '\n'.join(lines[start:index])
-        yield (
+        yield Question(
             f'```python\n{code}\n```\nWrite the next line of this code, and nothing else.',
             partial(first_line_like, lines[index]),
         )

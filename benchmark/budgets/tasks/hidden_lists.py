@@ -9,7 +9,7 @@ from functools import partial
 from random import Random
 
 from benchmark.budgets.tasks.scores import share_found
-from benchmark.budgets.tasks.task import Make, Material, Score
+from benchmark.budgets.tasks.task import Make, Material, Question
 from benchmark.eviction.needles import PLACES, filler_sentence, needle_prompt
 
 _NAMES = (
@@ -74,10 +74,11 @@ def _staff(random: Random) -> Hidden:
 
 def _made(
     hide: Callable[[Random], Hidden], material: Material, lengths: Iterator[int]
-) -> Iterator[tuple[str, Score]]:
+) -> Iterator[Question]:
     for tokens in lengths:
         parts, question, values = hide(material.random)
-        yield _among_filler(parts, question, tokens, material), partial(share_found, values)
+        prompt = _among_filler(parts, question, tokens, material)
+        yield Question(prompt, partial(share_found, values))
 
 
 def _among_filler(parts: list[str], question: str, tokens: int, material: Material) -> str:
@@ -91,11 +92,11 @@ def _among_filler(parts: list[str], question: str, tokens: int, material: Materi
     return f'{"".join(texts)}\n{question}'
 
 
-def single_needles(material: Material, lengths: Iterator[int]) -> Iterator[tuple[str, Score]]:
+def single_needles(material: Material, lengths: Iterator[int]) -> Iterator[Question]:
     """Yield prompts that hide one value."""
     for tokens in lengths:
         needle = needle_prompt(material.random.getrandbits(32), tokens, material.count_tokens)
-        yield needle.prompt, needle.recall
+        yield Question(needle.prompt, needle.recall)
 
 
 codes: Make = partial(_made, _codes)

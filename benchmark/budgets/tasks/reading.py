@@ -6,13 +6,13 @@ from random import Random
 from typing import Any
 
 from benchmark.budgets.tasks.scores import rouge_l, token_f1
-from benchmark.budgets.tasks.task import Material, Score
+from benchmark.budgets.tasks.task import Material, Question
 
 _DATA = 'long_context_eval/data/synthetic/json/'
 _FORM = 'Answer in a few words.'
 
 
-def squad(material: Material, lengths: Iterator[int]) -> Iterator[tuple[str, Score]]:
+def squad(material: Material, lengths: Iterator[int]) -> Iterator[Question]:
     """Yield questions on a paragraph that stands among others of its article."""
     articles = material.texts().json(f'{_DATA}squad.json')['data']
     for tokens in lengths:
@@ -29,10 +29,11 @@ def squad(material: Material, lengths: Iterator[int]) -> Iterator[tuple[str, Sco
         others = [p['context'] for p in paragraphs if p['context'] != right]
         answers = [answer['text'] for answer in question['answers']]
         text = _around([right], others, tokens, material)
-        yield f'{text}\n\nQuestion: {question["question"]} {_FORM}', partial(token_f1, answers)
+        prompt = f'{text}\n\nQuestion: {question["question"]} {_FORM}'
+        yield Question(prompt, partial(token_f1, answers))
 
 
-def hotpotqa(material: Material, lengths: Iterator[int]) -> Iterator[tuple[str, Score]]:
+def hotpotqa(material: Material, lengths: Iterator[int]) -> Iterator[Question]:
     """Yield questions whose answer takes two paragraphs, among others."""
     items = material.texts().json(f'{_DATA}hotpotqa.json')
     for tokens in lengths:
@@ -43,13 +44,11 @@ def hotpotqa(material: Material, lengths: Iterator[int]) -> Iterator[tuple[str, 
         others = [text for title, text in own if title not in needed]
         others += [_paragraph(*paragraph) for other in more for paragraph in other['context']]
         text = _around(right, others, tokens, material)
-        yield (
-            f'{text}\n\nQuestion: {item["question"]} {_FORM}',
-            partial(token_f1, [item['answer']]),
-        )
+        prompt = f'{text}\n\nQuestion: {item["question"]} {_FORM}'
+        yield Question(prompt, partial(token_f1, [item['answer']]))
 
 
-def summaries(material: Material, lengths: Iterator[int]) -> Iterator[tuple[str, Score]]:
+def summaries(material: Material, lengths: Iterator[int]) -> Iterator[Question]:
     """Yield articles without their first paragraph, which is the summary that is asked for."""
     articles = material.texts().json(f'{_DATA}squad.json')['data']
     for tokens in lengths:
@@ -58,7 +57,7 @@ def summaries(material: Material, lengths: Iterator[int]) -> Iterator[tuple[str,
         text = _around(rest[:1], rest[1:], tokens, material, in_order=True)
         title = article['title'].replace('_', ' ')
         task = f'Summarise this article about {title} in one paragraph.'
-        yield f'{text}\n\n{task}', partial(rouge_l, lead)
+        yield Question(f'{text}\n\n{task}', partial(rouge_l, lead))
 
 
 def _around(

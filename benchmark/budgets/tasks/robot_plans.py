@@ -11,7 +11,7 @@ from functools import partial
 
 from benchmark.budgets.tasks.household_simulator import HouseholdSimulator, is_installed
 from benchmark.budgets.tasks.scores import action_f1
-from benchmark.budgets.tasks.task import Material, Score
+from benchmark.budgets.tasks.task import Material, Question
 
 _PROMPTS = 'action_sequence/prompts/helm_prompts.json'
 _PLANNED = re.compile(r'\[(\w+)\]((?: <[^>]+>)*)')
@@ -20,7 +20,7 @@ _WRITTEN = re.compile(r'"?(\w+)"?\s*:\s*\[([^\[\]]*)\]?')
 Action = tuple[str, ...]
 
 
-def plans(material: Material, lengths: Iterator[int]) -> Iterator[tuple[str, Score]]:
+def plans(material: Material, lengths: Iterator[int]) -> Iterator[Question]:
     """Yield the package's prompts as they are; they are 2,000 to 3,200 tokens long."""
     archive = material.texts()
     (name,) = archive.names(_PROMPTS)
@@ -32,12 +32,12 @@ def plans(material: Material, lengths: Iterator[int]) -> Iterator[tuple[str, Sco
     material.random.shuffle(rows)
     simulator = HouseholdSimulator() if is_installed() else None
     for row, _ in zip(rows, lengths, strict=False):
-        identifier = row['identifier']
+        identifier, prompt = row['identifier'], row['llm_prompt'].strip()
         expected = planned(archive.text(programs[identifier]))
         if simulator and simulator.can_be_met(identifier):
-            yield row['llm_prompt'].strip(), partial(simulator.goals_met, identifier)
+            yield Question(prompt, partial(simulator.goals_met, identifier))
         elif expected and not simulator:
-            yield row['llm_prompt'].strip(), partial(graded, expected)
+            yield Question(prompt, partial(graded, expected))
 
 
 def grader() -> str:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from itertools import islice
 from random import Random
 
+from timebill_ros.core.constraint import Constraint
 from timebill_ros.training.archive import Archive
 
 SHORTEST_PROMPT = 512
@@ -25,11 +26,13 @@ class Material:
         archive: of the task's package; None: the task needs none.
         random: of all choices.
         count_tokens: tokens of a text, for the target.
+        seed: of the questions.
     """
 
     archive: Archive | None
     random: Random
     count_tokens: CountTokens
+    seed: int = 0
 
     def texts(self) -> Archive:
         """Return the archive of a task that has one."""
@@ -37,8 +40,23 @@ class Material:
         return self.archive
 
 
-Make = Callable[[Material, Iterator[int]], Iterator[tuple[str, Score]]]
-"""Yields a prompt of about each length asked for [tokens], and how its answers are graded."""
+@dataclass(frozen=True)
+class Question:
+    """A prompt, with the question at its end.
+
+    Arguments:
+        prompt: the text.
+        score: grades an answer.
+        constraint: the form of the answer; None: free text.
+    """
+
+    prompt: str
+    score: Score
+    constraint: Constraint | None = None
+
+
+Make = Callable[[Material, Iterator[int]], Iterator[Question]]
+"""Yields a question of about each length asked for [tokens]."""
 
 
 @dataclass(frozen=True)
@@ -50,17 +68,20 @@ class Item:
         prompt: with the question at its end.
         max_new_tokens: N_max.
         score: grades an answer.
+        constraint: the form of the answer; None: free text.
     """
 
     task: str
     prompt: str
     max_new_tokens: int
     score: Score
+    constraint: Constraint | None = None
 
     @property
     def key(self) -> str:
         """Tells items apart, also between runs."""
-        return f'{self.task} {hashlib.sha256(self.prompt.encode()).hexdigest()[:16]}'
+        text = self.prompt + (self.constraint.text if self.constraint else '')
+        return f'{self.task} {hashlib.sha256(text.encode()).hexdigest()[:16]}'
 
 
 @dataclass(frozen=True)
@@ -91,9 +112,9 @@ class Task:
         """
         lengths = _lengths(Random(f'{seed} {self.name} lengths'), self.longest_prompt)
         long_enough = (
-            Item(self.name, prompt, self.max_new_tokens, score)
-            for prompt, score in self.make(material, lengths)
-            if material.count_tokens(prompt) >= SHORTEST_PROMPT
+            Item(self.name, asked.prompt, self.max_new_tokens, asked.score, asked.constraint)
+            for asked in self.make(material, lengths)
+            if material.count_tokens(asked.prompt) >= SHORTEST_PROMPT
         )
         return list(islice(long_enough, count))
 

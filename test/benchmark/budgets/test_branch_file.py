@@ -17,12 +17,13 @@ def test_what_was_saved_is_there_and_more_answers_are_added(tmp_path: Path) -> N
     known = Branches(1000, 160, LENGTH, {(0, 0.0): ['a', 'b']})
     with BranchFile(path, KEY) as file:
         file.save('one', known)
-        file.save('two', Branches(600, 128, None, {(0, 0.0): ['c']}))
+        file.save('two', Branches(600, 128, None, {(0, 0.0): ['c']}, {(0, 0.0): [2.0]}))
     path.write_bytes(path.read_bytes() + b'{"item": "thr')
     with BranchFile(path, KEY) as file:
         found = file.found['one']
         assert set(file.found) == {'one', 'two'}
         assert file.found['two'].length is None
+        assert (file.found['two'].steps, found.steps) == ({(0, 0.0): [2.0]}, {})
         assert found.length is not None
         assert found.length.quantile(0.2) == LENGTH.quantile(0.2)
         found.pieces[8, 0.5] = ['a', 'x']

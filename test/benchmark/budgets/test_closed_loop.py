@@ -5,7 +5,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from benchmark.budgets.closed_loop import DEVELOPMENT_SEED, placed_budgets
+from benchmark.budgets.branched_items import GROUPS
+from benchmark.budgets.closed_loop import (
+    DEVELOPMENT_SEED,
+    placed_budgets,
+    results_file,
+    unevicted,
+)
 from benchmark.budgets.closed_loop_arms import (
     ARMS,
     CLOSED,
@@ -19,12 +25,14 @@ from benchmark.budgets.closed_loop_outcome import Outcome, outcome, outcomes
 from benchmark.budgets.closed_loop_report import NAMES, SEED, compared
 from benchmark.budgets.replay import KILL, PARTIAL
 from benchmark.budgets.simulated_clock import SimulatedClock
+from benchmark.budgets.tasks.function_calls import SHARES
 from benchmark.budgets.tasks.task import Item
 from benchmark.budgets.way import WHOLE, Way
 from timebill_ros.core import closed_loop
 from timebill_ros.core.answer_worth import PRIOR
 from timebill_ros.core.planner_settings import PlannerSettings
 from timebill_ros.core.time_model import TimeModel
+from timebill_ros.inference.loading.model_source import BUILT_IN
 
 MODEL = TimeModel(a=0.0, b=1e-4, c=0.0, p=2e-6, q=0.002, e1=2e-6, e0=0.002, delta=0.2)
 PROMPT, LENGTH = 2000, 100
@@ -169,4 +177,47 @@ def test_aims_are_held_against_every_fixed_arm() -> None:
     assert not worse['no_fixed_arm_above']
     assert worse['above_every_fixed_arm_at'] == []
     assert SEED not in (0, 1, 2, DEVELOPMENT_SEED)
+    assert SEED % SHARES != DEVELOPMENT_SEED % SHARES
     assert len(FIXED) == 5
+
+
+def test_forced_tokens_take_no_time_and_tell_nothing_of_the_pace() -> None:
+    """Every second token is forced, so the answer is in time, and nothing is evicted."""
+    steps = [0.0, *[0.0, 1.0] * (LENGTH // 2)][:LENGTH]
+    free, guided = answers([]), answers([])
+    guided.steps[WHOLE] = steps
+    budget_s = MODEL.t_prefill(PROMPT) + 0.7 * MODEL.t_decode(PROMPT, LENGTH)
+    made = outcomes(guided, budget_s, 0, SETTINGS)
+    assert made['vanilla'].completion == 1.0
+    assert outcomes(free, budget_s, 0, SETTINGS)['vanilla'].completion == 0.0
+    times_s = guided.clock.times_s(LENGTH, 0, PROMPT, steps)
+    alone_s = [MODEL.t_step(PROMPT + index - 1) * steps[index] for index in range(1, LENGTH)]
+    assert times_s[-1] == pytest.approx(sum(alone_s))
+    passes: list[float] = []
+
+    def told(self: object, written: int, decode_s: float, left_s: float, taken: float) -> int:
+        passes.append(taken)
+        return PROMPT
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(closed_loop.ClosedLoop, 'kept_tokens', told)
+        ARMS[CLOSED](guided, budget_s, SETTINGS)
+    assert passes[:4] == [0.0, 2.0, 4.0, 6.0]
+
+
+def test_a_task_counts_if_enough_unevicted_answers_are_right() -> None:
+    found = unevicted([answers([])])
+    assert found == {'t': {'score': 1.0, 'counts': True}}
+    wrong = replace(answers([]), item=Item('t', 'p', LENGTH, lambda text: 0.1))
+    assert unevicted([wrong]) == {'t': {'score': 0.1, 'counts': False}}
+
+
+def test_each_model_and_each_group_of_tasks_has_results_of_its_own() -> None:
+    names = [
+        results_file(model, tasks)
+        for model in (BUILT_IN, '/models/other.gguf')
+        for tasks in GROUPS
+    ]
+    assert names[0] == 'closed_loop.json'
+    assert names[3] == 'closed_loop-function_calls-other.json'
+    assert len(set(names)) == 4

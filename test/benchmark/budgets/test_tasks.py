@@ -4,10 +4,11 @@ import json
 import zipfile
 from pathlib import Path
 
+import jsonschema
 import pytest
 
-from benchmark.budgets.tasks import TASKS, task_items
-from benchmark.budgets.tasks.task import SHORTEST_PROMPT, Task
+from benchmark.budgets.tasks import FUNCTION_CALLS, TASKS, task_items
+from benchmark.budgets.tasks.task import SHORTEST_PROMPT, Item, Task
 
 MADE_UP = [task for task in TASKS if not task.package]
 
@@ -77,3 +78,77 @@ def test_a_reading_task_puts_its_answer_before_its_question(name: str, tmp_path:
         assert words(item.prompt) >= SHORTEST_PROMPT
         assert item.score(text) > 0.0
         assert 'Answer' in question or 'Summarise' in question
+
+
+def functions_package(folder: Path) -> Path:
+    """A package with thirty requests for a function each, as bfcl-eval has them."""
+    requests, answers = [], []
+    for number in range(30):
+        name, key = f'robot.go_{number}', f'request_{number}'
+        parameters = {
+            'type': 'dict',
+            'properties': {
+                'place': {'type': 'string', 'description': 'Where to go. ' * 30},
+                'speed': {'type': 'float', 'description': 'How fast.', 'default': 1.0},
+            },
+            'required': ['place'],
+        }
+        function = {'name': name, 'description': 'Goes there.', 'parameters': parameters}
+        content = f'Go to place {number} by way {number}.'
+        requests.append({'id': key, 'question': [[{'content': content}]], 'function': [function]})
+        arguments = {'place': [f'place {number}'], 'speed': ['', 1.0]}
+        answers.append({'id': key, 'ground_truth': [{name: arguments}]})
+    path = folder / 'functions.whl'
+    with zipfile.ZipFile(path, 'w') as file:
+        for category in ('simple_python', 'multiple'):
+            for place, rows in (('', requests), ('possible_answer/', answers)):
+                lines = '\n'.join(map(json.dumps, rows))
+                file.writestr(f'bfcl_eval/data/{place}BFCL_v4_{category}.json', lines)
+    return path
+
+
+def right_call(item: Item) -> dict[str, object]:
+    number = item.prompt.rpartition(' ')[2].removesuffix('.')
+    return {'name': f'robot.go_{number}', 'arguments': {'place': f'place {number}'}}
+
+
+def test_a_function_call_is_asked_for_among_other_functions_and_has_their_form(
+    tmp_path: Path,
+) -> None:
+    files = {'bfcl-eval': functions_package(tmp_path)}
+    items = task_items(FUNCTION_CALLS, 100, 0, files, words)
+    assert len(items) == 10
+    listed = set()
+    for item in items:
+        assert SHORTEST_PROMPT <= words(item.prompt) <= FUNCTION_CALLS.longest_prompt + 150
+        right = right_call(item)
+        listed.add(item.prompt.count('"name": "robot.go_'))
+        assert item.prompt.count(f'"name": "{right["name"]}"') == 1
+        assert item.score(json.dumps(right, separators=(',', ':'))) == 1.0
+        assert item.score('') == 0.0
+        assert item.constraint is not None
+        schema = json.loads(item.constraint.text)
+        jsonschema.validate(right, schema)
+        for wrong in ({**right, 'name': 'robot.fly'}, {**right, 'arguments': {'speed': 1.0}}):
+            with pytest.raises(jsonschema.ValidationError):
+                jsonschema.validate(wrong, schema)
+    assert len(listed) > 3  # prompts have different lengths
+
+
+def test_requests_of_other_shares_differ_and_those_of_a_seed_come_once(tmp_path: Path) -> None:
+    files = {'bfcl-eval': functions_package(tmp_path)}
+    shares = [
+        [
+            item.prompt.rpartition('\n')[2]
+            for item in task_items(FUNCTION_CALLS, 99, seed, files, words)
+        ]
+        for seed in (0, 1, 2)
+    ]
+    assert len({request for share in shares for request in share}) == sum(map(len, shares)) == 30
+
+
+def test_the_form_of_an_answer_tells_items_apart(tmp_path: Path) -> None:
+    files = {'bfcl-eval': functions_package(tmp_path)}
+    item = task_items(FUNCTION_CALLS, 1, 0, files, words)[0]
+    free = Item(item.task, item.prompt, item.max_new_tokens, item.score)
+    assert item.key != free.key
