@@ -67,13 +67,14 @@ class BranchedItems:
         Raises:
             ValueError: it cannot be loaded, or its cache not be evicted; one sentence.
         """
-        engine = loaded_engine(ModelSettings(model=model), speculates=False)
+        engine = loaded_engine(ModelSettings(model=model))
         if not engine.target.evicts:
             raise ValueError(f'model {model!r} is served without eviction: nothing to compare')
+        predictor = load_predictor('auto', engine.target, engine.settings.repetition_penalty)
+        profile, times = profile_key(engine), _times(engine, model)
+        engine.speculates = False  # answers are the same, and a token's steps are its own
         if isinstance(engine.step, NativeStep):
             engine.step.costs = USUAL_COSTS  # measured ones differ from start to start
-        predictor = load_predictor('auto', engine.target, engine.settings.repetition_penalty)
-        profile = profile_key(engine)
         key = {
             'model': Path(profile.model).name,
             'weights_hash': profile.weights_hash,
@@ -84,7 +85,7 @@ class BranchedItems:
         }
         path = cache_folder() / 'budgets' / f'closed_loop-{key["model"]}.jsonl'
         with BranchFile(path, key) as file:
-            yield cls(Recorder(engine, predictor), file, _times(engine, model))
+            yield cls(Recorder(engine, predictor), file, times)
 
     def items(self, tasks: Sequence[Task], count: int, seed: int) -> list[Item]:
         """Return so many questions of each task, one task after the other."""

@@ -12,7 +12,7 @@ from timebill_ros.inference.constraint.json_prefix import JsonPrefix
 
 Accepted = Sequence[Any]
 """The values that an argument may have."""
-_TYPES: Mapping[str, type] = {
+_TYPES: Mapping[str, Any] = {
     **{'string': str, 'any': str, 'integer': int, 'float': float, 'boolean': bool},
     **{'array': list, 'tuple': list, 'dict': dict},
 }
@@ -108,7 +108,7 @@ def _type_of(accepted: Accepted) -> type | None:
     return next((type(one) for one in accepted if one != _ABSENT), None)
 
 
-def _has_items(value: list[Any], kind: type, accepted: Accepted) -> bool:
+def _has_items(value: list[Any], kind: Any, accepted: Accepted) -> bool:
     """Return whether all items have the described type, or that of an accepted value's first."""
     return any(
         all(type(item) in (kind, _type_of(one)) for item in value) if type(one) is list else True
