@@ -176,6 +176,13 @@ def test_the_margin_of_a_noisy_profile_is_left_after_a_hundred_bills():
     assert after([1.3, 1.0, 0.8] * 10, after(calm, drift)).model.delta > 0.25
 
 
+def test_the_margin_of_a_profile_with_an_outlier_is_left_after_a_hundred_bills():
+    calm = list(np.exp(0.1 * np.random.default_rng(7).standard_normal(110)))
+    drift = Drift.of(replace(FITTED, delta=0.9, bound_spreads=9.0))
+    assert after(calm[:90], drift).bound_spreads > 8.0
+    assert after(calm, drift).bound_spreads < 5.0
+
+
 def test_the_margins_bound_what_comes_after_the_prefill_too():
     rng = np.random.default_rng(11)
     drift, missed = Drift.of(FITTED), 0
