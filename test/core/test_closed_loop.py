@@ -56,9 +56,17 @@ def test_an_answer_of_known_length_is_in_time_wherever_an_eviction_makes_it_so(
 def test_an_answer_in_fewer_passes_tells_of_no_faster_machine() -> None:
     written, left = 24, 0.6 * (WHOLE_S - MODEL.t_decode(PROMPT, 24))
     quick_s = MODEL.t_decode(PROMPT, 13)
-    kept = LOOP.kept_tokens(written, quick_s, left, passes=12.0)
+    now = replace(LOOP, later=(0.0,))
+    kept = now.kept_tokens(written, quick_s, left, passes=12.0)
     assert kept < PROMPT
-    assert LOOP.kept_tokens(written, quick_s, left) > kept
+    assert now.kept_tokens(written, quick_s, left) > kept
+
+
+def test_what_is_left_is_expected_to_take_as_few_passes_as_what_is_there() -> None:
+    written, left = 24, 0.85 * (WHOLE_S - MODEL.t_decode(PROMPT, 24))
+    now = replace(LOOP, later=(0.0,))
+    assert now.kept_tokens(written, MODEL.t_decode(PROMPT, 13), left, passes=12.0) == PROMPT
+    assert now.kept_tokens(written, MODEL.t_decode(PROMPT, 24), left) < PROMPT
 
 
 def test_what_is_evicted_late_is_evicted_no_more_than_needed() -> None:

@@ -18,6 +18,8 @@ TOKENS_BETWEEN = 4
 """An answer is looked at after so many tokens, later on after each sixteenth of its length."""
 RATIOS = (0.25, 0.5, 0.75)
 LATER = (0.0, 4.0, 8.0, 24.0, 72.0, 216.0)
+TOKENS_TO_KNOW = 16.0
+"""That each token takes a step counts as so many tokens of an answer."""
 GAIN = 1e-3
 """An eviction must be worth so much more than none, or than a later one."""
 
@@ -53,8 +55,8 @@ class ClosedLoop:
             written: tokens of the answer; nothing has been evicted before.
             decode_s: that they took [s].
             remaining_s: the time left; may be negative or infinite [s].
-            passes: that they took [steps]; None: one for each but the first. Fewer tell nothing
-                of the machine's pace.
+            passes: that they took [steps]; None: one for each but the first. Fewer tell of
+                forced and guessed tokens, and nothing of the machine's pace.
         """
         choices = self._choices
         if written >= self.lengths.max_new_tokens or len(choices) == 0:
@@ -62,6 +64,9 @@ class ClosedLoop:
         steps = max(0, written - 1) if passes is None else round(passes)
         predicted_s = self.time_model.t_decode(self.prompt_tokens, steps + 1)
         pace = AnswerPace.after(self.time_model.spread(), steps, decode_s, predicted_s)
+        # As many tokens are forced or guessed rightly in what is left as in what is there.
+        per_token = (steps + TOKENS_TO_KNOW) / (max(0, written - 1) + TOKENS_TO_KNOW)
+        pace = replace(pace, factor=pace.factor * min(per_token, 1.0))
         state = AnswerState(
             self.prompt_tokens,
             written,
