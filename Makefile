@@ -22,6 +22,7 @@ test: $(VENV)/.built lint
 
 lint: $(VENV)/.installed
 	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check -q .
 	@$(BIN)/mypy
 
 # build/docs/index.html, from the pages in docs/; a warning is an error

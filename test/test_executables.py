@@ -89,7 +89,7 @@ def test_a_parameter_that_is_not_yaml_is_named_and_nothing_starts(value: str) ->
     assert process.returncode == 1
     (line,) = err.splitlines()
     assert line.startswith('timebill: ') and f"'-p {rule}'" in line
-    assert line.endswith("quote a text twice, -p \"NAME:='TEXT'\"")
+    assert line.endswith('quote a text twice, -p "NAME:=\'TEXT\'"')
     assert '/' not in line and line.count('The value must be YAML') == 1
 
 

@@ -68,9 +68,7 @@ def free_port() -> int:
         return int(listener.getsockname()[1])
 
 
-def _wait_until_it_answers(
-    process: 'subprocess.Popen[bytes]', port: int, log: Path
-) -> None:
+def _wait_until_it_answers(process: 'subprocess.Popen[bytes]', port: int, log: Path) -> None:
     end_s = time.monotonic() + _START_S
     while process.poll() is None and time.monotonic() < end_s:
         with (

@@ -74,9 +74,7 @@ def test_a_key_goes_over_http_to_this_machine_only(
 
 
 @pytest.mark.parametrize('key', ['', ' ', 'two words', 'line\nbreak', 'schlüssel'])
-def test_a_key_that_is_none_is_refused_unseen(
-    monkeypatch: pytest.MonkeyPatch, key: str
-) -> None:
+def test_a_key_that_is_none_is_refused_unseen(monkeypatch: pytest.MonkeyPatch, key: str) -> None:
     monkeypatch.setenv('ROBOT_KEY', key)
     with pytest.raises(ValueError, match='environment variable') as caught:
         RemoteSettings(**GOOD, remote_api_key_env='ROBOT_KEY')
@@ -93,8 +91,6 @@ def test_no_value_holds_the_key(monkeypatch: pytest.MonkeyPatch, tmp_path: Path)
     monkeypatch.setenv('ROBOT_KEY', f'{KEY}\n')
     ca_file = tmp_path / 'ca.pem'
     ca_file.touch()
-    settings = RemoteSettings(
-        **GOOD, remote_api_key_env='ROBOT_KEY', remote_ca_file=str(ca_file)
-    )
+    settings = RemoteSettings(**GOOD, remote_api_key_env='ROBOT_KEY', remote_ca_file=str(ca_file))
     assert settings.api_key() == KEY
     assert KEY not in repr(settings) + str(settings.values)

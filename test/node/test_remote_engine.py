@@ -97,9 +97,7 @@ def test_a_query_may_forbid_it(stage: Stage) -> None:
 @pytest.mark.parametrize('name', FAULTS)
 def test_only_gets_one_reply_whatever_the_server_does(stage: Stage, name: str) -> None:
     stage.server.behaviour = FAULTS[name]
-    query = stage.asker.query(
-        budget_s=BUDGET_S, id=f'only {name}', remote_policy=msg.Query.ONLY
-    )
+    query = stage.asker.query(budget_s=BUDGET_S, id=f'only {name}', remote_policy=msg.Query.ONLY)
     reply = stage.asker.ask(query)
     assert reply.reason == msg.DeadlineMiss.ENGINE_FAULT
     assert reply.backend == 'remote'
@@ -220,8 +218,10 @@ def test_the_policy_can_change_and_nothing_else(stage: Stage) -> None:
     assert services.set(remote_policy='only').successful
     wait_until(lambda: stage.remote_processes, 10.0, 'a remote process')
     wait_until(
-        lambda: stage.asker.ask(stage.asker.query(id=f'on {len(stage.asker.replies)}')).backend
-        == 'remote',
+        lambda: (
+            stage.asker.ask(stage.asker.query(id=f'on {len(stage.asker.replies)}')).backend
+            == 'remote'
+        ),
         30.0,
         'a remote answer',
     )

@@ -42,9 +42,7 @@ def start(asker: Asker, query_id: str, budget_s: float = 60.0, **fields: object)
     """Ask a long question and wait until its answer has begun."""
     fields = {'max_new_tokens': 4000, **fields}
     asker.publisher.publish(asker.query(STORY, budget_s, id=query_id, **fields))
-    wait_until(
-        lambda: any(chunk.query_id == query_id for chunk in asker.chunks), 60.0, 'a chunk'
-    )
+    wait_until(lambda: any(chunk.query_id == query_id for chunk in asker.chunks), 60.0, 'a chunk')
 
 
 def chunks_of(asker: Asker, reply: msg.Response) -> str:

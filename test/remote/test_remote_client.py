@@ -47,9 +47,7 @@ class Remote:
         self.listener = Listener()
         self.numbers = iter(range(1000))
         self.client = RemoteClient(
-            RemoteSettings(
-                remote_policy='only', remote_url=url, remote_model='big', **settings
-            ),
+            RemoteSettings(remote_policy='only', remote_url=url, remote_model='big', **settings),
             self.listener,
         )
         self.client.start()
@@ -364,5 +362,3 @@ def test_a_process_that_dies_ends_its_queries_and_is_replaced(server: FakeChatSe
     finally:
         remote.client.stop()
     assert remote.client.pid is None
-
-

@@ -37,9 +37,7 @@ class Exchange:
         self.raw(b'data: ' + json.dumps(event).encode() + b'\n\n')
 
     def text(self, text: str, finish_reason: str | None = None) -> None:
-        self.event(
-            {'choices': [{'delta': {'content': text}, 'finish_reason': finish_reason}]}
-        )
+        self.event({'choices': [{'delta': {'content': text}, 'finish_reason': finish_reason}]})
 
     def end(self, finish_reason: str = 'stop', **usage: int) -> None:
         self.text('', finish_reason)

@@ -47,7 +47,7 @@ class ModelSettings(Settings):
         'auto',
         "Format of the compiled library's weights on a CPU. 'none': `dtype`. 'int8': 8 bits. "
         "'int4': 4 bits, and 8 bits in the output layer and the embedding. 'auto': the format of "
-        "a GGUF file, and 8 bits of other files.",
+        'a GGUF file, and 8 bits of other files.',
         choices=('auto', 'none', 'int8', 'int4'),
         change='unconfigured',
     )

@@ -109,11 +109,7 @@ class Race:
         elif entry.may_be_late and not entry.is_waiting:
             self._line.cut_off(entry)
             self.remote_lost(entry)  # the own model runs on, late; a remote answer never is
-        elif (
-            entry.may_be_partial
-            and attempt.text.whole_words
-            and partial_answer(entry) is None
-        ):
+        elif entry.may_be_partial and attempt.text.whole_words and partial_answer(entry) is None:
             self._stop_own(entry)
 
     def _compare_with_cut(self, entry: PendingQuery, own: Answer, end: RemoteEnd) -> None:

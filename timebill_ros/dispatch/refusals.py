@@ -43,9 +43,7 @@ def duplicate(query: Query, pending: PendingQueries) -> Miss | None:
     )
 
 
-def queue_full(
-    query: Query, pending: PendingQueries, settings: DispatchSettings
-) -> Miss | None:
+def queue_full(query: Query, pending: PendingQueries, settings: DispatchSettings) -> Miss | None:
     """Return the miss of a query for which there is no place; None if there is one.
 
     With keep_latest, an asker's older queries make room for it, once they are tokenised: a flood

@@ -10,5 +10,5 @@ def argument_error(error: Exception) -> str:
     """Return a sentence for what rcl cannot read."""
     sentence = _PLACE.sub('', str(error)).strip()
     if 'parameter override rule' in sentence:
-        sentence += ". The value must be YAML: quote a text twice, -p \"NAME:='TEXT'\""
+        sentence += '. The value must be YAML: quote a text twice, -p "NAME:=\'TEXT\'"'
     return sentence

@@ -151,5 +151,3 @@ class RemoteClient:
             lost, self._asked = self._asked, set()
         for number in lost:
             self._listener.on_remote(Fault(number, detail, is_link=True))
-
-

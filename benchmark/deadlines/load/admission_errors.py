@@ -54,9 +54,7 @@ def would_have_been_met(refused: LoadResult, admitted: Iterable[LoadResult]) -> 
     return is_met, is_met and set(without) <= set(with_it)
 
 
-def _of_arm(
-    results: list[LoadResult], answered_without: set[tuple[int, int]]
-) -> dict[str, Any]:
+def _of_arm(results: list[LoadResult], answered_without: set[tuple[int, int]]) -> dict[str, Any]:
     refused = [result for result in results if result.outcome in REFUSALS]
     admitted = [r for r in results if r.outcome not in (*REFUSALS, 'QUEUE_FULL', 'MISSING')]
     verdicts = [

@@ -122,9 +122,7 @@ def error_of(matcher: LLMatcher) -> str:
     return 'no text fits it' if detail.startswith('NoExtension') else _shortened(detail)
 
 
-def _accepts(
-    vocabulary: Vocabulary, definitions: dict[str, Any], schema: Any, text: str
-) -> bool:
+def _accepts(vocabulary: Vocabulary, definitions: dict[str, Any], schema: Any, text: str) -> bool:
     if not isinstance(schema, dict):
         return True
     matcher = vocabulary.matcher(_json_grammar({**definitions, **schema}))
