@@ -202,6 +202,28 @@ def test_delta_is_bounded():
 
 
 @pytest.mark.parametrize(
+    'ratios', [[1.0, 4.0, 4.0, 1.0, 4.0, 1.0] * 50, [1.0, 1.0, 1.0, 6.0] * 75]
+)
+def test_delta_is_bounded_where_nothing_surprises(ratios):
+    noisy = after([*ratios, *[1.0] * 20])
+    assert noisy.surprise == 1.0
+    assert 0.5 < noisy.model.delta <= 1.0
+    surprised = after([30.0], noisy)
+    assert surprised.surprise > 1.0
+    assert noisy.model.delta <= surprised.model.delta <= 1.0
+
+
+def test_a_surprise_makes_the_worst_case_longer_and_the_noise_stays():
+    calm = after([1.0] * 20, Drift.of(replace(FITTED, step_delta=0.6)))
+    surprised = after([3.0], calm)
+    assert surprised.surprise > 1.0
+    assert surprised.model.delta > 2.0 * calm.model.delta
+    assert surprised.model.spread() == pytest.approx(calm.model.spread(), rel=0.1)
+    assert surprised.model.step_spread == pytest.approx(calm.model.step_spread, rel=0.1)
+    assert surprised.model.spread(20) == pytest.approx(calm.model.spread(20), rel=0.2)
+
+
+@pytest.mark.parametrize(
     'nothing', [Bill(), bill(1.0, kept=0), bill(1.0, response=0), bill(0.0), bill(float('inf'))]
 )
 def test_a_bill_without_a_generation_tells_nothing(nothing):

@@ -52,6 +52,8 @@ def test_times_that_vary_make_it_less_sure() -> None:
     assert NOISY.probability(job(12.0), turn) == pytest.approx(0.5)
     # The margin delta, 50 %, holds for 99 % of all.
     assert NOISY.probability(job(13.0), turn) == pytest.approx(0.99, abs=0.001)
+    bound = Completion(TimeModel(a=0.0, b=0.1, c=0.0, p=0.0, q=0.01, delta=0.5, bound_spreads=3.0))
+    assert bound.probability(job(13.0), turn) == pytest.approx(0.99865, abs=0.0001)
     assert NOISY.probability(job(12.5), Moment(10.0, 1.0)) < NOISY.probability(job(12.5), turn)
 
 

@@ -134,13 +134,17 @@ def test_answers_of_one_length_are_expected_to_be_so_long(tokens: int) -> None:
     assert all(0.5 * tokens <= length <= 1.6 * tokens + 4 for length in likely[1:-1])
 
 
+def whole_tokens(lengths: RemainingLengths) -> tuple[int, ...]:
+    return tuple(max(1, math.ceil(one - 1e-6)) for one in lengths.equally_likely(POINTS))
+
+
 def test_equally_likely_lengths_follow_each_answer_and_are_those_of_the_distribution() -> None:
     lengths = LearnedLengths()
     for tokens, is_whole in ((20, True), (30, True), (500, True), (600, False), (20, True)):
         learn(lengths, TERSE, tokens, is_whole=is_whole)
-        expected = RemainingLengths.of(None, 256, told(lengths, TERSE)).equally_likely(POINTS)
+        expected = whole_tokens(RemainingLengths.of(None, 256, told(lengths, TERSE)))
         assert lengths.likely(TERSE, 256) == lengths.likely(TERSE, 256) == expected
-    common = RemainingLengths.of(None, 256, told(lengths, NEWCOMER)).equally_likely(POINTS)
+    common = whole_tokens(RemainingLengths.of(None, 256, told(lengths, NEWCOMER)))
     assert lengths.likely(NEWCOMER, 256) == lengths.likely(TALKER, 256) == common != expected
     lengths.replace(LengthMemory())
     assert lengths.likely(TERSE, 160) == tuple(range(5, 160, 10))

@@ -76,9 +76,9 @@ class Drift:
         if self.surprise == 1.0:
             return model
         delta = min(self.surprise * (1.0 + model.delta) - 1.0, self._largest_delta)
-        step_delta = model.step_delta * (1.0 + delta) / (1.0 + model.delta)
         spreads = model.bound_spreads * math.log1p(delta) / math.log1p(model.delta)
-        # More deviations of the same noise: only the worst case changes.
+        step_delta = model.step_delta * spreads / model.bound_spreads
+        # More deviations of about the same noise: it is the worst case that changes.
         return replace(model, delta=delta, step_delta=step_delta, bound_spreads=spreads)
 
     @cached_property
@@ -119,12 +119,11 @@ class Drift:
         reading, writing = self._ratios(bill)
         noise = self.noise.learned(_noise(self.fitted), seen)
         spreads = self.bound_spreads + SPREADS_STEP * (float(missed) - (1.0 - BOUND_SHARE))
-        bounds = [self._largest_delta / noise.common]
         if len(seen) >= FEW_RESIDUALS:
-            bounds.append(upper_quantile(noise.scores(seen), BOUNDING_SHARE))
+            spreads = min(spreads, upper_quantile(noise.scores(seen), BOUNDING_SHARE))
         return Drift(
             self.fitted,
-            max(min(spreads, *bounds), LEAST_SPREADS),
+            min(max(spreads, LEAST_SPREADS), self._largest_delta / noise.common),
             noise,
             self.reading.observed(reading) if reading else self.reading,
             self.writing.observed(writing) if writing else self.writing,

@@ -102,13 +102,13 @@ class RemainingLengths:
         around = slice(end - 1, end + 1)
         return max(1, math.ceil(np.interp(0.5, below[around], self.edges[around]) - 1e-9))
 
-    def equally_likely(self, number: int) -> tuple[int, ...]:
+    def equally_likely(self, number: int) -> tuple[float, ...]:
         """Return equally likely lengths, in rising order: middles of equal parts [tokens]."""
         shares = (np.arange(number) + 0.5) / number
         below = np.append(0.0, np.cumsum(self.probabilities[:-1]))
         lengths = np.interp(shares, below, self.edges)
         lengths[shares > below[-1]] = self.edges[-1]
-        return tuple(np.maximum(np.ceil(lengths - 1e-9), 1).astype(int).tolist())
+        return tuple(lengths.tolist())
 
     @property
     def max_new_tokens(self) -> int:

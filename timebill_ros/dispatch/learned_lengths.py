@@ -8,9 +8,11 @@ mixture is corrected by where earlier lengths lay in it, of all askers.
 """
 
 import hashlib
+import math
 import threading
 from collections import OrderedDict
 from collections.abc import Sequence
+from functools import lru_cache
 
 import numpy as np
 
@@ -46,7 +48,7 @@ class LearnedLengths:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._memory = LengthMemory()
-        self._likely: dict[tuple[Habit | ConstraintKind, int], tuple[int, ...]] = {}
+        self._likely: dict[Habit | ConstraintKind, tuple[float, ...]] = {}
         self.answers = 0
         """How many were learned from, since the start of the process."""
 
@@ -65,12 +67,12 @@ class LearnedLengths:
             max_new_tokens: the longest answer that is allowed.
         """
         with self._lock:
-            key = (habit, max_new_tokens)
-            if key not in self._likely:
+            if habit not in self._likely:
                 if len(self._likely) >= _MOST_TOLD:
                     self._likely.clear()
-                self._likely[key] = self._likely_lengths(habit, max_new_tokens)
-            return self._likely[key]
+                self._likely[habit] = self._likely_shares(habit)
+            lengths = (math.ceil(share * max_new_tokens - 1e-9) for share in self._likely[habit])
+            return tuple(max(1, length) for length in lengths)
 
     def thinking(self, habit: Habit) -> int:
         """Return how much of the next answer is expected to be thinking [tokens]."""
@@ -148,16 +150,18 @@ class LearnedLengths:
         correction = length_correction.curve(self._memory.corrections[habit.kind])
         return AskerLengths(tuple(probabilities.tolist()), weight, tuple(correction.tolist()))
 
-    def _likely_lengths(self, habit: Habit, max_new_tokens: int) -> tuple[int, ...]:
-        """Return what likely() does; of all askers that are new it is the same."""
-        common = (habit.kind, max_new_tokens)
+    def _likely_shares(self, habit: Habit) -> tuple[float, ...]:
+        """Return what likely() does, of max_new_tokens; of all askers that are new it is the same.
+
+        To find it takes longer than all else that is done with a waiting query.
+        """
         is_new = _key(habit) not in self._memory.of_habit
-        if is_new and common in self._likely:
-            return self._likely[common]
-        lengths = RemainingLengths.of(None, max_new_tokens, self._of(habit)).equally_likely(POINTS)
+        if is_new and habit.kind in self._likely:
+            return self._likely[habit.kind]
+        shares = RemainingLengths.of(None, 1, self._of(habit)).equally_likely(POINTS)
         if is_new:
-            self._likely[common] = lengths
-        return lengths
+            self._likely[habit.kind] = shares
+        return shares
 
     def _correct(
         self,
@@ -185,6 +189,7 @@ class LearnedLengths:
         return own.counts.probabilities(common, STRENGTH), weight
 
 
+@lru_cache(maxsize=_MOST_TOLD)
 def _key(habit: Habit) -> str:
     constraint = habit.constraint
     form = '' if constraint is None else f'{constraint.kind.name} {constraint.text}'
