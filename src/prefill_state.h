@@ -66,7 +66,7 @@ struct Prefill {
   // of the cache.
   static int64_t stride(int64_t columns) { return columns + 32; }
 
-  // Rows that meet a panel before the next panel is made. Whole tiles, of any instruction set's.
+  // Rows that meet a panel before the next panel is made: whole tiles of any instruction set's, or MOST_ROWS.
   static int rows_at_once(int64_t columns, size_t number_bytes)
   {
     const auto fitting = static_cast<int>(CACHED_BYTES / (columns * number_bytes)) / LEAST_ROWS * LEAST_ROWS;

@@ -8,6 +8,7 @@ import argparse
 import shutil
 import subprocess
 import sys
+import tarfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -74,9 +75,10 @@ def make_environment(peer: Peer) -> None:
         [sys.executable, '-m', 'venv', '--clear', str(peer.folder)],
         log,
     )
+    source = (str(unpacked(peer, log)),) if peer.adds else ()
     run(
         f'{peer.name}: {"building it, some minutes" if peer.built else "installing it"}',
-        install_command(peer),
+        install_command(peer, source),
         log,
     )
     if peer.without:
@@ -88,12 +90,36 @@ def make_environment(peer: Peer) -> None:
     peer.complete.write_text(wanted)
 
 
-def install_command(peer: Peer) -> list[str]:
-    """Return the command that installs what a peer needs."""
+def unpacked(peer: Peer, log: Path) -> Path:
+    """Return the folder of a peer's source package, with what it lacks.
+
+    Raises:
+        StepError: it cannot be downloaded.
+    """
+    folder = peers_folder() / f'{peer.name}-source'
+    shutil.rmtree(folder, ignore_errors=True)
+    pip = [peer.python, '-m', 'pip', 'download', '--disable-pip-version-check', '--no-deps']
+    pip += ['--no-binary', peer.built, '-d', str(folder), *peer.requirements]
+    run(f'{peer.name}: downloading its source', pip, log)
+    with tarfile.open(next(folder.glob('*.tar.gz'))) as archive:
+        archive.extractall(folder, filter='data')
+    root = next(child for child in folder.iterdir() if child.is_dir())
+    for path, text in peer.adds:
+        (root / path).parent.mkdir(parents=True, exist_ok=True)
+        (root / path).write_text(text)
+    return root
+
+
+def install_command(peer: Peer, source: Sequence[str] = ()) -> list[str]:
+    """Return the command that installs what a peer needs.
+
+    Arguments:
+        source: the folder of its source package, instead of what the requirements name; if any.
+    """
     command = [peer.python, '-m', 'pip', 'install', '--disable-pip-version-check']
     if peer.built:
         command += ['--no-binary', peer.built]
-    return [*command, *peer.requirements]
+    return [*command, *(source or peer.requirements)]
 
 
 def export_for_openvino(peer: Peer, folder: Path) -> None:

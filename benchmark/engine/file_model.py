@@ -46,7 +46,7 @@ def measured_file(path: Path, plan: Plan, threads: int, llama_python: str) -> di
     starts = own_starts(('ours',), str(path), threads)
     starts += peer_starts(path, False, context, threads, llama_python)
     with Stage(starts) as stage:
-        runs = stage.measure(plan.file_lengths, plan.new_tokens, plan.rounds)
+        runs = stage.measure(plan.file_lengths, plan.new_tokens, plan.rounds, given.vocabulary)
         read = stage.read(given.texts)
         loaded = {arm.name: arm for arm in stage.arms}
         stage.need('ours')

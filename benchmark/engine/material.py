@@ -23,11 +23,13 @@ class Material:
         prompts: questions within the model's chat template.
         texts: the beginnings of four pages of the documentation.
         stop_ids: tokens that end an answer.
+        vocabulary: the model has so many tokens.
     """
 
     prompts: list[list[int]]
     texts: list[list[int]]
     stop_ids: frozenset[int]
+    vocabulary: int
 
 
 def material(gguf: Path, plan: Plan) -> Material:
@@ -47,4 +49,5 @@ def material(gguf: Path, plan: Plan) -> Material:
         prompts=[chat.token_ids(prompt) for prompt in PROMPTS[: plan.prompts]],
         texts=[chat.plain_ids(page)[: plan.text_tokens] for page in pages],
         stop_ids=frozenset({tokenizer.eos_token_id}),
+        vocabulary=len(tokenizer),
     )

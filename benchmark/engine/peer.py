@@ -21,6 +21,7 @@ class Peer:
         name: of its arm.
         requirements: what its environment has.
         built: the one of them that is built from its source, for this CPU.
+        adds: paths and texts of files that its source package lacks, and cannot be built without.
         without: what its packages need for other models only, and what does not go with our torch.
         reads_files: it loads any GGUF file; else only what is exported for it.
         alternatives: last arguments of its arm, the fastest first: one that dies is not used.
@@ -29,6 +30,7 @@ class Peer:
     name: str
     requirements: tuple[str, ...]
     built: str = ''
+    adds: tuple[tuple[str, str], ...] = ()
     without: tuple[str, ...] = ()
     reads_files: bool = True
     alternatives: tuple[tuple[str, ...], ...] = ((),)
@@ -68,7 +70,17 @@ PEERS = (
         alternatives=((), ('plain',)),
     ),
     # Its wheel has no AVX-512.
-    Peer('ik_llama_cpp', ('ik-llama-cpp-python==0.1.5',), 'ik-llama-cpp-python'),
+    Peer(
+        'ik_llama_cpp',
+        ('ik-llama-cpp-python==0.1.5',),
+        'ik-llama-cpp-python',
+        adds=(
+            (
+                'vendor/ik_llama.cpp/common/cmake/build-info-gen-cpp.cmake',
+                'configure_file(common/build-info.cpp.in common/build-info.cpp)\n',
+            ),
+        ),
+    ),
     Peer(
         'openvino',
         (

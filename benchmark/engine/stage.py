@@ -10,7 +10,7 @@ from timebill_ros.progress import Progress
 
 SEED = 20251124
 VOCABULARY = 49152
-"""Random prompts are made of these tokens: the built-in model has as many, others have more."""
+"""Random prompts are made of the first tokens, at most so many."""
 _PROBE = {'ids': [1000, 2000, 3000, 4000] * 10, 'tokens': 2}
 
 Runs = dict[tuple[str, int], list[dict[str, Any]]]
@@ -68,7 +68,9 @@ class Stage:
         """The time of the CPU that idle arms took during measure(), of each second."""
         return self._used_s / max(self._ran_s, 1e-9)
 
-    def measure(self, lengths: Sequence[int], tokens: int, rounds: int) -> Runs:
+    def measure(
+        self, lengths: Sequence[int], tokens: int, rounds: int, vocabulary: int = VOCABULARY
+    ) -> Runs:
         """Return runs by arm and length: random prompts, and so many tokens of an answer.
 
         The arms take turns in random order. The first round warms up, and is not returned.
@@ -79,7 +81,7 @@ class Stage:
         with Progress(total, 'runs') as progress:
             for number in range(rounds):
                 for length in lengths:
-                    prompt = random_ids(length, f'{SEED} {number} {length}')
+                    prompt = random_ids(length, f'{SEED} {number} {length}', vocabulary)
                     for arm in chance.sample(self.arms, len(self.arms)):
                         run = self._alone(arm, ids=prompt, tokens=tokens)
                         if run is not None and number > 0:
@@ -139,10 +141,14 @@ class Stage:
             return None
 
 
-def random_ids(length: int, seed: str) -> list[int]:
-    """Return a random prompt."""
+def random_ids(length: int, seed: str, vocabulary: int = VOCABULARY) -> list[int]:
+    """Return a random prompt.
+
+    Arguments:
+        vocabulary: the model has so many tokens.
+    """
     chance = Random(seed)
-    return [chance.randrange(100, VOCABULARY) for _ in range(length)]
+    return [chance.randrange(100, min(vocabulary, VOCABULARY)) for _ in range(length)]
 
 
 def _started(start: ArmStart) -> ArmProcess:

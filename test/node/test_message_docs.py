@@ -10,9 +10,9 @@ ROOT = Path(__file__).parents[2]
 FILES = sorted(path for kind in ('msg', 'srv', 'action') for path in ROOT.glob(f'{kind}/*.*'))
 
 
-def test_the_page_is_as_make_docs_writes_it() -> None:
+def test_the_page_is_as_make_reference_writes_it() -> None:
     page = (ROOT / 'docs' / 'messages.md').read_text()
-    assert page == message_docs.markdown(ROOT), 'run: make docs'
+    assert page == message_docs.markdown(ROOT), 'run: make reference'
 
 
 @pytest.mark.parametrize('path', FILES, ids=lambda path: path.name)

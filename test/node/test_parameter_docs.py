@@ -20,8 +20,8 @@ SPECS = NodeSettings().specs
         ('config/timebill.yaml', parameter_docs.yaml_file()),
     ],
 )
-def test_the_file_is_as_make_docs_writes_it(path: str, generated: str) -> None:
-    assert (ROOT / path).read_text() == generated, 'run: make docs'
+def test_the_file_is_as_make_reference_writes_it(path: str, generated: str) -> None:
+    assert (ROOT / path).read_text() == generated, 'run: make reference'
 
 
 def same(value: Any, default: Any) -> bool:

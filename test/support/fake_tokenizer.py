@@ -20,6 +20,10 @@ class FakeTokenizer:
     def __len__(self) -> int:
         return len(self._tokens)
 
+    def get_vocab(self) -> dict[str, int]:
+        """Return numbers of tokens; of those that are spelled alike, the last one's."""
+        return {token: number for number, token in enumerate(self._tokens)}
+
     def convert_ids_to_tokens(self, ids: list[int]) -> list[str]:
         """Return tokens."""
         return [self._tokens[token] for token in ids]

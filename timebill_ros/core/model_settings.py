@@ -95,7 +95,7 @@ class ModelSettings(Settings):
         'snapkv',
         'Chooses which prompt tokens stay in the cache when the node evicts, besides the first '
         "and the last few. 'snapkv': the tokens that the end of the prompt attends to. "
-        "'snapkv_lines': the lines and sentences that have such a token. "
+        "'snapkv_lines': the lines and sentences that it attends to most on average. "
         "'streaming_llm': the most recent tokens.",
         choices=('snapkv', 'snapkv_lines', 'streaming_llm'),
         change='unconfigured',

@@ -19,7 +19,8 @@ class AnswerText:
         is_constrained: the answer has a form. Then it is cut off where it can be closed, and not
             at the end of a word.
         may_invent: a closing may hold values that nobody gave. Else the latest that holds none is
-            kept, if there has been one: a list that is cut off ends with its last whole element.
+            kept, if there has been one: a list that is cut off ends with its last whole element,
+            if a token ended there.
 
     `closing` is the latest that can be used; None: there is none.
     """

@@ -1,5 +1,7 @@
 """Answers once, so that the first query is not the slow one: every kernel is touched."""
 
+import torch
+
 from timebill_ros.core.budget_planner import BudgetPlanner
 from timebill_ros.core.deadline import Deadline
 from timebill_ros.inference.engine import Engine
@@ -15,12 +17,13 @@ _TOKENS = 8
 def warm_up(
     engine: Engine, predictor: LengthPredictor, stream: TextStream, token_ids: list[int]
 ) -> None:
-    """Answer WARM_UP_PROMPT.
+    """Answer WARM_UP_PROMPT, and have the scorer get to know the tokenizer.
 
     Arguments:
         stream: new.
         token_ids: of the prompt, with the chat template applied; cut to half of the context.
     """
+    engine.scorer.for_prompt(torch.tensor(token_ids[:1]), engine.target.tokenizer)
     answer(
         engine,
         BudgetPlanner(),

@@ -1,6 +1,7 @@
 """How the environments of other engines are made, and their arms started."""
 
 import sys
+import tarfile
 from pathlib import Path
 
 import pytest
@@ -84,3 +85,25 @@ def test_openvino_reads_no_file(folder: Path):
 def test_the_context_has_room_for_prompt_and_answer():
     assert context_tokens((128, 4096), 65) == 4352
     assert context_tokens((128,), 9) == 1024
+
+
+def test_files_that_a_source_package_lacks_are_added_before_it_is_built(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    peer = BY_NAME['ik_llama_cpp']
+
+    def download(doing: str, command: list[str], log: Path) -> None:
+        folder = Path(command[command.index('-d') + 1])
+        folder.mkdir()
+        (tmp_path / 'setup.py').write_text('')
+        with tarfile.open(folder / 'a-1.tar.gz', 'w:gz') as archive:
+            archive.add(tmp_path / 'setup.py', 'a-1/setup.py')
+
+    monkeypatch.setattr(engine_peers, 'run', download)
+    for _ in range(2):  # also where one was before
+        source = engine_peers.unpacked(peer, tmp_path / 'log')
+    path, text = peer.adds[0]
+    assert (source / path).read_text() == text
+    assert (source / 'setup.py').exists()
+    assert install_command(peer, (str(source),))[-1] == str(source)
+    assert peer.requirements[0] not in install_command(peer, (str(source),))

@@ -20,6 +20,7 @@ from timebill_ros.inference import engine as engine_module
 from timebill_ros.inference.cache import scorers
 from timebill_ros.inference.cache.eviction import kept_positions
 from timebill_ros.inference.cache.kv_cache import KVCacheLayer
+from timebill_ros.inference.cache.observation_window import ObservedQueries
 from timebill_ros.inference.cache.scorers import snapkv
 from timebill_ros.inference.cache.scorers.snapkv import SnapKV
 from timebill_ros.inference.cache.scorers.snapkv_lines import SnapKVLines
@@ -260,6 +261,24 @@ def test_a_line_has_the_mean_vote_of_its_tokens(monkeypatch):
     for position in range(PROMPT_TOKENS - 8):
         own = scorer.line[: PROMPT_TOKENS - 8] == scorer.line[position]
         torch.testing.assert_close(found[:, position], votes[own].mean().expand(2))
+
+
+@pytest.mark.skipif(
+    not snapkv._multiplies(torch.zeros(1, dtype=torch.bfloat16)), reason='no products in bf16'
+)
+def test_attention_by_its_sums_in_bf16_is_near_to_that_of_fp32():
+    torch.manual_seed(0)
+    keys, queries = torch.randn(2, 500, 64), torch.randn(6, 16, 64)
+    scores = torch.einsum('hgwd,hld->hgwl', queries.view(2, 3, 16, 64), keys) * 64**-0.5
+    future = torch.ones(16, 16, dtype=torch.bool).triu(1)
+    scores[..., -16:].masked_fill_(future, float('-inf'))
+    sums = scores.logsumexp(-1).view(6, 16)
+    exact = snapkv.log_attention(keys, ObservedQueries(queries, None, None))
+    for dtype, bound in ((torch.float32, 1e-4), (torch.bfloat16, 0.08)):
+        observed = ObservedQueries(queries.to(dtype), None, None, sums)
+        found = snapkv.log_attention(keys.to(dtype), observed)
+        assert found.dtype == dtype
+        torch.testing.assert_close(found.float(), exact, rtol=0.0, atol=bound)
 
 
 def test_lines_end_with_breaks_and_sentences_in_any_tokenizers_spelling():

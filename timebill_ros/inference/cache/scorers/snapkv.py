@@ -109,8 +109,11 @@ def log_attention(keys: torch.Tensor, observed: ObservedQueries) -> torch.Tensor
 
 def _multiplies(keys: torch.Tensor) -> bool:
     """Return whether the processor has products of the keys' type."""
-    is_supported: bool = torch.ops.mkldnn._is_mkldnn_bf16_supported()
-    return keys.dtype == torch.bfloat16 and is_supported
+    return bool(
+        keys.dtype == torch.bfloat16
+        and torch.backends.mkldnn.is_available()
+        and torch.ops.mkldnn._is_mkldnn_bf16_supported()
+    )
 
 
 def _averages(votes: torch.Tensor, kernel: int) -> torch.Tensor:

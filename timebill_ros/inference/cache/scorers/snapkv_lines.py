@@ -50,5 +50,6 @@ class SnapKVLines(SnapKV):
 @lru_cache(maxsize=4)
 def _line_ends(tokenizer: Any) -> torch.Tensor:
     """Return for each token whether a line or a sentence ends with it, (vocabulary,)."""
-    tokens = tokenizer.convert_ids_to_tokens(list(range(len(tokenizer))))
+    count = 1 + max(tokenizer.get_vocab().values())  # there may be holes
+    tokens = tokenizer.convert_ids_to_tokens(list(range(count)))
     return torch.tensor([_LINE_END.search(token or '') is not None for token in tokens])
