@@ -5,7 +5,10 @@ Rules, written down before the run:
 - The standing regime: the prompt but for its last line is the context, and was prepared. The same
   four tasks as in bench-closed_loop, other items (SEED).
 - A node for each arm, all of them running, on the built-in model. One query at a time, KILL, arms
-  and budgets in an order that is drawn for each item. Tasks are askers, so lengths are learned.
+  and budgets in an order that is drawn for each item. Each task is an asker with each budget, so
+  lengths are learned from the items before, within the same budget. The nodes share a cache folder
+  that is new. What was read of a question is kept, too: behind the first of its budgets, each arm
+  reads 16 tokens of it.
 - Budgets: in which 40, 60 and 80 % of the answers to the development items came, unevicted, with
   time enough.
 - A late answer scores 0. What is reported: mean scores, completion, and the difference of each arm
@@ -17,6 +20,7 @@ import json
 import os
 import random
 import sys
+import tempfile
 import threading
 import time
 from collections import defaultdict
@@ -30,7 +34,7 @@ import torch
 from rclpy.executors import SingleThreadedExecutor
 from transformers import AutoTokenizer
 
-from benchmark.budgets.live_askers import ARMS, CLOSED, ENOUGH_S, MADE_UP, Askers, Given
+from benchmark.budgets.live_askers import ARMS, CLOSED, ENOUGH_S, MADE_UP, SHARES, Askers, Given
 from benchmark.budgets.tasks import task_items
 from benchmark.budgets.tasks.task import Item
 from benchmark.deadlines.node_process import private_domain, running_node
@@ -43,7 +47,6 @@ from timebill_ros.inference.loading.model_source import BUILT_IN, locate
 from timebill_ros.progress import Progress
 
 SEED, DEVELOPMENT_SEED, DEVELOPMENT_ITEMS = 2326, 2426, 4
-SHARES = (0.4, 0.6, 0.8)
 
 
 def main() -> int:
@@ -87,9 +90,10 @@ def items(count: int, seed: int) -> list[Item]:
 @contextmanager
 def running_arms() -> Iterator[Askers]:
     """Run a node for each arm; the first one measures the time model for all."""
-    environment = private_domain()
-    os.environ.update(environment)
+    os.environ.update(private_domain())
     with ExitStack() as stack:
+        folder = stack.enter_context(tempfile.TemporaryDirectory())
+        environment = {'XDG_CACHE_HOME': folder}
         rclpy.init()
         stack.callback(rclpy.try_shutdown)
         node = rclpy.create_node('bench_live')
@@ -113,8 +117,8 @@ def placed_budgets(askers: Askers) -> list[float]:
     totals_s = []
     with Progress(4 * DEVELOPMENT_ITEMS, 'development items') as progress:
         for item in items(DEVELOPMENT_ITEMS, DEVELOPMENT_SEED):
-            askers.prepare('vanilla', item)
-            given = askers.ask('vanilla', item, ENOUGH_S)
+            askers.prepare('vanilla', item, SHARES[0])
+            given = askers.ask('vanilla', item, SHARES[0], ENOUGH_S)
             assert given.completed, 'there is time enough'
             totals_s.append(given.total_s)
             progress.advance(1, item.task)
@@ -130,11 +134,11 @@ def measured(askers: Askers, asked: Sequence[Item], budgets: Sequence[float]) ->
     draw = random.Random(SEED)
     with Progress(len(asked), 'items') as progress:
         for item in asked:
-            for arm in ARMS:
-                askers.prepare(arm, item)
-            runs = [(arm, budget_s) for arm in ARMS for budget_s in budgets]
-            for arm, budget_s in draw.sample(runs, len(runs)):
-                found[arm, budget_s].append(askers.ask(arm, item, budget_s))
+            runs = [(arm, *place) for arm in ARMS for place in zip(SHARES, budgets, strict=True)]
+            for arm, share, _ in runs:
+                askers.prepare(arm, item, share)
+            for arm, share, budget_s in draw.sample(runs, len(runs)):
+                found[arm, budget_s].append(askers.ask(arm, item, share, budget_s))
             progress.advance(1, item.task)
     return found
 

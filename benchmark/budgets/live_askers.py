@@ -14,6 +14,10 @@ from timebill_ros.client.timebill_client import TimeBillClient
 
 MADE_UP = TASKS[:4]
 ENOUGH_S = 60.0
+WARM_UP = 'warm-up'
+SHARES = (0.4, 0.6, 0.8)
+"""Of the unevicted answers, that come within each budget."""
+ASKED = tuple((task, share) for task in MADE_UP for share in SHARES)
 CLOSED = 'closed_loop'
 ARMS: Mapping[str, tuple[str, ...]] = {
     'vanilla': ('eviction_policy:=off',),
@@ -43,7 +47,7 @@ class Given:
 
 
 class Askers:
-    """Asks the nodes of all arms; each task is an asker.
+    """Asks the nodes of all arms; each task is an asker, with each of the budgets.
 
     Arguments:
         node: the askers', which is spun.
@@ -51,24 +55,28 @@ class Askers:
 
     def __init__(self, node: Node) -> None:
         self._clients = {
-            (arm, task.name): TimeBillClient(node, f'/{arm}/timebill', task.name)
+            (arm, asker): TimeBillClient(node, f'/{arm}/timebill', asker)
             for arm in ARMS
-            for task in MADE_UP
+            for asker in (WARM_UP, *(asker_of(task.name, share) for task, share in ASKED))
         }
 
-    def prepare(self, arm: str, item: Item) -> None:
+    def prepare(self, arm: str, item: Item, share: float) -> None:
         """Have an item's context read, and wait until it is."""
         context, _ = parts(item)
         done = threading.Event()
-        future = self._clients[arm, item.task].prepare(context=context)
+        future = self._clients[arm, asker_of(item.task, share)].prepare(context=context)
         future.add_done_callback(lambda _: done.set())
         assert done.wait(ENOUGH_S) and future.result().success, future.result()
 
-    def ask(self, arm: str, item: Item, budget_s: float) -> Given:
-        """Ask about an item, and wait for the reply."""
+    def ask(self, arm: str, item: Item, share: float, budget_s: float) -> Given:
+        """Ask about an item, and wait for the reply.
+
+        Arguments:
+            share: of the answers that come within the budget; it is part of the asker's name.
+        """
         context, question = parts(item)
         reply = (
-            self._clients[arm, item.task]
+            self._clients[arm, asker_of(item.task, share)]
             .ask(question, budget_s, context=context, max_new_tokens=item.max_new_tokens)
             .wait()
         )
@@ -78,7 +86,7 @@ class Askers:
     def wait_until_ready(self, arm: str, limit_s: float = 300.0) -> None:
         """Wait until an arm's node answers."""
         end_s = time.monotonic() + limit_s
-        client = self._clients[arm, MADE_UP[0].name]
+        client = self._clients[arm, WARM_UP]
         while not (reply := client.ask('Say yes.', 30.0, max_new_tokens=2).wait()).answered:
             if time.monotonic() > end_s:
                 raise TimeoutError(f'the node of {arm} is not ready: {reply.detail}')
@@ -88,6 +96,11 @@ class Askers:
         """Remove the clients."""
         for client in self._clients.values():
             client.close()
+
+
+def asker_of(task: str, share: float) -> str:
+    """Return who asks the items of a task within a budget."""
+    return f'{task} {share:g}'
 
 
 def parts(item: Item) -> tuple[str, str]:
