@@ -109,13 +109,15 @@ def _literal(value: ParameterValue) -> str:
 
 
 def main(arguments: list[str]) -> int:
-    """Write both files; return the exit status.
+    """Write the files that are not as they should be; return the exit status.
 
     Arguments:
         arguments: the paths of docs/parameters.md and config/timebill.yaml.
     """
     for path, text in zip(arguments, (markdown(), yaml_file()), strict=True):
-        Path(path).write_text(text, encoding='utf-8')
+        file = Path(path)
+        if not file.exists() or file.read_text(encoding='utf-8') != text:  # make builds anew then
+            file.write_text(text, encoding='utf-8')
     return 0
 
 
