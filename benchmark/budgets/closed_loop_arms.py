@@ -13,7 +13,7 @@ from timebill_ros.core.answer_pace import AnswerPace
 from timebill_ros.core.answer_worth import AnswerWorth
 from timebill_ros.core.asker_lengths import AskerLengths
 from timebill_ros.core.budget_planner import BudgetPlanner
-from timebill_ros.core.closed_loop import ClosedLoop
+from timebill_ros.core.closed_loop import ClosedLoop, steps_per_token
 from timebill_ros.core.expected_eviction import in_time_probability
 from timebill_ros.core.length_distribution import LengthDistribution
 from timebill_ros.core.planner_settings import PlannerSettings
@@ -138,7 +138,8 @@ def half_on_demand(answers: Answers, left_s: float, settings: PlannerSettings) -
         found, probabilities = lengths.after(written)
         order = found.argsort()
         median = found[order][np.cumsum(probabilities[order]).searchsorted(0.5)]
-        if pace.factor * (model.t_decode(prompt, int(median)) - written_s) <= remaining_s:
+        rest_s = model.t_decode(prompt, int(median)) - written_s
+        if pace.factor * steps_per_token(written, steps) * rest_s <= remaining_s:
             return prompt
         return kept_tokens(prompt, 0.5, settings.min_kept_tokens)
 

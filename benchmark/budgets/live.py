@@ -6,9 +6,9 @@ Rules, written down before the run:
   four tasks as in bench-closed_loop, other items (SEED).
 - A node for each arm, all of them running, on the built-in model. One query at a time, KILL, arms
   and budgets in an order that is drawn for each item. Each task is an asker with each budget, so
-  lengths are learned from the items before, within the same budget. The nodes share a cache folder
-  that is new. What was read of a question is kept, too: behind the first of its budgets, each arm
-  reads 16 tokens of it.
+  lengths are learned from the items before, within the same budget; what all askers' answers tell
+  counts as two answers. The nodes share a cache folder that is new. What was read of a question is
+  kept, too: behind the first of its budgets, each arm reads 16 tokens of it.
 - Budgets: in which 40, 60 and 80 % of the answers to the development items came, unevicted, with
   time enough.
 - A late answer scores 0. What is reported: mean scores, completion, and the difference of each arm
@@ -55,9 +55,13 @@ def main() -> int:
     options.add_argument('--items', type=int, default=10, help='of each of four tasks')
     count = options.parse_args().items
     start_s, machine = time.monotonic(), describe_machine()
-    with running_arms() as askers:
-        budgets = placed_budgets(askers)
-        found = measured(askers, items(count, SEED), budgets)
+    try:
+        with running_arms() as askers:
+            budgets = placed_budgets(askers)
+            found = measured(askers, items(count, SEED), budgets)
+    except RuntimeError as error:
+        print(f'bench-live: {error}', file=sys.stderr)
+        return 1
     report = {
         'budgets': {
             f'{budget_s:g}': {arm: summary(found, arm, budget_s) for arm in ARMS}
@@ -92,7 +96,7 @@ def running_arms() -> Iterator[Askers]:
     """Run a node for each arm; the first one measures the time model for all."""
     os.environ.update(private_domain())
     with ExitStack() as stack:
-        folder = stack.enter_context(tempfile.TemporaryDirectory())
+        folder = stack.enter_context(tempfile.TemporaryDirectory(ignore_cleanup_errors=True))
         environment = {'XDG_CACHE_HOME': folder}
         rclpy.init()
         stack.callback(rclpy.try_shutdown)
@@ -117,8 +121,8 @@ def placed_budgets(askers: Askers) -> list[float]:
     totals_s = []
     with Progress(4 * DEVELOPMENT_ITEMS, 'development items') as progress:
         for item in items(DEVELOPMENT_ITEMS, DEVELOPMENT_SEED):
-            askers.prepare('vanilla', item, SHARES[0])
-            given = askers.ask('vanilla', item, SHARES[0], ENOUGH_S)
+            askers.prepare('vanilla', item)
+            given = askers.ask('vanilla', item, None, ENOUGH_S)
             assert given.completed, 'there is time enough'
             totals_s.append(given.total_s)
             progress.advance(1, item.task)
@@ -135,8 +139,8 @@ def measured(askers: Askers, asked: Sequence[Item], budgets: Sequence[float]) ->
     with Progress(len(asked), 'items') as progress:
         for item in asked:
             runs = [(arm, *place) for arm in ARMS for place in zip(SHARES, budgets, strict=True)]
-            for arm, share, _ in runs:
-                askers.prepare(arm, item, share)
+            for arm in ARMS:
+                askers.prepare(arm, item)
             for arm, share, budget_s in draw.sample(runs, len(runs)):
                 found[arm, budget_s].append(askers.ask(arm, item, share, budget_s))
             progress.advance(1, item.task)

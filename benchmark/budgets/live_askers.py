@@ -60,27 +60,29 @@ class Askers:
             for asker in (WARM_UP, *(asker_of(task.name, share) for task, share in ASKED))
         }
 
-    def prepare(self, arm: str, item: Item, share: float) -> None:
-        """Have an item's context read, and wait until it is."""
+    def prepare(self, arm: str, item: Item) -> None:
+        """Have an item's context read, and wait until it is; whoever asks has it read then."""
         context, _ = parts(item)
         done = threading.Event()
-        future = self._clients[arm, asker_of(item.task, share)].prepare(context=context)
+        future = self._clients[arm, WARM_UP].prepare(context=context)
         future.add_done_callback(lambda _: done.set())
         assert done.wait(ENOUGH_S) and future.result().success, future.result()
 
-    def ask(self, arm: str, item: Item, share: float, budget_s: float) -> Given:
+    def ask(self, arm: str, item: Item, share: float | None, budget_s: float) -> Given:
         """Ask about an item, and wait for the reply.
 
         Arguments:
             share: of the answers that come within the budget; it is part of the asker's name.
+                None: nobody is to learn from it.
         """
         context, question = parts(item)
         reply = (
-            self._clients[arm, asker_of(item.task, share)]
+            self._clients[arm, WARM_UP if share is None else asker_of(item.task, share)]
             .ask(question, budget_s, context=context, max_new_tokens=item.max_new_tokens)
             .wait()
         )
-        assert not reply.is_local, reply.detail
+        if reply.is_local:
+            raise RuntimeError(f'the node of {arm} is gone: {reply.detail}')
         return _given(item, reply)
 
     def wait_until_ready(self, arm: str, limit_s: float = 300.0) -> None:
@@ -89,7 +91,7 @@ class Askers:
         client = self._clients[arm, WARM_UP]
         while not (reply := client.ask('Say yes.', 30.0, max_new_tokens=2).wait()).answered:
             if time.monotonic() > end_s:
-                raise TimeoutError(f'the node of {arm} is not ready: {reply.detail}')
+                raise RuntimeError(f'the node of {arm} is not ready: {reply.detail}')
             time.sleep(0.5)
 
     def close(self) -> None:

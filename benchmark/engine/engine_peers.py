@@ -81,6 +81,7 @@ def make_environment(peer: Peer) -> None:
         install_command(peer, source),
         log,
     )
+    shutil.rmtree(source_folder(peer), ignore_errors=True)
     if peer.without:
         run(
             f'{peer.name}: taking {", ".join(peer.without)} out again',
@@ -90,13 +91,18 @@ def make_environment(peer: Peer) -> None:
     peer.complete.write_text(wanted)
 
 
+def source_folder(peer: Peer) -> Path:
+    """Return where a peer's source package is unpacked; it is removed when it is built."""
+    return peers_folder() / f'{peer.name}-source'
+
+
 def unpacked(peer: Peer, log: Path) -> Path:
     """Return the folder of a peer's source package, with what it lacks.
 
     Raises:
         StepError: it cannot be downloaded.
     """
-    folder = peers_folder() / f'{peer.name}-source'
+    folder = source_folder(peer)
     shutil.rmtree(folder, ignore_errors=True)
     pip = [peer.python, '-m', 'pip', 'download', '--disable-pip-version-check', '--no-deps']
     pip += ['--no-binary', peer.built, '-d', str(folder), *peer.requirements]

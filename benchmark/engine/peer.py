@@ -77,6 +77,7 @@ PEERS = (
         adds=(
             (
                 'vendor/ik_llama.cpp/common/cmake/build-info-gen-cpp.cmake',
+                'set(BUILD_NUMBER 0)\n'
                 'configure_file(common/build-info.cpp.in common/build-info.cpp)\n',
             ),
         ),

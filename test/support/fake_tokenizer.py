@@ -13,7 +13,9 @@ class FakeTokenizer:
     """
 
     def __init__(self, vocabulary: int, tokens: list[str] | None = None) -> None:
-        self._tokens = tokens or ['.' if token % 7 == 0 else 'a' for token in range(vocabulary)]
+        self._tokens = tokens or [
+            f'{token}.' if token % 7 == 0 else f'a{token}' for token in range(vocabulary)
+        ]
         self.added_tokens_decoder: dict[int, str] = {}
         self.backend_tokenizer = Tokenizer(WordLevel())
 
@@ -21,9 +23,5 @@ class FakeTokenizer:
         return len(self._tokens)
 
     def get_vocab(self) -> dict[str, int]:
-        """Return numbers of tokens; of those that are spelled alike, the last one's."""
+        """Return the number of each token."""
         return {token: number for number, token in enumerate(self._tokens)}
-
-    def convert_ids_to_tokens(self, ids: list[int]) -> list[str]:
-        """Return tokens."""
-        return [self._tokens[token] for token in ids]

@@ -24,6 +24,19 @@ GAIN = 1e-3
 """An eviction must be worth so much more than none, or than a later one."""
 
 
+def steps_per_token(written: int, steps: int) -> float:
+    """Return how many steps a token takes of what is left of an answer, in (0, 1].
+
+    As many tokens are forced, or guessed rightly, as in what is there.
+
+    Arguments:
+        written: tokens that are there.
+        steps: that they took.
+    """
+    rate = (steps + TOKENS_TO_KNOW) / (max(0, written - 1) + TOKENS_TO_KNOW)
+    return min(rate, 1.0)
+
+
 @dataclass(frozen=True)
 class ClosedLoop:
     """Decides whether to evict now, for the largest expected worth.
@@ -64,9 +77,8 @@ class ClosedLoop:
         steps = max(0, written - 1) if passes is None else round(passes)
         predicted_s = self.time_model.t_decode(self.prompt_tokens, steps + 1)
         pace = AnswerPace.after(self.time_model.spread(), steps, decode_s, predicted_s)
-        # As many tokens are forced or guessed rightly in what is left as in what is there.
-        per_token = (steps + TOKENS_TO_KNOW) / (max(0, written - 1) + TOKENS_TO_KNOW)
-        pace = replace(pace, factor=pace.factor * min(per_token, 1.0))
+        rate = steps_per_token(written, steps)
+        ahead = self.time_model.scaled(1.0, rate, 1.0) if rate < 1.0 else self.time_model
         state = AnswerState(
             self.prompt_tokens,
             written,
@@ -77,22 +89,23 @@ class ClosedLoop:
             self.lengths.max_new_tokens,
             self.time_model.step_spread,
         )
-        never = worth_of_none(state, self.time_model)
+        never = worth_of_none(state, ahead)
         if never > 1.0 - GAIN:
             return self.prompt_tokens
         switches = written + np.array(self.later)
         switches = switches[switches < self.lengths.max_new_tokens]
-        worths = expected_worth(state, self.time_model, self.worth, switches, choices)
+        worths = expected_worth(state, ahead, self.worth, switches, choices)
         now, later = worths[0], worths[1:]
         best = int(now.argmax())
         if now[best] <= max(never, float(later.max(initial=0.0))) + GAIN:
             return self.prompt_tokens
-        if now[best] <= self._worth_of_waiting(state, steps, switches[1:3], choices) + GAIN:
+        more = (switches[1:3] - written) * rate
+        if now[best] <= self._worth_of_waiting(state, ahead, steps, more, switches[1:3]) + GAIN:
             return self.prompt_tokens
         return int(choices[best])
 
     def _worth_of_waiting(
-        self, state: AnswerState, steps: int, switches: Array, choices: Array
+        self, state: AnswerState, ahead: TimeModel, steps: int, more: Array, switches: Array
     ) -> float:
         """Return what to expect of deciding soon instead, when more is known of the pace.
 
@@ -100,17 +113,18 @@ class ClosedLoop:
         the measured one.
 
         Arguments:
+            ahead: mean times of the tokens that are left.
             steps: that were taken.
-            switches: when it could be decided.
+            more, switches: after so many more steps, at so many tokens, it could be decided.
         """
         expected = [0.0]
-        for switch in switches:
+        for more_steps, switch in zip(more, switches, strict=True):
             best = 0.0
-            for weight, pace in state.pace.foreseen(steps, float(switch) - state.written):
+            for weight, pace in state.pace.foreseen(steps, float(more_steps)):
                 known = replace(state, pace=pace)
                 at = np.array([switch])
-                worths = expected_worth(known, self.time_model, self.worth, at, choices)
-                never = worth_of_none(known, self.time_model)
+                worths = expected_worth(known, ahead, self.worth, at, self._choices)
+                never = worth_of_none(known, ahead)
                 best += weight * max(float(worths.max()), never)
             expected.append(best)
         return max(expected)

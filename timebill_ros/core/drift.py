@@ -39,7 +39,8 @@ class Drift:
     are within their bounds.
 
     A bill above the worst case may be the first of a slower machine. So the next worst case is as
-    if the machine were that slow, until a bill is within the margins again.
+    if the machine were that slow, until a bill is within the margins again; that of a short answer
+    is longer still.
 
     Arguments:
         fitted: the time model as profiled.

@@ -189,7 +189,7 @@ class LearnedLengths:
         return own.counts.probabilities(common, STRENGTH), weight
 
 
-@lru_cache(maxsize=_MOST_TOLD)
+@lru_cache(maxsize=HABITS)
 def _key(habit: Habit) -> str:
     constraint = habit.constraint
     form = '' if constraint is None else f'{constraint.kind.name} {constraint.text}'

@@ -23,7 +23,8 @@ def warm_up(
         stream: new.
         token_ids: of the prompt, with the chat template applied; cut to half of the context.
     """
-    engine.scorer.for_prompt(torch.tensor(token_ids[:1]), engine.target.tokenizer)
+    if engine.target.evicts:
+        engine.scorer.for_prompt(torch.tensor(token_ids[:1]), engine.target.tokenizer)
     answer(
         engine,
         BudgetPlanner(),

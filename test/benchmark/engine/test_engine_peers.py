@@ -104,6 +104,7 @@ def test_files_that_a_source_package_lacks_are_added_before_it_is_built(
         source = engine_peers.unpacked(peer, tmp_path / 'log')
     path, text = peer.adds[0]
     assert (source / path).read_text() == text
+    assert 'BUILD_NUMBER' in text  # a number in C++: empty does not compile
     assert (source / 'setup.py').exists()
     assert install_command(peer, (str(source),))[-1] == str(source)
     assert peer.requirements[0] not in install_command(peer, (str(source),))

@@ -50,6 +50,8 @@ class SnapKVLines(SnapKV):
 @lru_cache(maxsize=4)
 def _line_ends(tokenizer: Any) -> torch.Tensor:
     """Return for each token whether a line or a sentence ends with it, (vocabulary,)."""
-    count = 1 + max(tokenizer.get_vocab().values())  # there may be holes
-    tokens = tokenizer.convert_ids_to_tokens(list(range(count)))
-    return torch.tensor([_LINE_END.search(token or '') is not None for token in tokens])
+    numbers = tokenizer.get_vocab()
+    ends = torch.zeros(1 + max(numbers.values()), dtype=torch.bool)  # there may be holes
+    for token, number in numbers.items():
+        ends[number] = _LINE_END.search(token) is not None
+    return ends
