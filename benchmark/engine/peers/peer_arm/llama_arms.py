@@ -1,7 +1,9 @@
 """llama.cpp and ik_llama.cpp."""
 
+import ctypes
 import time
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -111,6 +113,11 @@ def llama_cpp(file: str, context: int, threads: int, packs: bool) -> Llama:
 
 def ik_llama_cpp(file: str, context: int, threads: int, _packs: bool) -> Llama:
     """Load ik_llama.cpp with flash attention, where the CPU has AVX-VNNI: it fails elsewhere."""
+    # Built from its source, its library does not know where the other one is.
+    package = find_spec('ik_llama_cpp')
+    for folder in package.submodule_search_locations or () if package else ():
+        for library in Path(folder).glob('lib/libggml.so'):
+            ctypes.CDLL(str(library), mode=ctypes.RTLD_GLOBAL)
     import ik_llama_cpp._ctypes_api as cpp
     from ik_llama_cpp._internals import IkContext, IkModel
 
