@@ -77,6 +77,16 @@ def check_choice(planner, plan, prompt, total_s, prefill_s=None):
         assert chosen <= min(times.values()) + tolerance
 
 
+def test_where_nothing_fits_the_worst_case_tells_what_is_quickest():
+    """On average the eviction costs more than it saves. At worst, only steps take longer."""
+    model = TimeModel(a=0, b=0, c=0, p=6.07e-5, q=0, e1=7.42e-5, e0=0.03125, step_delta=2.0)
+    planner = BudgetPlanner(PlannerSettings(max_eviction_ratio=0.25, min_kept_tokens=1), model)
+    assert model.t_after_prefill(348, 261, 7) > model.t_after_prefill(348, 348, 7)
+    plan = planner.plan(348, 7, predicted_response_tokens=7, remaining_s=0.0)
+    assert plan.kept_tokens == 261
+    check_choice(planner, plan, 348, 0.0)
+
+
 @settings(max_examples=1000, deadline=None)
 @given(planner=planners, prompt=prompts, limit=limits, share=shares, data=st.data())
 def test_the_least_eviction_that_fits_is_chosen(planner, prompt, limit, share, data):

@@ -209,8 +209,8 @@ class BudgetPlanner:
             found = loop.kept_tokens(0, 0.0, total_s - prefill_s)
         else:
             found = self._kept_by_policy(prompt_tokens)
-        kept = self._quickest(time_model, prompt_tokens, most_steps) if found is None else found
         worst = time_model.worst_case(most_steps)
+        kept = self._quickest(worst, prompt_tokens, most_steps) if found is None else found
         worst_s = worst.t_after_prefill(prompt_tokens, kept, most_steps)
         if loop is not None and kept == prompt_tokens:  # it may still be evicted
             worst_s += worst.t_eviction(prompt_tokens)
