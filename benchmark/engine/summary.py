@@ -51,11 +51,11 @@ def ratios(arms: Mapping[str, Any]) -> dict[str, float]:
 def fastest_peers(arms: Mapping[str, Any]) -> dict[str, str]:
     """Return which other engine is the fastest at one length."""
     others = [name for name in arms if name not in OURS]
-    return {
-        what: min(others, key=lambda name, figure=figure: figure(arms[name]))  # type: ignore[misc]
-        for what, figure in (('step', _step_ms), ('prefill', _prefill_s))
-        if others
-    }
+    found = {}
+    for what, figure in (('step', _step_ms), ('prefill', _prefill_s)):
+        if theirs := {name: figure(arms[name]) for name in others}:
+            found[what] = min(theirs, key=theirs.__getitem__)
+    return found
 
 
 def _step_ms(arm: Mapping[str, Any]) -> float:

@@ -2,19 +2,20 @@
 
 import itertools
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from rcl_interfaces.srv import GetParameters
 
 from support.asker import wait_until
-from support.node_in_process import node_in_process, own_cache
+from support.node_in_process import built_in_node, own_cache
 
 pytestmark = pytest.mark.alone
 
 
 def test_a_timer_and_a_parameter_request_run_on_meanwhile(tmp_path: Path) -> None:
-    with node_in_process(own_cache(tmp_path), 4.0) as running:
+    with built_in_node(own_cache(tmp_path), 4.0) as running:
         node, asker = running.node, running.asker
         ticks: list[float] = []
         node.create_timer(0.02, lambda: ticks.append(time.monotonic()))
@@ -22,10 +23,10 @@ def test_a_timer_and_a_parameter_request_run_on_meanwhile(tmp_path: Path) -> Non
         client = asker.node.create_client(GetParameters, '/timebill/get_parameters')
         assert client.wait_for_service(10.0)
 
-        def longest_gap(work: str, until: object) -> None:
+        def longest_gap(work: str, until: Callable[[], bool]) -> None:
             ticks.clear()
             answered = 0
-            while not until():  # type: ignore[operator]
+            while not until():
                 future = client.call_async(GetParameters.Request(names=['model']))
                 wait_until(future.done, 2.0, f'a parameter request during {work}')
                 answered += 1

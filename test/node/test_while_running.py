@@ -6,13 +6,14 @@ from pathlib import Path
 
 import pytest
 from lifecycle_msgs.msg import State
+from rcl_interfaces.msg import SetParametersResult
 from rcl_interfaces.srv import SetParameters
 from rclpy.parameter import Parameter
 from std_srvs.srv import Trigger
 
 import timebill_ros.msg as msg
 from support.asker import START_TIMEOUT_S, wait_until
-from support.node_in_process import NodeInProcess, node_in_process, own_cache
+from support.node_in_process import NodeInProcess, built_in_node, own_cache
 
 
 @pytest.fixture(scope='module')
@@ -22,7 +23,7 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def running(cache: Path) -> Iterator[NodeInProcess]:
-    with node_in_process(cache, 4.0) as running:
+    with built_in_node(cache, 4.0) as running:
         running.spinning.start()
         yield running
 
@@ -35,16 +36,16 @@ def test_lifecycle_and_parameters_while_running(running: NodeInProcess) -> None:
     client = asker.node.create_client(SetParameters, '/timebill/set_parameters')
     assert client.wait_for_service(10.0)
 
-    def set_value(name: str, value: object) -> object:
+    def set_value(name: str, value: object) -> SetParametersResult:
         parameter = Parameter(name, value=value).to_parameter_msg()
         future = client.call_async(SetParameters.Request(parameters=[parameter]))
         wait_until(future.done, 5.0, 'the parameter to be set')
         return future.result().results[0]
 
     refused = set_value('default_time_budget', -3.0)
-    assert not refused.successful  # type: ignore[attr-defined]
+    assert not refused.successful
     assert node.get_parameter('default_time_budget').value == 10.0
-    assert set_value('default_time_budget', 77.0).successful  # type: ignore[attr-defined]
+    assert set_value('default_time_budget', 77.0).successful
     reply = asker.ask(asker.query(budget_s=0.0, id='default'))
     assert reply.bill.time_budget == pytest.approx(77.0)
 
@@ -62,7 +63,7 @@ def test_lifecycle_and_parameters_while_running(running: NodeInProcess) -> None:
     node.trigger_activate()
     assert asker.ask(asker.query(id='active again')).text
 
-    assert not set_value('model', 'another').successful  # type: ignore[attr-defined]
+    assert not set_value('model', 'another').successful
     assert node._settings.loading.model == node.get_parameter('model').value != 'another'
 
     node.trigger_deactivate()

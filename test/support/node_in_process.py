@@ -1,4 +1,4 @@
-"""The real node in the test's own process, with its real worker beside it."""
+"""The real node in the test's own process."""
 
 import contextlib
 import os
@@ -6,6 +6,7 @@ import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 import rclpy
@@ -20,15 +21,58 @@ from timebill_ros.node.timebill_node import TimebillNode
 
 @dataclass(frozen=True)
 class NodeInProcess:
-    """A node that loads the built-in model, and who asks it.
+    """A node, and who asks it.
 
     Arguments:
         spinning: the executor's thread; start it.
     """
 
     node: TimebillNode
+    domain: int
     asker: Asker
+    executor: SingleThreadedExecutor
     spinning: threading.Thread
+
+
+@contextlib.contextmanager
+def node_in_process(**values: Any) -> Iterator[NodeInProcess]:
+    """Make a node in a ROS domain of its own; end it afterwards.
+
+    Arguments:
+        values: of its parameters.
+    """
+    domain, context = next_domain(), Context()
+    rclpy.init(context=context, domain_id=domain)
+    overrides = [Parameter(name, value=value) for name, value in values.items()]
+    node = TimebillNode(context=context, parameter_overrides=overrides)
+    executor = SingleThreadedExecutor(context=context)
+    executor.add_node(node)
+    spinning = threading.Thread(target=executor.spin, daemon=True)
+    asker = Asker(domain)
+    try:
+        yield NodeInProcess(node, domain, asker, executor, spinning)
+    finally:
+        asker.close()
+        node.close()
+        executor.shutdown(timeout_sec=1.0)
+        if spinning.ident is not None:
+            spinning.join(timeout=2.0)
+        node.destroy_node()
+        rclpy.shutdown(context=context)
+
+
+@contextlib.contextmanager
+def built_in_node(cache: Path, profile_time_s: float) -> Iterator[NodeInProcess]:
+    """Make a node that loads the built-in model in its real worker.
+
+    Arguments:
+        cache: of own_cache().
+        profile_time_s: how long the time model is measured, once for a cache [s].
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv('XDG_CACHE_HOME', str(cache))
+        with node_in_process(profile_time=profile_time_s) as running:
+            yield running
 
 
 def own_cache(folder: Path) -> Path:
@@ -42,32 +86,3 @@ def own_cache(folder: Path) -> Path:
     (folder / 'timebill_ros').mkdir()
     (folder / 'timebill_ros' / 'models').symlink_to(models)
     return folder
-
-
-@contextlib.contextmanager
-def node_in_process(cache: Path, profile_time_s: float) -> Iterator[NodeInProcess]:
-    """Run a node in a ROS domain of its own.
-
-    Arguments:
-        cache: of own_cache().
-        profile_time_s: how long the time model is measured, once for a cache [s].
-    """
-    domain, context = next_domain(), Context()
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv('XDG_CACHE_HOME', str(cache))
-        rclpy.init(context=context, domain_id=domain)
-        overrides = [Parameter('profile_time', value=profile_time_s)]
-        node = TimebillNode(context=context, parameter_overrides=overrides)
-        executor = SingleThreadedExecutor(context=context)
-        executor.add_node(node)
-        spinning = threading.Thread(target=executor.spin, daemon=True)
-        asker = Asker(domain)
-        try:
-            yield NodeInProcess(node, asker, spinning)
-        finally:
-            asker.close()
-            node.close()
-            executor.shutdown(timeout_sec=1.0)
-            spinning.join(timeout=2.0)
-            node.destroy_node()
-            rclpy.shutdown(context=context)

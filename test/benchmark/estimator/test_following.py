@@ -9,7 +9,7 @@ from benchmark.budgets.simulated_clock import FITTED
 from benchmark.estimator.coverage_report import coverage_report
 from benchmark.estimator.following import NotFollowed, follow, slower_in_the_middle
 from benchmark.estimator.one_factor import OneFactor
-from benchmark.estimator.simulated_generations import simulated_generations
+from support.simulated_generations import simulated_generations
 from timebill_ros.core.drift import Drift
 from timebill_ros.core.worst_case_margin import MeasuredGeneration, with_margins
 

@@ -1,5 +1,6 @@
 """The compiled step, against transformers' modules: every instruction set, format and family."""
 
+import copy
 from functools import cache
 
 import gguf
@@ -56,6 +57,16 @@ def test_plain_weights_give_the_generic_steps_logits(architecture, rank, threads
         expected = step_logits(model, GenericStep(model), ids, prompt_tokens)
         found = step_logits(model, NativeStep(model, {}, threads, rank), ids, prompt_tokens)
         torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize('rank', range(len(INSTRUCTION_SETS)), ids=INSTRUCTION_SETS)
+def test_gates_of_hundreds_do_not_overflow(rank):
+    model, ids = copy.deepcopy(tiny_model('llama')), random_prompt(12)
+    for layer in model.model.layers:
+        layer.mlp.gate_proj.weight.data *= 3000.0
+    expected = step_logits(model, GenericStep(model), ids, 8)
+    found = step_logits(model, NativeStep(model, {}, 1, rank), ids, 8)
+    assert relative_error(found, expected) < 1e-3
 
 
 @pytest.mark.parametrize('tokens', [1, 3, 4, 5, 32, 33, 41])

@@ -41,6 +41,7 @@ class OpenVino:
         known_s: list[float] = []
         running = self._genai.StreamingStatus.RUNNING
 
+        # Its environment has the base, and ours has not.
         class Streamer(self._genai.StreamerBase):  # type: ignore[name-defined]
             """Takes the times."""
 
