@@ -10,7 +10,7 @@ extern "C" {
 
 // Raise it whenever a library and a Python of different versions would misread each other: a function, a struct, the
 // order in which packed_weight.py packs weights.
-constexpr int32_t ABI_VERSION = 6;
+constexpr int32_t ABI_VERSION = 7;
 
 // Weights of (rows, columns): plain, or quantized as weight_kinds.h says.
 struct Matrix {
@@ -52,13 +52,35 @@ struct Pass {
   int64_t longest_unchecked_ns;  // written: the longest time in which `abort` and the deadline were not looked at
 };
 
+// One layer's part of an eviction.
+struct EvictedLayer {
+  const void* queries;    // (heads, window, head_size), as the cache; of the prompt's last tokens
+  const float* log_sums;  // (heads, window), of the exponentials of all scores of such a query
+  void *keys, *values;    // (kv_heads, capacity, head_size), where what stays is written to; null: all stays where it is
+  int64_t capacity;
+  int64_t* positions;     // (kv_heads, kept_tokens), written: of the prompt's tokens that stay, in their order
+};
+
+// The prompt's part of the caches shrinks to the tokens that SnapKV rates best. See snapkv.py for its settings.
+struct Eviction {
+  int32_t window;       // queries a head, at most always_last
+  int32_t kernel;       // width of the averages along the prompt, odd
+  int32_t sinks;        // tokens that always stay: the first of the prompt
+  int32_t always_last;  // and its last
+  int64_t prompt_tokens, kept_tokens;  // a KV head
+  const EvictedLayer* layer;           // of all layers
+  const int32_t* abort;                // this and what follows: as of a pass
+  int64_t deadline_ns;
+  int64_t longest_unchecked_ns;
+};
+
 constexpr int32_t INTERRUPTED = 2;
 
 struct Decoder;
 
-// ABI_VERSION, then the bytes of Matrix, Layer, Model and Pass. Data, not a function: Python reads it before it calls
+// ABI_VERSION, then the bytes of the structs. Data, not a function: Python reads it before it calls
 // anything of a library that may be of another version.
-extern const int32_t timebill_decoder_stamp[5];
+extern const int32_t timebill_decoder_stamp[7];
 
 // Returns the name of the instruction set of that rank, the best first; null past the last.
 const char* timebill_instruction_set(int32_t rank) noexcept;
@@ -83,6 +105,11 @@ int32_t timebill_decoder_step(
 // aborted or its deadline passed, it returns INTERRUPTED and the lengths of the caches have not changed; `hidden` may
 // have.
 int32_t timebill_decoder_prefill(Decoder* decoder, Pass* pass) noexcept;
+
+// Writes what stays of the caches to new memory: of the prompt, kept_tokens a KV head, in their order; then all tokens
+// behind it. The caches of the decoder stay as they are. Returns INTERRUPTED as a pass does; the new memory holds
+// nothing then.
+int32_t timebill_decoder_evict(Decoder* decoder, Eviction* eviction) noexcept;
 
 // Dequantizes some rows of a matrix of one of the quantized kinds. `rows` are `count` row numbers, each below
 // matrix->rows; `output` (count, columns) is written to. The bias is left out.

@@ -29,6 +29,7 @@ struct Decoder {
   Model model;
   Step step;
   Prefill prefill;
+  Evicting evicting;
   InstructionSet set;
   std::vector<float> memory;
   std::vector<std::thread> workers;
@@ -83,6 +84,8 @@ struct Decoder {
   {
     if (prefill.is_running)
       set.run_prefill(model, step, prefill, thread, threads);
+    else if (evicting.is_running)
+      set.run_eviction(model, evicting, thread);
     else
       set.run(model, step, thread, threads);
     step.barrier(threads);
@@ -101,13 +104,25 @@ struct Decoder {
   // Returns whether the pass came to its end.
   bool run(const Pass& pass)
   {
-    prefill.prepare(
-      model, pass, step.threads.size(), model.cache_kind == BFLOAT16 ? set.bytes_in_bfloat16 : sizeof(float));
+    prefill.prepare(model, pass, step.threads.size(), number_bytes());
     prefill.is_running = true;
     run();
     prefill.is_running = false;
-    return !prefill.stopped;
+    return !prefill.interruption.is_due;
   }
+
+  // Returns whether the eviction came to its end.
+  bool run(const Eviction& eviction)
+  {
+    evicting.prepare(model, eviction, step.threads.size(), number_bytes());
+    evicting.is_running = true;
+    run();
+    evicting.is_running = false;
+    return !evicting.interruption.is_due;
+  }
+
+  // Of a number that is multiplied where many are.
+  size_t number_bytes() const { return model.cache_kind == BFLOAT16 ? set.bytes_in_bfloat16 : sizeof(float); }
 
   void expect_room(int first_layer, int last_layer, int64_t tokens) const
   {
@@ -153,8 +168,8 @@ int32_t guarded(Work work) noexcept
 
 extern "C" {
 
-const int32_t timebill_decoder_stamp[5] = {
-  ABI_VERSION, sizeof(Matrix), sizeof(Layer), sizeof(Model), sizeof(Pass)};
+const int32_t timebill_decoder_stamp[7] = {
+  ABI_VERSION, sizeof(Matrix), sizeof(Layer), sizeof(Model), sizeof(Pass), sizeof(EvictedLayer), sizeof(Eviction)};
 
 const char* timebill_instruction_set(int32_t rank) noexcept { return instruction_set(rank).name; }
 
@@ -200,9 +215,20 @@ int32_t timebill_decoder_prefill(Decoder* decoder, Pass* pass) noexcept
     expect_sound(decoder->model, *pass);
     decoder->expect_room(pass->first_layer, pass->last_layer, pass->tokens);
     is_whole = decoder->run(*pass);
-    pass->longest_unchecked_ns = decoder->prefill.longest_unchecked_ns();
+    pass->longest_unchecked_ns = longest_unchecked_ns(decoder->prefill.threads);
     if (is_whole)
       for (int i = pass->first_layer; i < pass->last_layer; ++i) decoder->model.layer[i].length += pass->tokens;
+  });
+  return has_failed ? has_failed : is_whole ? 0 : INTERRUPTED;
+}
+
+int32_t timebill_decoder_evict(Decoder* decoder, Eviction* eviction) noexcept
+{
+  bool is_whole = false;
+  const int32_t has_failed = guarded([&] {
+    expect_sound(decoder->model, *eviction);
+    is_whole = decoder->run(*eviction);
+    eviction->longest_unchecked_ns = longest_unchecked_ns(decoder->evicting.threads);
   });
   return has_failed ? has_failed : is_whole ? 0 : INTERRUPTED;
 }

@@ -18,6 +18,7 @@
 #endif
 
 #include "decoder_state.h"
+#include "eviction_state.h"
 #include "prefill_state.h"
 
 namespace {
@@ -143,13 +144,18 @@ namespace baseline {
 // It has nothing to throw: all memory is taken before. An exception in one thread would leave the others waiting.
 using Run = void (*)(const Model&, Step&, int, int) noexcept;
 using RunPrefill = void (*)(const Model&, Step&, Prefill&, int, int) noexcept;
+using RunEviction = void (*)(const Model&, Evicting&, int) noexcept;
 
 struct InstructionSet {
   const char* name;
   Run run;
   RunPrefill run_prefill;
+  RunEviction run_eviction;
   size_t bytes_in_bfloat16;  // of a number that a prefill of a bf16 model multiplies
 };
+
+#define SET(name, level, bytes) \
+  InstructionSet{name, level::run, level::run_prefill, level::run_eviction, bytes}
 
 // Returns that of a rank among those that this processor has, the best first; no name past the last.
 InstructionSet instruction_set(int rank)
@@ -157,15 +163,15 @@ InstructionSet instruction_set(int rank)
   const auto is_next = [&rank](bool is_supported) { return is_supported && rank-- == 0; };
 #if defined(LEVELS_OF_X86)
   __builtin_cpu_init();
-  if (has_matrix_registers() && is_next(all_of({AMX_FEATURES(IS_SUPPORTED)}))) return {"amx", amx::run, amx::run_prefill, 2};
-  if (is_next(all_of({AVX512_BF16_FEATURES(IS_SUPPORTED)}))) return {"avx512_bf16", avx512_bf16::run, avx512_bf16::run_prefill, 2};
-  if (is_next(all_of({AVX512_FEATURES(IS_SUPPORTED)}))) return {"avx512", avx512::run, avx512::run_prefill, 4};
-  if (is_next(all_of({AVX2_FEATURES(IS_SUPPORTED)}))) return {"avx2", avx2::run, avx2::run_prefill, 4};
+  if (has_matrix_registers() && is_next(all_of({AMX_FEATURES(IS_SUPPORTED)}))) return SET("amx", amx, 2);
+  if (is_next(all_of({AVX512_BF16_FEATURES(IS_SUPPORTED)}))) return SET("avx512_bf16", avx512_bf16, 2);
+  if (is_next(all_of({AVX512_FEATURES(IS_SUPPORTED)}))) return SET("avx512", avx512, 4);
+  if (is_next(all_of({AVX2_FEATURES(IS_SUPPORTED)}))) return SET("avx2", avx2, 4);
 #elif defined(LEVELS_OF_ARM)
-  if (is_next(all_of({NEON_BF16_FEATURES(HAS_BITS)}))) return {"neon_bf16", neon_bf16::run, neon_bf16::run_prefill, 2};
-  if (is_next(all_of({NEON_DOT_FEATURES(HAS_BITS)}))) return {"neon_dot", neon_dot::run, neon_dot::run_prefill, 4};
+  if (is_next(all_of({NEON_BF16_FEATURES(HAS_BITS)}))) return SET("neon_bf16", neon_bf16, 2);
+  if (is_next(all_of({NEON_DOT_FEATURES(HAS_BITS)}))) return SET("neon_dot", neon_dot, 4);
 #endif
-  return is_next(true) ? InstructionSet{BASELINE, baseline::run, baseline::run_prefill, 4} : InstructionSet{};
+  return is_next(true) ? SET(BASELINE, baseline, 4) : InstructionSet{};
 }
 
 }  // namespace

@@ -63,4 +63,28 @@ void expect_sound(const Model& model, const Pass& pass)
     "logits of " + std::to_string(pass.logit_rows) + " rows need their states behind the last layer");
 }
 
+void expect_sound(const Model& model, const Eviction& eviction)
+{
+  const int64_t prompt = eviction.prompt_tokens, kept = eviction.kept_tokens;
+  expect(
+    0 < eviction.window && eviction.window <= eviction.always_last && 0 <= eviction.sinks,
+    std::to_string(eviction.window) + " queries of the last " + std::to_string(eviction.always_last) + " tokens");
+  expect(eviction.kernel > 0 && eviction.kernel % 2 == 1, "the kernel is " + std::to_string(eviction.kernel));
+  expect(
+    static_cast<int64_t>(eviction.sinks) + eviction.always_last <= kept && kept <= prompt,
+    std::to_string(kept) + " of " + std::to_string(prompt) + " tokens are to stay");
+  for (int i = 0; i < model.layers; ++i) {
+    const EvictedLayer& evicted = eviction.layer[i];
+    const int64_t length = model.layer[i].length;
+    if (!evicted.keys) continue;
+    expect(
+      evicted.queries && evicted.log_sums && evicted.values && evicted.positions,
+      "something of layer " + std::to_string(i) + " is missing");
+    expect(
+      prompt <= length && evicted.capacity >= length - prompt + kept,
+      "layer " + std::to_string(i) + " has " + std::to_string(length) + " tokens and room for " +
+      std::to_string(evicted.capacity));
+  }
+}
+
 }  // namespace

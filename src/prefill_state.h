@@ -5,13 +5,13 @@
 #include <algorithm>
 #include <atomic>
 #include <cstdint>
-#include <ctime>
 #include <memory>
 #include <new>
 #include <vector>
 
 #include "decoder_abi.h"
 #include "decoder_state.h"
+#include "interruption.h"
 
 namespace {
 
@@ -38,20 +38,13 @@ struct Memory {
   }
 };
 
-inline int64_t monotonic_ns()
-{
-  timespec now;
-  clock_gettime(CLOCK_MONOTONIC, &now);
-  return now.tv_sec * 1000000000LL + now.tv_nsec;
-}
-
 inline int blocks_of(int64_t rows) { return static_cast<int>((rows + BLOCK - 1) / BLOCK); }
 
 // A thread's own: room for panels, a row, and the attention of QUERY_ROWS queries.
 struct PrefillThread {
   Memory panels, row, outputs, scores, weights;
   std::vector<float> bounds, totals;
-  int64_t checked_ns = 0, longest_ns = 0;
+  Asked asked;
 };
 
 struct Prefill {
@@ -59,7 +52,7 @@ struct Prefill {
   Memory input, wide, key_panels, value_panels;
   std::vector<PrefillThread> threads;
   std::atomic<int> next[2];  // unit of work, in this phase and in the one after it
-  std::atomic<bool> stopped{false};
+  Interruption interruption;
   bool is_running = false;  // the threads run this, not a step
 
   // Numbers between a row and the next, of activations that are multiplied. Not a power of two: rows would share lines
@@ -96,29 +89,10 @@ struct Prefill {
       thread.weights.reserve(BLOCK * stride(KEY_BLOCK) * number_bytes);
       thread.bounds.resize(rows);
       thread.totals.resize(rows);
-      thread.longest_ns = 0;
-      thread.checked_ns = monotonic_ns();
+      thread.asked.begin();
     }
     next[0] = next[1] = 0;
-    stopped = false;
-  }
-
-  // Asked before each unit of work. The answer stays yes once it was.
-  bool must_stop(PrefillThread& own)
-  {
-    const int64_t now = monotonic_ns();
-    own.longest_ns = std::max(own.longest_ns, now - own.checked_ns);
-    own.checked_ns = now;
-    if (now >= pass.deadline_ns || (pass.abort && __atomic_load_n(pass.abort, __ATOMIC_RELAXED)))
-      stopped.store(true, std::memory_order_relaxed);
-    return stopped.load(std::memory_order_relaxed);
-  }
-
-  int64_t longest_unchecked_ns() const
-  {
-    int64_t longest = 0;
-    for (const PrefillThread& thread : threads) longest = std::max(longest, thread.longest_ns);
-    return longest;
+    interruption.begin(given.abort, given.deadline_ns);
   }
 };
 

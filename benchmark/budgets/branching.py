@@ -64,7 +64,8 @@ class Branching:
         cache = KVCache(engine.target.model.config, 0, NEVER.check)
         assert not any(layer.is_sliding for layer in cache.layers), 'sliding layers are not moved'
         cache.take(memory, self._prompt_tokens + max(evict_at - 1, 0))
-        engine.evict(Prefilled(cache, self._logits, source.prompt_ids, source.observed), kept)
+        copy = Prefilled(cache, self._logits, source.prompt_ids, source.observed, NEVER)
+        engine.evict(copy, kept)
         return self._written(cache, evict_at)
 
     def _written(self, cache: KVCache, begun: int) -> list[int]:

@@ -14,13 +14,14 @@ FITTED = TimeModel(
     c=0.0108,
     p=1.508e-6,
     q=3.477e-3,
-    e1=9.43e-6,
-    e0=5.45e-3,
+    e1=1.63e-6,
+    e0=0.87e-3,
     delta=0.284,
     d=3.14e-6,
 )
-"""Of the built-in model on two cores with AMX: steps and evictions as in results/budgets.json, the
-prefill as its kernels are now. A constant, so that a run does not depend on its machine."""
+"""Of the built-in model on two cores with AMX: steps as in results/budgets.json; the prefill as
+its kernels are now; evictions 0.40, 0.52 and 0.64 of a step at 512, 1,024 and 2,048 tokens, as
+measured in turns with steps. A constant, so that a run does not depend on its machine."""
 COMMON_SPREAD, PREFILL_SPREAD = 0.08, 0.05
 """Of the logarithm: what an answer's steps have in common, and what its prefill has besides."""
 DRIFT_SPREAD = 0.01

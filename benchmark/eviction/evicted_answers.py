@@ -93,4 +93,4 @@ def copied(engine: Engine, source: Prefilled, longest: int, window: int) -> Pref
     for layer in range(len(cache.layers)):
         seen = source.observed[layer]
         observed.see(layer, seen.queries[None], seen.scaling, seen.softcap, seen.log_sums)
-    return Prefilled(cache, source.logits.clone(), source.prompt_ids, observed)
+    return Prefilled(cache, source.logits.clone(), source.prompt_ids, observed, NEVER)

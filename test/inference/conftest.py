@@ -7,7 +7,9 @@ import pytest
 import torch
 
 from support.tiny_model_folder import saved_qwen2
+from timebill_ros.inference.engine import Engine
 from timebill_ros.inference.loading.model_loader import BUILT_IN, TargetModel, load_target
+from timebill_ros.inference.prefilled import Prefilled
 
 
 @pytest.fixture(autouse=True, scope='session')
@@ -33,3 +35,21 @@ def _qwen2(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def qwen2(_qwen2: Path, tmp_path: Path) -> Path:
     """A folder with a Qwen2 of random weights and a real tokenizer, which may be changed."""
     return Path(shutil.copytree(_qwen2, tmp_path, dirs_exist_ok=True))
+
+
+@pytest.fixture
+def kept(monkeypatch: pytest.MonkeyPatch) -> list[torch.Tensor]:
+    """Positions that stay of prompt and answer, (kv_heads, kept), an evicted layer after the other."""
+    found: list[torch.Tensor] = []
+    evict = Engine.evict
+
+    def spy(engine: Engine, prefilled: Prefilled, kept_tokens: int) -> dict[int, torch.Tensor]:
+        stays, prompt_tokens = evict(engine, prefilled, kept_tokens), len(prefilled.prompt_ids)
+        for layer, positions in stays.items():
+            behind = prefilled.cache.layers[layer].length - positions.shape[1]
+            answer = torch.arange(prompt_tokens, prompt_tokens + behind)
+            found.append(torch.cat([positions, answer.expand(len(positions), -1)], dim=1))
+        return stays
+
+    monkeypatch.setattr(Engine, 'evict', spy)
+    return found

@@ -11,7 +11,6 @@ import torch
 from support.tiny_models import NEVER, random_prompt, tiny_model, tiny_target
 from timebill_ros.core.constraint import Constraint, ConstraintKind
 from timebill_ros.core.deadline import Deadline
-from timebill_ros.inference.cache.kv_cache import KVCacheLayer
 from timebill_ros.inference.cache.scorers.snapkv import SnapKV
 from timebill_ros.inference.constraint.guided import Guided
 from timebill_ros.inference.engine import DecodingSettings, Engine
@@ -39,20 +38,6 @@ STEPS: dict[str, Callable[[str], DecodingStep]] = {
 }
 LAYERS = {'gemma3': [1], 'mistral-sliding': []}
 """Those with full attention, where they are not all three."""
-
-
-@pytest.fixture
-def kept(monkeypatch: pytest.MonkeyPatch) -> list[torch.Tensor]:
-    """Positions that each evicted layer keeps, in the order of the layers."""
-    found: list[torch.Tensor] = []
-    keep = KVCacheLayer.keep
-
-    def spy(layer: KVCacheLayer, positions: torch.Tensor) -> None:
-        found.append(positions)
-        keep(layer, positions)
-
-    monkeypatch.setattr(KVCacheLayer, 'keep', spy)
-    return found
 
 
 @pytest.fixture(scope='module')

@@ -18,7 +18,6 @@ from support.unusual_models import UNUSUAL, unusual_model, unusual_target
 from timebill_ros.inference import attention
 from timebill_ros.inference import checked_engine as module
 from timebill_ros.inference import engine as engine_module
-from timebill_ros.inference.cache.kv_cache import KVCacheLayer
 from timebill_ros.inference.checked_engine import checked_engine
 from timebill_ros.inference.engine import DecodingSettings, Engine
 from timebill_ros.inference.reference_attention import eager_attention, use_attention
@@ -116,12 +115,19 @@ def test_an_attention_that_forgets_is_not_used(monkeypatch) -> None:
         use_attention(engine.target.model, attention.NAME)
 
 
-def test_an_eviction_that_is_wrong_is_not_made(monkeypatch, caplog) -> None:
-    keep = KVCacheLayer.keep
-    monkeypatch.setattr(
-        KVCacheLayer, 'keep', lambda self, positions: keep(self, positions.flip(0))
-    )
-    engine = checked(tiny_target('llama'))
+@pytest.mark.parametrize('architecture', ['llama', 'gemma3'])  # compiled, and torch's
+def test_an_eviction_that_is_wrong_is_not_made(monkeypatch, caplog, architecture) -> None:
+    evict = Engine.evict
+
+    def evict_wrongly(self, prefilled, kept_tokens):
+        stays = evict(self, prefilled, kept_tokens)
+        for layer in stays:
+            keys = prefilled.cache.layers[layer].keys
+            keys.copy_(keys.flip(1).clone())
+        return stays
+
+    monkeypatch.setattr(Engine, 'evict', evict_wrongly)
+    engine = checked(tiny_target(architecture))
     assert not engine.target.evicts
     assert 'is served without eviction' in caplog.text
 

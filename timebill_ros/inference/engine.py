@@ -17,6 +17,7 @@ from timebill_ros.inference.guided_decoding import guided_tokens
 from timebill_ros.inference.interrupt import Interrupt
 from timebill_ros.inference.loading.model_loader import TargetModel
 from timebill_ros.inference.mean_probability import MeanProbability
+from timebill_ros.inference.native_eviction import evict_natively, scores_natively
 from timebill_ros.inference.native_prefill import NativePrefill
 from timebill_ros.inference.prefill_pace import PrefillPace
 from timebill_ros.inference.prefilled import Prefilled
@@ -144,7 +145,7 @@ class Engine:
                 self.prefixes.keep(beginning, cache.memory, read)
         assert logits is not None, 'the last chunk has some'
         self.synchronize()
-        return Prefilled(cache, logits, prompt_ids, observed)
+        return Prefilled(cache, logits, prompt_ids, observed, interrupt)
 
     def _reader(
         self, cache: KVCache, prompt_tokens: int, interrupt: Interrupt
@@ -155,7 +156,7 @@ class Engine:
             return NativePrefill(self.step, model, cache, prompt_tokens, interrupt).read
         return lambda ids, position: forward(model, ids, position, cache)
 
-    def evict(self, prefilled: Prefilled, kept_tokens: int) -> None:
+    def evict(self, prefilled: Prefilled, kept_tokens: int) -> dict[int, torch.Tensor]:
         """Shrink the prompt's part of the cache. Call it at most once for each prompt.
 
         It may be called after the prefill, and between two tokens of decode(). It does nothing,
@@ -164,15 +165,27 @@ class Engine:
         Arguments:
             kept_tokens: prompt tokens that stay, at least scorer.min_kept_tokens.
 
+        Returns:
+            Positions of the prompt tokens that stay in each layer from which some are evicted, by
+            its index, (kv_heads, kept_tokens).
+
         Raises:
             InterruptedGenerationError: the interrupt of the prefill was due.
         """
         prompt_tokens = len(prefilled.prompt_ids)
-        if kept_tokens < prompt_tokens:
-            with prefilled.at_rest() as cache, torch.inference_mode():
-                scorer = self.scorer.for_prompt(prefilled.prompt_ids, self.target.tokenizer)
-                evict(cache, prefilled.observed, prompt_tokens, kept_tokens, scorer)
-            self.synchronize()
+        if kept_tokens == prompt_tokens:
+            return {}
+        step, observed, interrupt = self.step, prefilled.observed, prefilled.interrupt
+        with prefilled.at_rest() as cache, torch.inference_mode():
+            scorer = self.scorer.for_prompt(prefilled.prompt_ids, self.target.tokenizer)
+            if isinstance(step, NativeStep) and scores_natively(scorer):
+                stays = evict_natively(
+                    step, cache, observed, prompt_tokens, kept_tokens, scorer, interrupt
+                )
+            else:
+                stays = evict(cache, observed, prompt_tokens, kept_tokens, scorer)
+        self.synchronize()
+        return stays
 
     def decode(
         self,

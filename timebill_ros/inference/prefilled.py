@@ -7,6 +7,7 @@ import torch
 
 from timebill_ros.inference.cache.kv_cache import KVCache
 from timebill_ros.inference.cache.observation_window import ObservationWindow
+from timebill_ros.inference.interrupt import Interrupt
 from timebill_ros.inference.step.answer_steps import AnswerSteps
 
 
@@ -19,6 +20,7 @@ class Prefilled:
         logits: (vocabulary,), fp32, for the first token of the response.
         prompt_ids: (prompt_tokens,).
         observed: what the prompt's last tokens asked the attention for.
+        interrupt: of the prefill; an eviction looks at it too.
         steps: write the answer; None: it has not begun.
     """
 
@@ -26,6 +28,7 @@ class Prefilled:
     logits: torch.Tensor
     prompt_ids: torch.Tensor
     observed: ObservationWindow
+    interrupt: Interrupt
     steps: AnswerSteps | None = None
 
     def at_rest(self) -> AbstractContextManager[KVCache]:

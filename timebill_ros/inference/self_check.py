@@ -146,19 +146,12 @@ def _check_eviction(engine: Engine) -> str:
         return ''  # no prompt is long enough for an eviction
     ids = _random_ids(engine, tokens + STEPS)
     prefilled = engine.prefill(ids[:tokens], STEPS, _NEVER)
-    kept, evict = {}, prefilled.cache.evict
-
-    def spy(choose: Callable[[int, torch.Tensor, torch.Tensor], torch.Tensor]) -> None:
-        def noted(layer: int, keys: torch.Tensor, values: torch.Tensor) -> torch.Tensor:
-            positions = choose(layer, keys, values)
-            kept[layer] = torch.zeros(keys.shape[:2], dtype=torch.bool, device=keys.device)
-            kept[layer].scatter_(1, positions, True)
-            return positions
-
-        evict(noted)
-
-    prefilled.cache.evict = spy  # type: ignore[method-assign]
-    engine.evict(prefilled, fewest + 8)
+    kept = {
+        layer: positions.new_zeros(len(positions), tokens, dtype=torch.bool).scatter_(
+            1, positions, True
+        )
+        for layer, positions in engine.evict(prefilled, fewest + 8).items()
+    }
     if not kept:
         return 'has no layer that attends to the whole prompt'
     ours = _logits(prefilled, engine.step, ids[tokens:])

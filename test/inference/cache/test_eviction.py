@@ -19,7 +19,6 @@ from timebill_ros.core.model_settings import ModelSettings
 from timebill_ros.inference import engine as engine_module
 from timebill_ros.inference.cache import scorers
 from timebill_ros.inference.cache.eviction import kept_positions
-from timebill_ros.inference.cache.kv_cache import KVCacheLayer
 from timebill_ros.inference.cache.observation_window import ObservedQueries
 from timebill_ros.inference.cache.scorers import snapkv
 from timebill_ros.inference.cache.scorers.snapkv import SnapKV
@@ -45,19 +44,6 @@ SCORERS = {
 }
 CHUNKS = {'one-shot': 512, 'chunks': 16, 'short last chunk': 20}
 """Chunks of 20 tokens leave a last one of a single token."""
-
-
-@pytest.fixture
-def kept(monkeypatch):
-    """Positions that each evicted layer keeps, in the order of the layers."""
-    found, keep = [], KVCacheLayer.keep
-
-    def spy(layer, positions):
-        found.append(positions)
-        keep(layer, positions)
-
-    monkeypatch.setattr(KVCacheLayer, 'keep', spy)
-    return found
 
 
 def engine_for(architecture, scorer, monkeypatch, chunk_tokens=512):
@@ -331,7 +317,7 @@ def test_model_of_sliding_layers_only_is_left_alone(monkeypatch):
 
 
 def test_eviction_can_be_cut_off(monkeypatch):
-    engine = engine_for('llama', SnapKV(window=8), monkeypatch)
+    engine = engine_for('gemma3', SnapKV(window=8), monkeypatch)
     prefilled = engine.prefill(random_prompt(PROMPT_TOKENS), 8, NEVER)
 
     def cut_off():

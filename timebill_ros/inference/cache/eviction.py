@@ -13,7 +13,7 @@ def evict(
     prompt_tokens: int,
     kept_tokens: int,
     scorer: Scorer,
-) -> None:
+) -> dict[int, torch.Tensor]:
     """Shrink a prompt's part of a cache, in place, to the tokens that matter.
 
     The tokens of the answer, behind the prompt, all stay.
@@ -23,17 +23,24 @@ def evict(
         prompt_tokens: the length of the prompt, of which nothing has been evicted yet.
         kept_tokens: the number of prompt tokens that stay in each full-attention layer.
         scorer: chooses them.
+
+    Returns:
+        The prompt tokens that stay in each of these layers, by its index: sorted positions,
+        (kv_heads, kept_tokens).
     """
+    stays: dict[int, torch.Tensor] = {}
 
     def choose(layer: int, keys: torch.Tensor, values: torch.Tensor) -> torch.Tensor:
         score = scorer.score(
             layer, keys[:, :prompt_tokens], values[:, :prompt_tokens], observed[layer]
         )
         kept = kept_positions(score, kept_tokens, scorer.window, scorer.sinks)
+        stays[layer] = kept
         answer = torch.arange(prompt_tokens, keys.shape[1], device=keys.device)
         return torch.cat([kept, answer.expand(len(kept), -1)], dim=1)
 
     cache.evict(choose)
+    return stays
 
 
 def kept_positions(score: torch.Tensor, kept: int, window: int, sinks: int) -> torch.Tensor:

@@ -10,7 +10,7 @@ from typing import Any
 import timebill_ros
 
 FILE = 'libtimebill_decoder.so'
-ABI_VERSION = 6
+ABI_VERSION = 7
 """Of this module and of decoder_abi.h: raise both together."""
 KINDS = {
     'float32': 0,
@@ -110,7 +110,38 @@ class Pass(ctypes.Structure):
     ]
 
 
-STAMP = (ABI_VERSION, *(ctypes.sizeof(struct) for struct in (Matrix, Layer, Model, Pass)))
+class EvictedLayer(ctypes.Structure):
+    """What an eviction sees of a layer, and where it writes what stays."""
+
+    _fields_ = [
+        ('queries', c_void_p),
+        ('log_sums', c_void_p),
+        ('keys', c_void_p),
+        ('values', c_void_p),
+        ('capacity', c_int64),
+        ('positions', c_void_p),
+    ]
+
+
+class Eviction(ctypes.Structure):
+    """An eviction of the prompt's part of the caches."""
+
+    _fields_ = [
+        ('window', c_int32),
+        ('kernel', c_int32),
+        ('sinks', c_int32),
+        ('always_last', c_int32),
+        ('prompt_tokens', c_int64),
+        ('kept_tokens', c_int64),
+        ('layer', POINTER(EvictedLayer)),
+        ('abort', c_void_p),
+        ('deadline_ns', c_int64),
+        ('longest_unchecked_ns', c_int64),
+    ]
+
+
+_STRUCTS = (Matrix, Layer, Model, Pass, EvictedLayer, Eviction)
+STAMP = (ABI_VERSION, *map(ctypes.sizeof, _STRUCTS))
 """A library with another one would read and write other memory than Python means."""
 
 
@@ -156,11 +187,13 @@ def load(path: Path) -> ctypes.CDLL:
     loaded.timebill_decoder_create.argtypes = [POINTER(Model), c_int32, c_int32, POINTER(c_void_p)]
     loaded.timebill_decoder_step.argtypes = [c_void_p, c_int32, *[c_void_p] * 4]
     loaded.timebill_decoder_prefill.argtypes = [c_void_p, POINTER(Pass)]
+    loaded.timebill_decoder_evict.argtypes = [c_void_p, POINTER(Eviction)]
     loaded.timebill_decoder_lookup.argtypes = [POINTER(Matrix), c_void_p, c_int64, c_void_p]
     for function in (
         loaded.timebill_decoder_create,
         loaded.timebill_decoder_step,
         loaded.timebill_decoder_prefill,
+        loaded.timebill_decoder_evict,
         loaded.timebill_decoder_lookup,
     ):
         function.restype = c_int32

@@ -15,6 +15,7 @@ from timebill_ros.inference.step.decoder_library import (
     INTERRUPTED,
     MOST_TOKENS,
     NEVER_NS,
+    Eviction,
     Pass,
 )
 from timebill_ros.inference.step.native_model import NativeModel
@@ -273,5 +274,18 @@ class NativeStep(OneByOne):
         try:
             with torch_threads(1):
                 yield run
+        finally:
+            self._go_on_with(self._answer)
+
+    def evict(self, cache: KVCache, described: Eviction) -> bool:
+        """Write what stays of a cache to new memory; return whether this came to its end.
+
+        Raises:
+            RuntimeError: there is not enough memory. Nothing was written.
+        """
+        self._take(cache)
+        try:
+            evict = self._library.timebill_decoder_evict
+            return bool(evict(self._decoder, ctypes.byref(described)) != INTERRUPTED)
         finally:
             self._go_on_with(self._answer)
