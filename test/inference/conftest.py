@@ -39,7 +39,7 @@ def qwen2(_qwen2: Path, tmp_path: Path) -> Path:
 
 @pytest.fixture
 def kept(monkeypatch: pytest.MonkeyPatch) -> list[torch.Tensor]:
-    """Positions that stay of prompt and answer, (kv_heads, kept), an evicted layer after the other."""
+    """Positions that stay of prompt and answer, (kv_heads, kept): a layer after the other."""
     found: list[torch.Tensor] = []
     evict = Engine.evict
 
