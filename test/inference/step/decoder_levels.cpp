@@ -1,6 +1,7 @@
 // Prefills and steps of small random models, of every kind of weights, against the same model in plain double
 // precision. The first line names the instruction sets, the best first. Then for each kind of weights and of cache:
-// how far the logits of the best set are off, as a share of their root mean square, in steps and in a prefill.
+// how far the logits of the best set are off, as a share of their root mean square, in steps and in a prefill. An eviction
+// from each cache must keep what plain arithmetic would.
 
 #include <algorithm>
 #include <cmath>
@@ -13,6 +14,7 @@
 #include <utility>
 #include <vector>
 
+#include "checked_eviction.h"
 #include "decoder_abi.h"
 #include "weight_kinds.h"
 
@@ -351,6 +353,7 @@ int main()
       for (const int together : {2, 3, 4}) is_same &= stepped(random, decoder, inputs, together) == steps;
       std::cout << NAMES[kind] << ' ' << NAMES[cache] << ' ' << distance(steps, expected) << ' '
                 << distance(prefilled(random, decoder, inputs), expected) << ' ' << is_same << std::endl;
+      if (const std::string fault = CheckedEviction(random.model, 4).fault(decoder); !fault.empty()) fail(fault);
       timebill_decoder_destroy(decoder);
     }
   }

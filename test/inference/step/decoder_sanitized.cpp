@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "checked_eviction.h"
 #include "decoder_abi.h"
 #include "weight_kinds.h"
 
@@ -219,6 +220,11 @@ void run_all(Shape shape, int32_t kind)
           logits_after(random, decoder, 30, STEPS, together) == over_tile, several + ", over the end of a tile");
       }
       check_full_cache(random, decoder);
+      for (Layer& layer : random.layers) layer.length = SHORTEST;
+      for (const int answer : {0, 6}) {
+        const std::string fault = CheckedEviction(random.model, answer).fault(decoder);
+        check(fault.empty(), what + ": " + fault);
+      }
       timebill_decoder_destroy(decoder);
     }
 }
@@ -235,6 +241,34 @@ void check_lookups()
     check(timebill_decoder_lookup(&matrix, none.data(), 1, found.data()), "a row past the end is refused");
     check(timebill_decoder_lookup(&matrix, negative.data(), 1, found.data()), "a row before the first is refused");
   }
+}
+
+void check_refused_evictions()
+{
+  RandomModel random(SHAPES[0], FLOAT32, FLOAT32);
+  Decoder* decoder = created(random, 2, 0);
+  for (Layer& layer : random.layers) layer.length = SHORTEST;
+  const auto check_refused = [&](auto change, const char* why) {
+    CheckedEviction checked(random.model, 0);
+    change(checked);
+    check(timebill_decoder_evict(decoder, &checked.eviction) == 1, why);
+    check(std::string(timebill_decoder_error()).find(why) != std::string::npos, timebill_decoder_error());
+  };
+  check_refused([](auto& one) { one.eviction.window = 5; }, "5 queries of the last 4 tokens");
+  check_refused([](auto& one) { one.eviction.window = 0; }, "0 queries of the last 4 tokens");
+  check_refused([](auto& one) { one.eviction.kernel = 4; }, "the kernel is 4");
+  check_refused([](auto& one) { one.eviction.kept_tokens = 5; }, "5 of 40 tokens are to stay");
+  check_refused([](auto& one) { one.eviction.kept_tokens = 41; }, "41 of 40 tokens are to stay");
+  check_refused([](auto& one) { --one.layers[1].capacity; }, "layer 1 has 40 tokens and room for 19");
+  check_refused([](auto& one) { one.layers[2].positions = nullptr; }, "something of layer 2 is missing");
+
+  const int32_t aborted = 1;
+  CheckedEviction checked(random.model, 0);
+  checked.eviction.abort = &aborted;
+  check(timebill_decoder_evict(decoder, &checked.eviction) == INTERRUPTED, "an abort is seen");
+  checked.eviction.abort = nullptr, checked.eviction.deadline_ns = 0;
+  check(timebill_decoder_evict(decoder, &checked.eviction) == INTERRUPTED, "a deadline is seen");
+  timebill_decoder_destroy(decoder);
 }
 
 void create_and_destroy()
@@ -286,4 +320,5 @@ int main()
   check_lookups();
   create_and_destroy();
   check_refusals();
+  check_refused_evictions();
 }

@@ -14,7 +14,7 @@ import pytest
 import timebill_ros
 from support.tiny_models import tiny_model, tiny_target
 from timebill_ros.inference.step import decoder_library, native_families
-from timebill_ros.inference.step.decoder_library import STAMP, Layer, Matrix, Model, Pass
+from timebill_ros.inference.step.decoder_library import STAMP
 from timebill_ros.inference.step.decoding_step import decoding_step
 from timebill_ros.inference.step.generic_step import GenericStep
 
@@ -24,6 +24,11 @@ BUILT = next(
     for folder in timebill_ros.__path__
     if (path := Path(folder) / decoder_library.FILE).is_file()
 )
+
+
+def packed(stamp):
+    """Return a stamp as a library has it."""
+    return struct.pack(f'={len(stamp)}i', *stamp)
 
 
 def patched(folder, old, new):
@@ -49,7 +54,7 @@ def use_library(monkeypatch):
 @pytest.mark.parametrize('differing', range(len(STAMP)))
 def test_a_library_with_another_stamp_is_refused(differing, tmp_path, use_library, caplog):
     stamp = [value + (index == differing) for index, value in enumerate(STAMP)]
-    use_library(patched(tmp_path, struct.pack('=5i', *STAMP), struct.pack('=5i', *stamp)))
+    use_library(patched(tmp_path, packed(STAMP), packed(stamp)))
     with caplog.at_level(logging.WARNING):
         assert isinstance(decoding_step(tiny_target('llama').model, {}), GenericStep)
     why_not = native_families.why_not(tiny_model('llama'))
@@ -68,7 +73,7 @@ def test_a_library_older_than_the_stamp_is_refused(tmp_path, use_library):
 
 
 def test_nothing_of_a_refused_library_is_called(tmp_path, use_library):
-    content = BUILT.read_bytes().replace(struct.pack('=5i', *STAMP), bytes(20))
+    content = BUILT.read_bytes().replace(packed(STAMP), packed([0] * len(STAMP)))
     # Whatever asks for a function of this one fails with an AttributeError.
     for name in (b'instruction_set', b'decoder_error', b'decoder_create', b'decoder_destroy'):
         assert b'timebill_' + name in content
@@ -96,7 +101,7 @@ def test_the_structs_are_those_of_the_library(tmp_path):
         pytest.skip(f'there is no compiler {compiler}')
     expected = {
         f'{kind.__name__}.{name}': (getattr(kind, name).offset, getattr(kind, name).size)
-        for kind in (Matrix, Layer, Model, Pass)
+        for kind in decoder_library.STRUCTS
         for name, _ in kind._fields_
     }
     lines = [
@@ -176,7 +181,7 @@ def test_each_level_asks_for_the_features_that_it_is_compiled_with():
     source = (SOURCES / 'instruction_sets.h').read_text()
     enabled = re.findall(r'^TARGET\((\w+)\(NAME\)\)\s*namespace (\w+)', source, re.M)
     asked = re.findall(
-        r'all_of\({(\w+)\((?:IS_SUPPORTED|HAS_BITS)\)}\)\)\) return {"(\w+)"', source
+        r'all_of\({(\w+)\((?:IS_SUPPORTED|HAS_BITS)\)}\)\)\) return SET\("(\w+)"', source
     )
     assert enabled == asked and len(asked) == 6
     assert 'target(' not in source.replace('GCC target(__VA_ARGS__)', '')

@@ -140,8 +140,8 @@ class Eviction(ctypes.Structure):
     ]
 
 
-_STRUCTS = (Matrix, Layer, Model, Pass, EvictedLayer, Eviction)
-STAMP = (ABI_VERSION, *map(ctypes.sizeof, _STRUCTS))
+STRUCTS = (Matrix, Layer, Model, Pass, EvictedLayer, Eviction)
+STAMP = (ABI_VERSION, *map(ctypes.sizeof, STRUCTS))
 """A library with another one would read and write other memory than Python means."""
 
 
