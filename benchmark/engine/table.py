@@ -28,7 +28,7 @@ def print_tables(result: Mapping[str, Any]) -> None:
     _print_missing(result['missing_arms'])
     if result['short_answer_ratio'] is not None:
         print(f'512 + 64 tokens: {result["short_answer_ratio"]:.2f} of the fastest other')
-    print(f'longest unchecked interval: {result["longest_unchecked_ms"]:.0f} ms')
+    print(f'longest unchecked interval of a prefill: {result["longest_unchecked_ms"]:.0f} ms')
     print(f"idle arms' share of the CPU time: {100 * result['idle_share']:.1f} %")
     for name in ('copying', 'free_text') if result['speculation'] else ():
         found = result['speculation'][name]

@@ -24,7 +24,7 @@ class Arm(Protocol):
 
         Returns:
             tokens: of the answer. known_s: when each was known, from the start. unchecked_s: the
-            longest time in which nothing could have ended it; all in seconds.
+            longest time of the prefill in which nothing could have ended it; all in seconds.
         """
 
     def read(self, ids: list[int]) -> dict[str, Any]:
