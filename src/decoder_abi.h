@@ -111,6 +111,12 @@ int32_t timebill_decoder_prefill(Decoder* decoder, Pass* pass) noexcept;
 // nothing then.
 int32_t timebill_decoder_evict(Decoder* decoder, Eviction* eviction) noexcept;
 
+// Chooses the next token, the one with the highest logit, after the logits (vocabulary) of the `seen` tokens were divided
+// by the penalty, or multiplied if they are negative: in place. `log_probability` is written: the token's, without it.
+int32_t timebill_decoder_choose(
+  Decoder* decoder, float* logits, const int64_t* seen, int64_t count, float penalty, int64_t* token,
+  float* log_probability) noexcept;
+
 // Dequantizes some rows of a matrix of one of the quantized kinds. `rows` are `count` row numbers, each below
 // matrix->rows; `output` (count, columns) is written to. The bias is left out.
 int32_t timebill_decoder_lookup(const Matrix* matrix, const int64_t* rows, int64_t count, float* output) noexcept;

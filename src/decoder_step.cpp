@@ -31,7 +31,7 @@ struct Decoder {
   Prefill prefill;
   Evicting evicting;
   InstructionSet set;
-  std::vector<float> memory;
+  std::vector<float> memory, before_penalty;
   std::vector<std::thread> workers;
   std::atomic<uint32_t> begun{0};
   std::atomic<bool> closed{false};
@@ -231,6 +231,19 @@ int32_t timebill_decoder_evict(Decoder* decoder, Eviction* eviction) noexcept
     eviction->longest_unchecked_ns = longest_unchecked_ns(decoder->evicting.threads);
   });
   return has_failed ? has_failed : is_whole ? 0 : INTERRUPTED;
+}
+
+int32_t timebill_decoder_choose(
+  Decoder* decoder, float* logits, const int64_t* seen, int64_t count, float penalty, int64_t* token,
+  float* log_probability) noexcept
+{
+  return guarded([&] {
+    const int vocabulary = decoder->model.head.rows;
+    std::vector<float>& memory = decoder->before_penalty;
+    if (memory.size() < static_cast<size_t>(count)) memory.resize(count);
+    *token = decoder->set.choose(logits, vocabulary, seen, count, penalty, memory.data(), log_probability);
+    expect(*token >= 0, "no logit is a number");
+  });
 }
 
 int32_t timebill_decoder_lookup(const Matrix* matrix, const int64_t* rows, int64_t count, float* output) noexcept

@@ -145,17 +145,19 @@ namespace baseline {
 using Run = void (*)(const Model&, Step&, int, int) noexcept;
 using RunPrefill = void (*)(const Model&, Step&, Prefill&, int, int) noexcept;
 using RunEviction = void (*)(const Model&, Evicting&, int) noexcept;
+using Choose = int64_t (*)(float*, int, const int64_t*, int64_t, float, float*, float*) noexcept;
 
 struct InstructionSet {
   const char* name;
   Run run;
   RunPrefill run_prefill;
   RunEviction run_eviction;
+  Choose choose;
   size_t bytes_in_bfloat16;  // of a number that a prefill of a bf16 model multiplies
 };
 
 #define SET(name, level, bytes) \
-  InstructionSet{name, level::run, level::run_prefill, level::run_eviction, bytes}
+  InstructionSet{name, level::run, level::run_prefill, level::run_eviction, level::choose, bytes}
 
 // Returns that of a rank among those that this processor has, the best first; no name past the last.
 InstructionSet instruction_set(int rank)

@@ -6,6 +6,7 @@ import pytest
 
 from timebill_ros.core.speculation import (
     CREDIT_STEPS,
+    MOST_STEPS,
     REFILL_STEPS,
     SpeculationCredit,
     most_lost_steps,
@@ -49,9 +50,15 @@ def test_wrong_guesses_use_up_the_credit_and_right_ones_are_gains():
     assert lost_steps(lambda: True, 300, costs) < -100
 
 
-def test_no_gain_is_kept_to_be_lost_later():
+def test_few_gains_are_kept_to_be_lost_later():
     credit = SpeculationCredit()
     for _ in range(100):
         credit.saved()
+    assert credit.has(MOST_STEPS)
+    assert not credit.has(MOST_STEPS + 0.01)
+
+
+def test_an_answer_begins_with_less_than_it_may_save():
+    credit = SpeculationCredit()
     assert credit.has(CREDIT_STEPS)
     assert not credit.has(CREDIT_STEPS + 0.01)

@@ -4,6 +4,9 @@ CREDIT_STEPS = 1.0
 """So much more than without guesses, at first [steps]."""
 REFILL_STEPS = 0.02
 """And so much more for each token of the answer [steps]."""
+MOST_STEPS = 3.0
+"""Of what right guesses save, so much may be lost again: answers go on copying behind some wrong
+guesses [steps]."""
 
 
 class SpeculationCredit:
@@ -29,7 +32,7 @@ class SpeculationCredit:
         self._add(1.0)
 
     def _add(self, steps: float) -> None:
-        self._steps = min(self._steps + steps, CREDIT_STEPS)
+        self._steps = min(self._steps + steps, MOST_STEPS)
 
 
 def most_lost_steps(response_tokens: int) -> float:

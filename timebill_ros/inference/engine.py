@@ -231,9 +231,7 @@ class Engine:
                 return
             for count in range(1, max_new_tokens + 1):
                 interrupt.check()
-                probability.see(logits)
-                token = penalty.apply(logits).argmax()
-                probability.chose(token)
+                token = self._chosen(logits, penalty, probability)
                 token_id = int(token)
                 reason = None
                 if token_id in self.target.stop_token_ids:
@@ -248,6 +246,19 @@ class Engine:
                 penalty.see(token_id, token)
                 interrupt.leave()  # not later: steps share the memory of their logits
                 logits = steps.logits(token)
+
+    def _chosen(
+        self, logits: torch.Tensor, penalty: RepetitionPenalty, probability: MeanProbability
+    ) -> torch.Tensor:
+        """Return the next token, a tensor of no dimensions, on the logits' device."""
+        if isinstance(self.step, NativeStep):
+            token_id, log_probability = self.step.choose(logits, penalty.seen, penalty.penalty)
+            probability.add(log_probability, 1)
+            return torch.tensor(token_id)
+        probability.see(logits)
+        token = penalty.apply(logits).argmax()
+        probability.chose(token)
+        return token
 
     def _capacity(self, needed: int) -> int:
         return self.prefixes.capacity(needed, self.target.context_length)

@@ -19,9 +19,10 @@ class RepetitionPenalty:
     """
 
     def __init__(self, penalty: float, prompt_ids: torch.Tensor) -> None:
-        self._penalty = penalty
-        self._seen = torch.unique(prompt_ids)
-        self._known = set(self._seen.tolist())
+        self.penalty = penalty
+        self.seen: torch.Tensor = torch.unique(prompt_ids)
+        """Tokens, each once, (count,)."""
+        self._known = set(self.seen.tolist())
 
     def see(self, token_id: int, token: torch.Tensor) -> None:
         """Count a token as seen.
@@ -33,14 +34,14 @@ class RepetitionPenalty:
         """
         if token_id not in self._known:
             self._known.add(token_id)
-            self._seen = torch.cat([self._seen, token[None]])
+            self.seen = torch.cat([self.seen, token[None]])
 
     def apply(self, logits: torch.Tensor) -> torch.Tensor:
         """Return the penalised logits, shape (vocabulary,); the argument may be written to."""
-        if self._penalty == 1.0:
+        if self.penalty == 1.0:
             return logits
-        seen = logits[self._seen]
-        logits[self._seen] = torch.where(seen < 0, seen * self._penalty, seen / self._penalty)
+        seen = logits[self.seen]
+        logits[self.seen] = torch.where(seen < 0, seen * self.penalty, seen / self.penalty)
         return logits
 
 

@@ -188,12 +188,19 @@ def load(path: Path) -> ctypes.CDLL:
     loaded.timebill_decoder_step.argtypes = [c_void_p, c_int32, *[c_void_p] * 4]
     loaded.timebill_decoder_prefill.argtypes = [c_void_p, POINTER(Pass)]
     loaded.timebill_decoder_evict.argtypes = [c_void_p, POINTER(Eviction)]
+    loaded.timebill_decoder_choose.argtypes = [
+        *[c_void_p] * 3,
+        c_int64,
+        c_float,
+        *[c_void_p] * 2,
+    ]
     loaded.timebill_decoder_lookup.argtypes = [POINTER(Matrix), c_void_p, c_int64, c_void_p]
     for function in (
         loaded.timebill_decoder_create,
         loaded.timebill_decoder_step,
         loaded.timebill_decoder_prefill,
         loaded.timebill_decoder_evict,
+        loaded.timebill_decoder_choose,
         loaded.timebill_decoder_lookup,
     ):
         function.restype = c_int32

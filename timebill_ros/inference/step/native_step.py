@@ -81,6 +81,7 @@ class NativeStep(OneByOne):
         self._logits = torch.empty(MOST_TOKENS, model.lm_head.out_features)
         self.vocabulary = int(model.lm_head.out_features)
         self.costs: tuple[float, ...] = USUAL_COSTS
+        self._token, self._log_probability = ctypes.c_int64(), ctypes.c_float()
         library = decoder_library.library()
         assert library is not None, 'why_not() says so'
         self._library = library
@@ -276,6 +277,30 @@ class NativeStep(OneByOne):
                 yield run
         finally:
             self._go_on_with(self._answer)
+
+    def choose(
+        self, logits: torch.Tensor, seen: torch.Tensor, penalty: float
+    ) -> tuple[int, float]:
+        """Return the token with the highest logit, and the logarithm of its probability.
+
+        Arguments:
+            logits: (vocabulary,), fp32. They are written to.
+            seen: (count,), int64: tokens that are penalised, each once.
+            penalty: of RepetitionPenalty. It does not count for the probability.
+
+        Raises:
+            RuntimeError: no logit is a number.
+        """
+        self._library.timebill_decoder_choose(
+            self._decoder,
+            logits.data_ptr(),
+            seen.data_ptr(),
+            len(seen),
+            penalty,
+            ctypes.addressof(self._token),
+            ctypes.addressof(self._log_probability),
+        )
+        return self._token.value, self._log_probability.value
 
     def evict(self, cache: KVCache, described: Eviction) -> bool:
         """Write what stays of a cache to new memory; return whether this came to its end.
