@@ -77,6 +77,8 @@ def branches_of(answers: Answers, min_kept_tokens: int) -> list[Branch]:
 def fitted(branches: Sequence[Branch]) -> AnswerWorth:
     """Return what explains the scores best, by squares; lengths by their logarithms.
 
+    A square counts as one over the unevicted score, so that the mean score is met. Else answers
+    that score most count most: they lose most, and eviction looks worse than it is on the whole.
     The worth never rises with the ratio.
 
     Arguments:
@@ -164,7 +166,7 @@ def _worths(branches: Sequence[Branch], form: AnswerWorth) -> tuple[AnswerWorth,
     """Return the worths that explain the scores best in a given form, and the sum of squares."""
     worths, total = list(PRIOR.worths), 0.0
     for place, alpha in enumerate(PRIOR.ratios):
-        some = [one for one in branches if one.alpha == alpha]
+        some = [one for one in branches if one.alpha == alpha and one.whole_score > 0.0]
         if not some:
             continue
         scores = np.array([one.score for one in some])
@@ -173,8 +175,8 @@ def _worths(branches: Sequence[Branch], form: AnswerWorth) -> tuple[AnswerWorth,
         squares = np.zeros(len(WORTHS))
         for index, level in enumerate(WORTHS):
             flat = replace(form, worths=(float(level),) * len(PRIOR.ratios))
-            squares[index] = np.square(scores - whole * flat.worth(*columns)).sum()
-        doubt = PRIOR_ANSWERS * np.square(whole).mean()
+            squares[index] = (np.square(scores - whole * flat.worth(*columns)) / whole).sum()
+        doubt = PRIOR_ANSWERS * whole.mean()
         squares += doubt * np.square(WORTHS - PRIOR.worths[place])
         most = worths[place - 1] if place else 1.0
         squares[most + 1e-9 < WORTHS] = np.inf
