@@ -1,7 +1,7 @@
 // Prefills and steps of small random models, of every kind of weights, against the same model in plain double
 // precision. The first line names the instruction sets, the best first. Then for each kind of weights and of cache:
 // how far the logits of the best set are off, as a share of their root mean square, in steps and in a prefill. An eviction
-// from each cache must keep what plain arithmetic would.
+// from each cache must keep what plain arithmetic would, and the token that follows must be that of plain arithmetic.
 
 #include <algorithm>
 #include <cmath>
@@ -333,6 +333,24 @@ double distance(const Logits& found, const Doubles& expected)
   return largest / std::sqrt(squares / found.size());
 }
 
+// The token that follows, against plain arithmetic. The likeliest is among those that were seen.
+void check_choice(Decoder* decoder, Logits logits)
+{
+  const auto likeliest = std::max_element(logits.begin(), logits.end()) - logits.begin();
+  const std::vector<int64_t> seen{3, likeliest == 70 ? 71 : 70, likeliest};
+  double total = 0;
+  for (const float logit : logits) total += std::exp(static_cast<double>(logit));
+  Logits penalised = logits;
+  for (const int64_t token : seen) penalised[token] = logits[token] < 0 ? logits[token] * 1.5f : logits[token] / 1.5f;
+  const auto expected = std::max_element(penalised.begin(), penalised.end()) - penalised.begin();
+  const double log_probability = logits[expected] - std::log(total);
+  int64_t token = -1;
+  float found = 0;
+  expect_done(timebill_decoder_choose(decoder, logits.data(), seen.data(), seen.size(), 1.5f, &token, &found));
+  if (token != expected || logits != penalised) fail("another token is chosen");
+  if (!(std::abs(found - log_probability) < 1e-4)) fail("the token has another probability");
+}
+
 }  // namespace
 
 int main()
@@ -353,6 +371,7 @@ int main()
       for (const int together : {2, 3, 4}) is_same &= stepped(random, decoder, inputs, together) == steps;
       std::cout << NAMES[kind] << ' ' << NAMES[cache] << ' ' << distance(steps, expected) << ' '
                 << distance(prefilled(random, decoder, inputs), expected) << ' ' << is_same << std::endl;
+      check_choice(decoder, {steps.end() - VOCABULARY, steps.end()});
       if (const std::string fault = CheckedEviction(random.model, 4).fault(decoder); !fault.empty()) fail(fault);
       timebill_decoder_destroy(decoder);
     }
