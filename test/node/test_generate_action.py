@@ -55,11 +55,10 @@ class Running:
 @pytest.fixture
 def running(monkeypatch: pytest.MonkeyPatch) -> Iterator[Running]:
     monkeypatch.setattr(generate_action, '_RESULT_KEPT_S', 2)
-    with scripted_node() as scripted:
-        node, domain, asker, executor = scripted
-        yield Running(node, domain, asker, GoalClient(asker), executor)
-        node.close()
-        assert node._goals._goals == {}
+    with scripted_node() as one:
+        yield Running(one.node, one.domain, one.asker, GoalClient(one.asker), one.executor)
+        one.node.close()
+        assert one.node._goals._goals == {}
 
 
 def test_an_answer_succeeds_and_is_that_of_the_topic(running: Running) -> None:
