@@ -239,6 +239,8 @@ int32_t timebill_decoder_choose(
 {
   return guarded([&] {
     const int vocabulary = decoder->model.head.rows;
+    for (int64_t i = 0; i < count; ++i)
+      if (seen[i] < 0 || seen[i] >= vocabulary) expect(false, "there is no token " + std::to_string(seen[i]));
     std::vector<float>& memory = decoder->before_penalty;
     if (memory.size() < static_cast<size_t>(count)) memory.resize(count);
     *token = decoder->set.choose(logits, vocabulary, seen, count, penalty, memory.data(), log_probability);

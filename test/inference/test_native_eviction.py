@@ -23,13 +23,10 @@ INSTRUCTION_SETS = decoder_library.instruction_sets()
 ANSWER_TOKENS = 5
 
 
-def prefilled_by(
-    target, step: NativeStep, tokens: int, scorer: SnapKV, cached: int = 0
-) -> Prefilled:
+def prefilled_by(target, step: NativeStep, tokens: int, scorer: SnapKV) -> Prefilled:
     """Return a prompt that was read, with an answer behind it."""
     engine = Engine(target, DecodingSettings(), scorer, step)
-    chunks = [(0, cached), (cached, tokens)] if cached else None
-    prefilled = engine.prefill(random_prompt(tokens), 8, NEVER, chunks)
+    prefilled = engine.prefill(random_prompt(tokens), 8, NEVER)
     with step.answering(prefilled.cache, tokens, ANSWER_TOKENS) as answering:
         for token in range(ANSWER_TOKENS):
             answering.logits(torch.tensor(token))

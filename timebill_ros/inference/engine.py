@@ -13,6 +13,7 @@ from timebill_ros.inference.cache.scorers.scorer import Scorer
 from timebill_ros.inference.cache.scorers.snapkv import SnapKV
 from timebill_ros.inference.constraint.choice_guide import ChoiceGuide
 from timebill_ros.inference.constraint.guide import Guide
+from timebill_ros.inference.greedy_choice import chosen_token
 from timebill_ros.inference.guided_decoding import guided_tokens
 from timebill_ros.inference.interrupt import Interrupt
 from timebill_ros.inference.loading.model_loader import TargetModel
@@ -231,7 +232,7 @@ class Engine:
                 return
             for count in range(1, max_new_tokens + 1):
                 interrupt.check()
-                token = self._chosen(logits, penalty, probability)
+                token = chosen_token(self.step, logits, penalty, probability)
                 token_id = int(token)
                 reason = None
                 if token_id in self.target.stop_token_ids:
@@ -246,19 +247,6 @@ class Engine:
                 penalty.see(token_id, token)
                 interrupt.leave()  # not later: steps share the memory of their logits
                 logits = steps.logits(token)
-
-    def _chosen(
-        self, logits: torch.Tensor, penalty: RepetitionPenalty, probability: MeanProbability
-    ) -> torch.Tensor:
-        """Return the next token, a tensor of no dimensions, on the logits' device."""
-        if isinstance(self.step, NativeStep):
-            token_id, log_probability = self.step.choose(logits, penalty.seen, penalty.penalty)
-            probability.add(log_probability, 1)
-            return torch.tensor(token_id)
-        probability.see(logits)
-        token = penalty.apply(logits).argmax()
-        probability.chose(token)
-        return token
 
     def _capacity(self, needed: int) -> int:
         return self.prefixes.capacity(needed, self.target.context_length)

@@ -1,5 +1,6 @@
 """Evicts by SnapKV through the compiled library: in one call, on all its threads."""
 
+import ctypes
 from typing import TypeGuard
 
 import torch
@@ -9,7 +10,8 @@ from timebill_ros.inference.cache.observation_window import ObservationWindow
 from timebill_ros.inference.cache.scorers.scorer import Scorer
 from timebill_ros.inference.cache.scorers.snapkv import SnapKV
 from timebill_ros.inference.interrupt import Interrupt, InterruptedGenerationError
-from timebill_ros.inference.step.decoder_library import EvictedLayer, Eviction
+from timebill_ros.inference.step import decoder_library
+from timebill_ros.inference.step.decoder_library import INTERRUPTED, EvictedLayer, Eviction
 from timebill_ros.inference.step.native_step import NativeStep
 
 
@@ -81,8 +83,11 @@ def evict_natively(
         deadline_ns=interrupt.at_ns,
     )
     interrupt.check()
-    if not step.evict(cache, eviction):
-        raise InterruptedGenerationError
+    library = decoder_library.library()
+    assert library is not None, 'the step has one'
+    with step.holding(cache) as decoder:
+        if library.timebill_decoder_evict(decoder, ctypes.byref(eviction)) == INTERRUPTED:
+            raise InterruptedGenerationError
     interrupt.was_checked(eviction.longest_unchecked_ns / 1e9)
     for layer, keys, values, kept, *_ in alive:
         layer.take(keys, values, kept)

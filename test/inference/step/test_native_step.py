@@ -1,7 +1,6 @@
 """The compiled step, against transformers' modules: every instruction set, format and family."""
 
 import copy
-import math
 from functools import cache
 
 import gguf
@@ -15,8 +14,6 @@ from timebill_ros.inference.engine import DecodingSettings, Engine
 from timebill_ros.inference.loading.chat_prompt import ChatPrompt
 from timebill_ros.inference.loading.gguf_codes import quantized
 from timebill_ros.inference.loading.model_loader import BUILT_IN, load_target
-from timebill_ros.inference.mean_probability import MeanProbability
-from timebill_ros.inference.repetition import RepetitionPenalty
 from timebill_ros.inference.step import decoder_library, native_families
 from timebill_ros.inference.step.decoding_step import decoding_step
 from timebill_ros.inference.step.generic_step import GenericStep, forward
@@ -321,34 +318,3 @@ def test_torchs_threads_are_given_back(reference, prompt_ids):
     next(decoding)
     decoding.close()
     assert torch.get_num_threads() == before
-
-
-@pytest.mark.parametrize('penalty', [1.0, 1.3, 0.5])
-@pytest.mark.parametrize('vocabulary', [77, 64, 5])
-@pytest.mark.parametrize('rank', range(len(INSTRUCTION_SETS)), ids=INSTRUCTION_SETS)
-def test_the_token_is_chosen_as_in_torch(rank, vocabulary, penalty):
-    model = copy.deepcopy(tiny_model('llama'))
-    model.lm_head = torch.nn.Linear(model.config.hidden_size, vocabulary, bias=False)
-    step, chance = NativeStep(model, {}, 1, rank), torch.Generator().manual_seed(vocabulary)
-    for round_number in range(20):
-        logits = 10 * torch.randn(vocabulary, generator=chance) - 5
-        if round_number % 3 == 0:  # equals
-            logits = logits.round()
-        seen = RepetitionPenalty(penalty, logits.topk(min(round_number, vocabulary)).indices)
-        expected, copied = MeanProbability(), logits.clone()
-        expected.see(logits)
-        token = seen.apply(copied).argmax()
-        expected.chose(token)
-        found, log_probability = step.choose(logits, seen.seen, penalty)
-        assert copied[found] == copied[token]
-        assert found == int((copied == copied.max()).nonzero()[0])
-        assert torch.equal(logits, copied)
-        if found == token:
-            assert log_probability == pytest.approx(math.log(expected.value), abs=1e-5)
-
-
-def test_logits_that_are_no_numbers_choose_no_token():
-    step = NativeStep(tiny_model('llama'), {}, 1)
-    logits = torch.full((tiny_model('llama').lm_head.out_features,), float('nan'))
-    with pytest.raises(RuntimeError, match='no logit is a number'):
-        step.choose(logits, torch.zeros(0, dtype=torch.int64), 1.0)

@@ -15,7 +15,6 @@ from timebill_ros.inference.step.decoder_library import (
     INTERRUPTED,
     MOST_TOKENS,
     NEVER_NS,
-    Eviction,
     Pass,
 )
 from timebill_ros.inference.step.native_model import NativeModel
@@ -63,7 +62,8 @@ class NativeStep(OneByOne):
     Raises:
         RuntimeError: there is not enough memory, or the system has no more threads.
 
-    `costs` are the times of a step over 1, 2, ... tokens, in steps over one.
+    `costs` are the times of a step over 1, 2, ... tokens, in steps over one. `decoder` is what the
+    library's functions work on.
     """
 
     def __init__(
@@ -81,18 +81,17 @@ class NativeStep(OneByOne):
         self._logits = torch.empty(MOST_TOKENS, model.lm_head.out_features)
         self.vocabulary = int(model.lm_head.out_features)
         self.costs: tuple[float, ...] = USUAL_COSTS
-        self._token, self._log_probability = ctypes.c_int64(), ctypes.c_float()
         library = decoder_library.library()
         assert library is not None, 'why_not() says so'
         self._library = library
-        self._decoder = ctypes.c_void_p()
+        self.decoder = ctypes.c_void_p()
         library.timebill_decoder_create(
             ctypes.byref(self._native.described),
             threads,
             instruction_set,
-            ctypes.byref(self._decoder),
+            ctypes.byref(self.decoder),
         )
-        weakref.finalize(self, library.timebill_decoder_destroy, self._decoder)
+        weakref.finalize(self, library.timebill_decoder_destroy, self.decoder)
 
     @property
     def nbytes(self) -> int:
@@ -185,7 +184,7 @@ class NativeStep(OneByOne):
         embedded = self.embedded(ids)
         offset = answer.count * answer.cosine.stride(0) * answer.cosine.itemsize
         self._library.timebill_decoder_step(
-            self._decoder,
+            self.decoder,
             tokens,
             embedded.data_ptr(),
             answer.cosine.data_ptr() + offset,
@@ -204,7 +203,7 @@ class NativeStep(OneByOne):
             raise RuntimeError(f'this answer was to have {len(answer.cosine)} steps at most')
         hidden = self.embedded(torch.tensor(ids))
         self._library.timebill_decoder_prefill(
-            self._decoder,
+            self.decoder,
             ctypes.byref(
                 Pass(
                     tokens=tokens,
@@ -259,58 +258,26 @@ class NativeStep(OneByOne):
         return embedded
 
     @contextmanager
-    def reading(self, cache: KVCache) -> Iterator[Callable[[Pass], bool]]:
+    def holding(self, cache: KVCache) -> Iterator[ctypes.c_void_p]:
         """Work on a cache, and go on with the answer that had begun afterwards.
+
+        Yields:
+            The library's decoder, for functions that work on this cache.
+        """
+        self._take(cache)
+        try:
+            yield self.decoder
+        finally:
+            self._go_on_with(self._answer)
+
+    @contextmanager
+    def reading(self, cache: KVCache) -> Iterator[Callable[[Pass], bool]]:
+        """Read into a cache; see holding().
 
         Yields:
             What runs a pass and returns whether it came to its end. It raises RuntimeError if the
             cache is full or there is not enough memory; nothing was written then.
         """
-
-        def run(described: Pass) -> bool:
-            run_pass = self._library.timebill_decoder_prefill
-            return bool(run_pass(self._decoder, ctypes.byref(described)) != INTERRUPTED)
-
-        self._take(cache)
-        try:
-            with torch_threads(1):
-                yield run
-        finally:
-            self._go_on_with(self._answer)
-
-    def choose(
-        self, logits: torch.Tensor, seen: torch.Tensor, penalty: float
-    ) -> tuple[int, float]:
-        """Return the token with the highest logit, and the logarithm of its probability.
-
-        Arguments:
-            logits: (vocabulary,), fp32. They are written to.
-            seen: (count,), int64: tokens that are penalised, each once.
-            penalty: of RepetitionPenalty. It does not count for the probability.
-
-        Raises:
-            RuntimeError: no logit is a number.
-        """
-        self._library.timebill_decoder_choose(
-            self._decoder,
-            logits.data_ptr(),
-            seen.data_ptr(),
-            len(seen),
-            penalty,
-            ctypes.addressof(self._token),
-            ctypes.addressof(self._log_probability),
-        )
-        return self._token.value, self._log_probability.value
-
-    def evict(self, cache: KVCache, described: Eviction) -> bool:
-        """Write what stays of a cache to new memory; return whether this came to its end.
-
-        Raises:
-            RuntimeError: there is not enough memory. Nothing was written.
-        """
-        self._take(cache)
-        try:
-            evict = self._library.timebill_decoder_evict
-            return bool(evict(self._decoder, ctypes.byref(described)) != INTERRUPTED)
-        finally:
-            self._go_on_with(self._answer)
+        run_pass = self._library.timebill_decoder_prefill
+        with self.holding(cache) as decoder, torch_threads(1):
+            yield lambda described: bool(run_pass(decoder, ctypes.byref(described)) != INTERRUPTED)
