@@ -22,7 +22,7 @@ import timebill_ros.msg as msg
 from support.asker import wait_until
 from support.fake_timebill_node import FakeTimebillNode
 from support.ros_domain import next_domain
-from timebill_ros.client import Reply, ReplyFuture, TimeBillClient, pending_question
+from timebill_ros.client import Reply, ReplyFuture, TimeBillClient, handshake, pending_question
 from timebill_ros.srv import CancelQuery
 
 LONG_S = 60.0  # a budget that no test waits for
@@ -36,10 +36,15 @@ class Going:
 class AskerSide:
     """An asker's node, spun in a thread by an executor of a kind."""
 
-    def __init__(self, domain: int, executor_type: type[Executor] = SingleThreadedExecutor):
+    def __init__(
+        self,
+        domain: int,
+        executor_type: type[Executor] = SingleThreadedExecutor,
+        name: str = 'asker',
+    ) -> None:
         self.context = Context()
         rclpy.init(context=self.context, domain_id=domain)
-        self.node = Node('asker', context=self.context)
+        self.node = Node(name, context=self.context)
         self.executor = executor_type(context=self.context)
         self.executor.add_node(self.node)
         self._thread = threading.Thread(target=self._spin, daemon=True)
@@ -89,8 +94,10 @@ def asker(domain: int) -> Iterator[AskerSide]:
 def start_server(domain: int) -> Iterator[Callable[..., FakeTimebillNode]]:
     servers: list[FakeTimebillNode] = []
 
-    def start(on_query: Callable[..., None] = FakeTimebillNode.answer) -> FakeTimebillNode:
-        servers.append(FakeTimebillNode(domain, on_query))
+    def start(
+        on_query: Callable[..., None] = FakeTimebillNode.answer, **arguments: Any
+    ) -> FakeTimebillNode:
+        servers.append(FakeTimebillNode(domain, on_query, **arguments))
         return servers[-1]
 
     yield start
@@ -209,6 +216,21 @@ def test_a_question_waits_for_the_node_while_its_budget_runs(
     assert asked_s <= stamp.sec + stamp.nanosec * 1e-9 < came_s
 
 
+def test_a_recorder_is_not_taken_for_the_node(asker: AskerSide, domain: int) -> None:
+    with contextlib.ExitStack() as ended:
+        recorder = AskerSide(domain, name='recorder')
+        ended.callback(recorder.close)
+        recorder.node.create_subscription(msg.Query, '/timebill/query', print, 10)
+        player = AskerSide(domain, name='player')
+        ended.callback(player.close)
+        player.node.create_publisher(msg.DeadlineMiss, '/timebill/deadline_miss', 10)
+        client = asker.spin().client()
+        publisher = client._connection._publisher
+        wait_until(lambda: publisher.get_subscription_count() > 0, 20.0, 'the recorder')
+        reply = resolved(client.ask('Who is there?', 0.5))
+        assert (reply.reason, reply.is_local) == ('NOT_READY', True)
+
+
 def test_without_a_node_the_miss_comes_at_the_deadline(asker: AskerSide) -> None:
     client = asker.spin().client()
     start_s = time.monotonic()
@@ -298,6 +320,41 @@ def test_chunks_come_in_order_before_the_reply(asker: AskerSide, start_server: S
     assert seen == pieces
     resolved(client.ask('Unheard', LONG_S))
     assert seen == pieces
+
+
+@pytest.mark.parametrize(
+    ('published', 'text', 'heard'),
+    [
+        (['Go ', 'to '], 'Go to the door', ['Go ', 'to ', 'the door']),
+        ([], 'Go', ['Go']),
+        (['Go'], 'Go', ['Go']),
+        (['to '], 'Go to the door', ['to ']),  # the first one was lost
+    ],
+)
+def test_what_is_left_of_an_answer_is_heard_before_the_future_resolves(
+    asker: AskerSide, start_server: Start, published: list[str], text: str, heard: list[str]
+) -> None:
+    seen: list[str] = []
+    at_the_end: list[list[str]] = []
+
+    def write(server: FakeTimebillNode, query: msg.Query) -> None:
+        for sequence, piece in enumerate(published):
+            server.publish(msg.ResponseChunk, query, sequence=sequence, text=piece)
+        wait_until(lambda: seen == published, 20.0, 'the chunks')
+        server.publish(msg.Response, query, text=text)
+
+    start_server(write)
+    future = asker.spin().client().ask('Where?', LONG_S, on_chunk=seen.append)
+    future.add_done_callback(lambda _: at_the_end.append(seen.copy()))
+    wait_until(lambda: bool(at_the_end), 20.0, 'the end')
+    assert at_the_end == [heard]
+
+
+def test_a_miss_has_no_last_piece(asker: AskerSide, start_server: Start) -> None:
+    seen: list[str] = []
+    start_server(lambda server, query: server.publish(msg.DeadlineMiss, query, detail='no'))
+    resolved(asker.spin().client().ask('Where?', LONG_S, on_chunk=seen.append))
+    assert seen == []
 
 
 INVALID = {
@@ -461,13 +518,30 @@ def test_spin_until_future_complete_ends_with_the_reply(
     assert future.result().text == 'Spun?'
 
 
+def test_the_question_of_a_node_that_is_not_spun_waits(
+    asker: AskerSide, start_server: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(handshake, 'UNANSWERED_S', LONG_S)
+    server = start_server()
+    client = asker.client()
+    wait_until(lambda: server.greeted > 0, 20.0, 'the greeting')
+    reply = client.ask('Who listens?', 0.2).wait()
+    assert (reply.is_local, reply.reason) == (True, 'NOT_READY')
+    assert "is the asker's node spun?" in reply.detail
+    assert server.queries == []
+
+
 def test_a_node_that_is_not_spun_gets_a_miss(
     asker: AskerSide, start_server: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(handshake, 'UNANSWERED_S', 0.1)
     monkeypatch.setattr(pending_question, 'GRACE_S', 0.1)
-    start_server()
-    reply = asker.client().ask('Who listens?', 0.5).wait()
-    assert (reply.is_local, reply.answered) == (True, False)
+    server = start_server()
+    client = asker.client()
+    wait_until(lambda: server.greeted > 0, 20.0, 'the greeting')
+    reply = client.ask('Who listens?', 1.0).wait()
+    assert (reply.is_local, reply.reason) == (True, 'KILLED')
+    assert [query.prompt for query in server.queries] == ['Who listens?']
 
 
 def test_close_ends_open_questions_and_leaves_the_node_as_it_was(
@@ -527,7 +601,6 @@ def test_another_name_of_the_server_is_asked(asker: AskerSide, start_server: Sta
 
 def test_a_withdrawn_question_ends_as_the_node_says(asker: AskerSide, start_server: Start) -> None:
     server = start_server(hang)
-    server.offer_cancel()
     client = asker.spin().client()
     kept, withdrawn = client.ask('Stay', LONG_S), client.ask('Go', LONG_S)
     wait_until(lambda: len(server.queries) == 2, 20.0, 'both queries')
@@ -542,8 +615,7 @@ def test_a_withdrawn_question_ends_as_the_node_says(asker: AskerSide, start_serv
 def test_a_withdrawal_that_is_faster_than_its_question_is_repeated(
     asker: AskerSide, start_server: Start
 ) -> None:
-    server = start_server(hang)
-    server.offer_cancel(finds_nothing_before=3)
+    server = start_server(hang, finds_nothing_before=3)
     client = asker.spin().client()
     resolved(client.ask('Connected?', LONG_S))
     asker.wait_for_cancel()
@@ -556,7 +628,7 @@ def test_a_withdrawal_that_is_faster_than_its_question_is_repeated(
 def test_without_the_service_a_question_is_cancelled_here(
     asker: AskerSide, start_server: Start
 ) -> None:
-    server = start_server(hang)
+    server = start_server(hang, has_cancel=False)
     client = asker.spin().client()
     resolved(client.ask('Connected?', LONG_S))
     future = client.ask('Go', LONG_S)
@@ -585,7 +657,6 @@ def test_a_reply_stands_when_its_question_is_withdrawn(
     asker: AskerSide, start_server: Start
 ) -> None:
     server = start_server()
-    server.offer_cancel()
     client = asker.spin().client()
     future = client.ask('Done?', LONG_S)
     resolved(future)

@@ -20,14 +20,21 @@ class FakeTimebillNode:
     Arguments:
         domain: ROS domain.
         on_query: called with the node and a query; replies, or does not.
+        has_cancel: whether it has the service that withdraws queries.
+        finds_nothing_before: so many requests to withdraw a query come before the query.
     """
 
     def __init__(
-        self, domain: int, on_query: Callable[['FakeTimebillNode', msg.Query], None]
+        self,
+        domain: int,
+        on_query: Callable[['FakeTimebillNode', msg.Query], None],
+        has_cancel: bool = True,
+        finds_nothing_before: int = 0,
     ) -> None:
         self.queries: list[msg.Query] = []
         self.cancelled: list[tuple[str, str]] = []
-        self._finds_nothing_before = 0
+        self.greeted = 0
+        self._finds_nothing_before = finds_nothing_before
         self._on_query = on_query
         self._context = Context()
         rclpy.init(context=self._context, domain_id=domain)
@@ -42,6 +49,8 @@ class FakeTimebillNode:
             )
         }
         self.node.create_subscription(msg.Query, '~/query', self._take, qos)
+        if has_cancel:
+            self.node.create_service(srv.CancelQuery, '~/cancel', self._cancel)
         self._executor = SingleThreadedExecutor(context=self._context)
         self._executor.add_node(self.node)
         self._spinning = threading.Thread(target=self._executor.spin, daemon=True)
@@ -55,11 +64,6 @@ class FakeTimebillNode:
     def answer(self, query: msg.Query) -> None:
         """Answer a query with its own prompt."""
         self.publish(msg.Response, query, text=query.prompt, deadline_met=True)
-
-    def offer_cancel(self, finds_nothing_before: int = 0) -> None:
-        """Offer the service that withdraws queries; the first few requests find none."""
-        self._finds_nothing_before = finds_nothing_before
-        self.node.create_service(srv.CancelQuery, '~/cancel', self._cancel)
 
     def close(self) -> None:
         """Be gone; what has not been replied to never will be."""
@@ -75,6 +79,9 @@ class FakeTimebillNode:
     def _cancel(
         self, request: srv.CancelQuery.Request, response: srv.CancelQuery.Response
     ) -> srv.CancelQuery.Response:
+        if not request.asker:
+            self.greeted += 1
+            return response
         self.cancelled.append((request.asker, request.id))
         found = [query for query in self.queries if query.id == request.id]
         response.success = len(self.cancelled) > self._finds_nothing_before and bool(found)

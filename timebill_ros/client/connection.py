@@ -1,22 +1,21 @@
 """The topics and the service between an asker and the node that answers."""
 
 import contextlib
-import time
 from collections.abc import Callable
+from typing import Any
 
 from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
+from rclpy.client import Client
 from rclpy.node import Node
 from rclpy.qos import QoSProfile
 from rclpy.task import Future
 
+from timebill_ros.client.handshake import Handshake
 from timebill_ros.msg import DeadlineMiss, Query, Response, ResponseChunk
 from timebill_ros.srv import CancelQuery, PrepareContext
 
-SETTLE_S = 0.5
-"""Time for the server's publishers to find our subscriptions, which we cannot see from here.
-
-With 0.2 s, on two busy cores, a first reply was sometimes published before they had found us.
-"""
+_NO_QUERY = CancelQuery.Request(id='is the node connected?')
+"""Withdraws nothing: the empty asker is never asked for."""
 
 
 class Connection:
@@ -48,30 +47,37 @@ class Connection:
                 callback_group=group,
             )
             for message_type, topic, callback in (
+                (ResponseChunk, 'response_chunk', on_chunk),
                 (Response, 'response', on_reply),
                 (DeadlineMiss, 'deadline_miss', on_reply),
-                (ResponseChunk, 'response_chunk', on_chunk),
             )
         ]
         self._publisher = node.create_publisher(Query, f'{server}/query', QoSProfile(depth=1000))
+        # After the subscriptions: see Handshake.
         self._canceller = node.create_client(
             CancelQuery, f'{server}/cancel', callback_group=MutuallyExclusiveCallbackGroup()
         )
         self._preparer = node.create_client(
             PrepareContext, f'{server}/prepare', callback_group=MutuallyExclusiveCallbackGroup()
         )
-        self._reply_topics = [subscription.topic_name for subscription in self._subscriptions]
-        self._matched_at_s: float | None = None
+        self._reply_topic = self._subscriptions[-1].topic_name
+        self._handshake = Handshake(
+            lambda: _called(self._canceller, _NO_QUERY), self._canceller.remove_pending_request
+        )
         self.query_topic: str = self._publisher.topic_name
 
     def is_ready(self) -> bool:
-        """Return whether both directions have been connected for SETTLE_S."""
-        now_s = time.monotonic()
-        if not self._is_matched():
-            self._matched_at_s = None
-        elif self._matched_at_s is None:
-            self._matched_at_s = now_s
-        return self._matched_at_s is not None and now_s >= self._matched_at_s + SETTLE_S
+        """Return whether the node hears our queries, and we its replies."""
+        return self._handshake.is_done(self._server())
+
+    def why_not_ready(self) -> str:
+        """Return a sentence for whoever waited in vain."""
+        if self._server() is None:
+            return f'no node was there to answer {self.query_topic}'
+        return (
+            f'the node that answers {self.query_topic} did not respond to a request; is the '
+            "asker's node spun?"
+        )
 
     def publish(self, query: Query) -> None:
         """Send a query; it is lost if the asker's node or the context is gone."""
@@ -80,21 +86,11 @@ class Connection:
 
     def cancel(self, asker: str, query_id: str) -> Future | None:
         """Request to cancel a query; None: the service is not there."""
-        try:
-            if not self._canceller.service_is_ready():
-                return None
-            return self._canceller.call_async(CancelQuery.Request(asker=asker, id=query_id))
-        except RuntimeError:  # rclpy's, when the asker's node or the context is gone
-            return None
+        return _called(self._canceller, CancelQuery.Request(asker=asker, id=query_id))
 
     def prepare(self, request: PrepareContext.Request) -> Future | None:
         """Request to prepare a context; None: the service is not there."""
-        try:
-            if not self._preparer.service_is_ready():
-                return None
-            return self._preparer.call_async(request)
-        except RuntimeError:  # rclpy's, when the asker's node or the context is gone
-            return None
+        return _called(self._preparer, request)
 
     def close(self) -> None:
         """Remove the publisher, the subscriptions and the service clients from the node."""
@@ -104,10 +100,25 @@ class Connection:
             self._node.destroy_subscription(subscription)
         self._node.destroy_publisher(self._publisher)
 
-    def _is_matched(self) -> bool:
+    def _server(self) -> frozenset[bytes] | None:
+        """Return what tells the node that is there from another one; None: none is connected.
+
+        Others may listen to queries, such as a recorder. The node also publishes replies.
+        """
         try:
-            return self._publisher.get_subscription_count() > 0 and all(
-                self._node.count_publishers(topic) > 0 for topic in self._reply_topics
-            )
+            if not self._publisher.get_subscription_count():
+                return None
+            listening = self._node.get_subscriptions_info_by_topic(self.query_topic)
+            replying = self._node.get_publishers_info_by_topic(self._reply_topic)
         except RuntimeError:  # rclpy's, when the asker's node or the context is gone
-            return False
+            return None
+        names = {(end.node_namespace, end.node_name) for end in listening}
+        both = [end for end in replying if (end.node_namespace, end.node_name) in names]
+        return frozenset(bytes(end.endpoint_gid) for end in both) or None
+
+
+def _called(client: Client, request: Any) -> Future | None:
+    try:
+        return client.call_async(request) if client.service_is_ready() else None
+    except RuntimeError:  # rclpy's, when the asker's node or the context is gone
+        return None

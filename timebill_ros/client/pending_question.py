@@ -27,6 +27,19 @@ class PendingQuestion:
     is_sent: bool = False
     withdrawal: Future | None = None
     """The last request to cancel the question."""
+    heard: str = ''
+    """The pieces of the answer that on_chunk was called with."""
+
+    def hear(self, piece: str) -> None:
+        """Pass on a piece of the answer."""
+        if self.on_chunk is not None:
+            self.heard += piece
+            self.on_chunk(piece)
+
+    def hear_rest(self, text: str) -> None:
+        """Pass on what is left of an answer, whose last pieces DDS may deliver after it."""
+        if text.startswith(self.heard) and text != self.heard:
+            self.hear(text[len(self.heard) :])
 
     @property
     def due_s(self) -> float:

@@ -84,8 +84,8 @@ class TimeBillClient(ContextPreparer):
             regex: the whole answer matches this regular expression.
             choices: the answer is one of these; `reply.choice` is its index.
             fill_missing: if the answer is cut off, missing required values may be invented.
-            on_chunk: called in the executor with each piece of the answer. DDS may deliver the
-                reply before the last pieces; its text is whole.
+            on_chunk: called in the executor with the pieces of the answer, in order. Together
+                they are its text; the last one comes before the future resolves.
 
         Raises:
             ValueError: an argument is outside its bounds.
@@ -162,13 +162,15 @@ class TimeBillClient(ContextPreparer):
         with self._changed:
             pending = self._pending.pop(message.query_id, None)
         if pending is not None:
-            self._resolve(pending, Reply(message, form=pending.form))
+            reply = Reply(message, form=pending.form)
+            pending.hear_rest(reply.text)
+            self._resolve(pending, reply)
 
     def _on_chunk(self, chunk: ResponseChunk) -> None:
         with self._changed:
             pending = self._pending.get(chunk.query_id)
-        if pending is not None and pending.on_chunk is not None:
-            pending.on_chunk(chunk.text)
+        if pending is not None:
+            pending.hear(chunk.text)
 
     # The keeper's thread: sends what waits for the node, ends what no reply will come for
 
@@ -203,7 +205,7 @@ class TimeBillClient(ContextPreparer):
         if not self._node.context.ok():
             self._miss(pending, DeadlineMiss.CANCELLED, 'ROS was shut down')
         elif not pending.is_sent:
-            detail = f'not sent: no node was there to answer {self._connection.query_topic}'
+            detail = f'not sent: {self._connection.why_not_ready()}'
             self._miss(pending, DeadlineMiss.NOT_READY, detail)
         else:
             late_s = time.monotonic() - pending.deadline_s

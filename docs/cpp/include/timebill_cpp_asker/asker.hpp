@@ -58,15 +58,21 @@ public:
       server + "/deadline_miss", qos, [this](const DeadlineMiss & message) {
         end(message.asker, message.query_id, miss(message.reason, message.detail));
       });
-    cancel_client_ = node->create_client<CancelQuery>(server + "/cancel");
+    cancel_client_ = node->create_client<CancelQuery>(server + "/cancel");  // last: see greet()
   }
 
-  /// Whether queries reach the node, and its replies reach us. What is sent before is lost.
-  bool is_connected() const
+  /// Whether queries reach the node, and its replies reach us. What is sent before is lost. Spin the node meanwhile.
+  bool is_connected()
   {
-    return query_publisher_->get_subscription_count() > 0 &&
-           response_subscription_->get_publisher_count() > 0 &&
-           miss_subscription_->get_publisher_count() > 0;
+    const bool is_found = query_publisher_->get_subscription_count() > 0 &&
+                          response_subscription_->get_publisher_count() > 0 &&
+                          miss_subscription_->get_publisher_count() > 0;
+    if (!is_found) {
+      has_responded_ = false;
+    } else if (!has_responded_ && Clock::now() >= greet_at_ && cancel_client_->service_is_ready()) {
+      greet();
+    }
+    return is_found && has_responded_;
   }
 
   /// Send a query; return its id. The time budget begins now.
@@ -116,6 +122,18 @@ public:
 private:
   using Clock = std::chrono::steady_clock;
   static constexpr std::chrono::seconds kGrace{1};
+  static constexpr std::chrono::milliseconds kGreetingPeriod{500};
+
+  // DDS announces what a node makes in order. So when the node responds to a service client, it has found the
+  // subscriptions that were made before it. The request withdraws nothing: no asker has an empty name.
+  void greet()
+  {
+    auto request = std::make_shared<CancelQuery::Request>();
+    request->id = "is the node connected?";
+    greet_at_ = Clock::now() + kGreetingPeriod;
+    cancel_client_->async_send_request(
+      request, [this](rclcpp::Client<CancelQuery>::SharedFuture) {has_responded_ = true;});
+  }
 
   static Reply miss(uint8_t reason, std::string detail)
   {
@@ -140,6 +158,8 @@ private:
   rclcpp::Client<CancelQuery>::SharedPtr cancel_client_;
   std::map<std::string, Clock::time_point> pending_;
   std::map<std::string, Reply> replies_;
+  Clock::time_point greet_at_;
+  bool has_responded_ = false;
   uint64_t count_ = 0;
 };
 
