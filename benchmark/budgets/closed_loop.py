@@ -38,6 +38,11 @@ Rules, written down before the run:
 - Aims, in each regime: no fixed arm is above closed_loop by more than the 95 % interval (paired,
   bootstrap); in the standing regime closed_loop is above every fixed arm by more than the interval
   at three budgets, and completes at least what alpha = 95 % does, less 2 points.
+- Default policy of the node: closed_loop, if under KILL, in each regime, it is above timebill and
+  above no eviction by more than the interval at more budgets than it is below; if under PARTIAL it
+  is nowhere below no eviction by more than the interval; and if bench-live does not contradict.
+- Items of seed 2126 had been looked at before the fit of the worth was changed (it weighs squares
+  by the unevicted score). So the seed is a new one.
 
 What was decoded is kept in the cache folder, item by item. A run that is interrupted, or ended by
 --minutes, goes on there; known items are scored again without decoding.
