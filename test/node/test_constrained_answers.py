@@ -153,7 +153,7 @@ def test_a_schema_that_cannot_be_used_is_told_and_the_next_query_served(
 
 def test_an_expression_that_explodes_is_told_and_the_next_query_served(running: Running) -> None:
     _, asker = running
-    expression = '(((a{1,999}){1,999}){1,999}b?){1,999}'
+    expression = r'.*(a|e|o).{60}\d'
     kind = msg.Query.REGEX
     query = asker.query(id='explodes', constraint_kind=kind, constraint=expression)
     reply = asker.ask(query)

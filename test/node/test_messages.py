@@ -86,7 +86,8 @@ def test_the_kinds_are_those_of_the_message() -> None:
         ),
         (
             {'remote_policy': 5},
-            'remote_policy must be one of OFF (1), PREFER (2), RACE (3), ONLY (4), got 5',
+            'remote_policy must be one of DEFAULT (0), OFF (1), PREFER (2), RACE (3), ONLY (4), '
+            'got 5',
         ),
         (
             {'time_budget': Duration(sec=700), 'deadline': Time(sec=1000)},

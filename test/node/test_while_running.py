@@ -85,7 +85,6 @@ def test_recalibrate_measures_again_while_queries_are_refused(running: NodeInPro
         wait_until(future.done, 5.0, 'the answer of the service')
         return future.result()
 
-    assert 'being loaded' in recalibrate().message
     asker.wait_until_serving()
     asker.publisher.publish(asker.query('A story.', id='running', max_new_tokens=60))
     wait_until(lambda: any(c.query_id == 'running' for c in asker.chunks), 60.0, 'a chunk')
@@ -94,6 +93,11 @@ def test_recalibrate_measures_again_while_queries_are_refused(running: NodeInPro
     asker.wait_for(['running'])
 
     assert recalibrate().success
-    assert asker.ask(asker.query(id='meanwhile')).reason == msg.DeadlineMiss.NOT_READY
+    meanwhile = asker.ask(asker.query(id='meanwhile'))
+    assert meanwhile.reason == msg.DeadlineMiss.NOT_READY
+    assert 'measured again' in meanwhile.detail
+    running.node.trigger_deactivate()
+    assert asker.ask(asker.query(id='inactive, too')).detail == 'the node is not active'
+    running.node.trigger_activate()
     asker.wait_until_serving()
     assert asker.ask(asker.query(id='afterwards')).text

@@ -205,7 +205,7 @@ def test_what_cannot_be_served_is_rejected_with_a_sentence_and_the_next_is_serve
 
 
 def test_an_expression_that_explodes_while_it_is_obeyed_is_rejected_too() -> None:
-    explodes = Constraint(ConstraintKind.REGEX, '(((a{1,999}){1,999}){1,999}b?){1,999}')
+    explodes = Constraint(ConstraintKind.REGEX, r'.*(a|e|o).{60}\d')
     sent = served(explodes, schema({'enum': [1]}))
     (rejected,) = [m for m in sent if isinstance(m, Rejected)]
     assert rejected.number == 0

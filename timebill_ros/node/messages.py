@@ -148,7 +148,8 @@ def _remote_policy(message: msg.Query, of_node: str) -> RemotePolicy:
     try:
         policy = RemotePolicy(message.remote_policy)
     except ValueError:
-        known = ', '.join(f'{policy.name} ({policy.value})' for policy in RemotePolicy)
+        named = (f'{policy.name} ({policy.value})' for policy in RemotePolicy)
+        known = ', '.join([f'DEFAULT ({msg.Query.DEFAULT})', *named])
         raise _invalid(
             f'remote_policy must be one of {known}, got {message.remote_policy}'
         ) from None

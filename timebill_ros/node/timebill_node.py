@@ -229,7 +229,9 @@ class TimebillNode(LenientParameters, LoadingLifecycleNode):
         supervisor = self._supervisor
         if supervisor is None:
             return self._why_not_configured
-        return supervisor.why_not_ready() or 'the node is not active'
+        if supervisor.ready is not None and not self._dispatcher.is_active:
+            return 'the node is not active'
+        return supervisor.why_not_ready()
 
     def _end(self, detail: str) -> None:
         """End what is in flight, and the worker; refuse what comes."""

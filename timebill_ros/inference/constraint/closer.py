@@ -3,24 +3,18 @@
 A closing stays right while the answer grows: it holds for the characters before it.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
 from llguidance import LLMatcher
 
 from timebill_ros.core.constraint import Closing
+from timebill_ros.inference.constraint.closing_check import ClosingCheck
 from timebill_ros.inference.constraint.json_closing import JsonClosings
 from timebill_ros.inference.constraint.json_prefix import Frame, JsonPrefix, Place
 from timebill_ros.inference.constraint.minimal_instance import Instance
-from timebill_ros.inference.constraint.shortest_end import shortest_end
-from timebill_ros.inference.constraint.vocabulary import Vocabulary
-
-Ends = Callable[[int, str], bool]
-"""Whether the answer up to a position, with a text behind it, is a whole document."""
 
 _MOST_TRIED = 8
-_SEARCH_PERIOD = 16
 
 
 class Closer(Protocol):
@@ -28,13 +22,13 @@ class Closer(Protocol):
 
     closing: Closing | None
 
-    def update(self, text: str, matcher: LLMatcher, ends: Ends) -> None:
+    def update(self, text: str, matcher: LLMatcher, check: ClosingCheck) -> None:
         """Bring the closing up to date.
 
         Arguments:
             text: the answer so far.
             matcher: as it is after it. It must be left so.
-            ends: checks a closing.
+            check: of this answer.
         """
 
 
@@ -67,7 +61,7 @@ class JsonCloser:
         self._string: _OpenString | None = None
         self._cut = -1
 
-    def update(self, text: str, matcher: LLMatcher, ends: Ends) -> None:
+    def update(self, text: str, matcher: LLMatcher, check: ClosingCheck) -> None:
         """See Closer."""
         prefix = self._prefix
         prefix.add(text[len(prefix.text) :])
@@ -75,9 +69,9 @@ class JsonCloser:
             position, frame = open_string
             if position != self._cut:
                 self._cut = position
-                self._close(position, '"', self._string_ends(frame), ends)
+                self._close(position, '"', self._string_ends(frame), check)
         elif prefix.place is not None and prefix.place is not self._place:
-            self._close(prefix.place.position, '', self._ends(prefix.place.frame), ends)
+            self._close(prefix.place.position, '', self._ends(prefix.place.frame), check)
         self._place = prefix.place
 
     def _string_ends(self, frame: Frame | None) -> list[Instance]:
@@ -91,33 +85,10 @@ class JsonCloser:
     def _ends(self, frame: Frame | None) -> list[Instance]:
         return self._closings.of(frame)[:_MOST_TRIED]
 
-    def _close(self, position: int, opening: str, candidates: list[Instance], ends: Ends) -> None:
+    def _close(
+        self, position: int, opening: str, candidates: list[Instance], check: ClosingCheck
+    ) -> None:
         for end in candidates:
-            if ends(position, opening + end.text):
+            if check.ends(position, opening + end.text):
                 self.closing = Closing(position, opening + end.text, end.filled, end.invented)
                 return
-
-
-class RegexCloser:
-    """Closes where the answer fits the expression, or where a short search finds an end.
-
-    Arguments:
-        vocabulary: of the model.
-    """
-
-    def __init__(self, vocabulary: Vocabulary) -> None:
-        self._vocabulary = vocabulary
-        self.closing: Closing | None = None
-        self._searched_at = -_SEARCH_PERIOD
-        self._calls = 0
-
-    def update(self, text: str, matcher: LLMatcher, ends: Ends) -> None:
-        """See Closer."""
-        self._calls += 1
-        if matcher.is_accepting():
-            self.closing = Closing(len(text))
-        elif self.closing is None and self._calls - self._searched_at >= _SEARCH_PERIOD:
-            self._searched_at = self._calls
-            end = shortest_end(self._vocabulary, matcher)
-            if end is not None and ends(len(text), end):
-                self.closing = Closing(len(text), end)

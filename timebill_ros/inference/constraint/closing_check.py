@@ -30,13 +30,21 @@ class ClosingCheck:
         Arguments:
             position: in the text [characters].
         """
+        tokens = self._moved(position) + self._of(closing)
+        return self._vocabulary.ends(self._matcher, tokens)
+
+    def at(self, position: int) -> LLMatcher | None:
+        """Return a matcher after the answer up to a position; None: it may not be cut there."""
+        rest = self._moved(position)
+        matcher = self._matcher.deep_copy()
+        return matcher if matcher.try_consume_tokens(rest) == len(rest) else None
+
+    def _moved(self, position: int) -> list[int]:
+        """Move to the last token that ends before a position; return the tokens up to it."""
         count, start = self._written.whole_tokens(position)
         self._follow(count)
         rest = self._written.text[start:position]
-        tokens = self._of(closing)
-        if rest:
-            tokens = self._vocabulary.tokens.tokenize_str(rest) + tokens
-        return self._vocabulary.ends(self._matcher, tokens)
+        return self._vocabulary.tokens.tokenize_str(rest) if rest else []
 
     def _follow(self, count: int) -> None:
         """Move to after so many tokens."""

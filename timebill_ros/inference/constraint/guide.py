@@ -7,9 +7,10 @@ import numpy as np
 import torch
 
 from timebill_ros.core.constraint import Closing
-from timebill_ros.inference.constraint.closer import Closer, JsonCloser, RegexCloser
+from timebill_ros.inference.constraint.closer import Closer, JsonCloser
 from timebill_ros.inference.constraint.closing_check import ClosingCheck
 from timebill_ros.inference.constraint.grammar import Grammar, error_of
+from timebill_ros.inference.constraint.regex_closer import RegexCloser
 from timebill_ros.inference.constraint.stopwatch import Stopwatch
 from timebill_ros.inference.constraint.vocabulary import LIMITS
 from timebill_ros.inference.constraint.written import Written
@@ -119,7 +120,7 @@ class Guide:
         """
         if not self._pieces and self.is_answering:
             with self.closings:
-                self._closer.update(self._written.text, self._matcher, self._check.ends)
+                self._closer.update(self._written.text, self._matcher, self._check)
         return self._closer.closing
 
     def _takes(self, token_id: int) -> bool:

@@ -68,6 +68,12 @@ class Vocabulary:
         found = {sign: self.tokens.tokenize_str(sign) for sign in map(chr, range(32, 127))}
         return {sign: ids[0] for sign, ids in found.items() if len(ids) == 1}
 
+    def signs_after(self, matcher: LLMatcher) -> set[str]:
+        """Return the printable characters that may come next. The matcher stays as it is."""
+        mask = matcher.compute_bitmask()
+        signs = self.signs.items()
+        return {sign for sign, token_id in signs if mask[token_id >> 3] >> (token_id & 7) & 1}
+
     def matcher(self, grammar: str) -> LLMatcher:
         """Return a matcher; it may be in error."""
         return LLMatcher(self.tokens, grammar, log_level=0, limits=_LIMITS)
