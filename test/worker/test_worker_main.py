@@ -72,6 +72,15 @@ def start() -> Iterator[type[Started]]:
         one.process.close()
 
 
+def test_what_transformers_would_import_in_vain_counts_as_not_installed(
+    start: type[Started],
+) -> None:
+    found = '[u.find_spec("scipy"), u.find_spec("sklearn"), u.find_spec("numpy").name]'
+    message = start(f'import importlib.util as u; raise OSError(str({found}))').first_message()
+    assert isinstance(message, Failed)
+    assert "[None, None, 'numpy']" in message.detail
+
+
 @pytest.mark.parametrize(
     ('loading', 'sentence'),
     [

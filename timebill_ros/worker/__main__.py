@@ -10,6 +10,7 @@ import socket
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from typing import Any
 
 from timebill_ros.worker.child_process import pin_to, settle
 from timebill_ros.worker.intake import Intake
@@ -24,6 +25,8 @@ from timebill_ros.worker.protocol import (
 from timebill_ros.worker.wire import encode, messages_to_worker
 
 _log = logging.getLogger('timebill_ros.worker')
+_NOT_NEEDED: dict[str, Any] = {'scipy': None, 'sklearn': None}
+"""transformers imports them where they are installed, for what the node never does: 40 MB."""
 
 
 def main() -> None:
@@ -47,6 +50,7 @@ def main() -> None:
     threading.Thread(target=_listen, args=(messages, intake), daemon=True).start()
     if pin_error:
         _fail(Failed(pin_error), send)
+    sys.modules.update(_NOT_NEEDED)  # so that they count as not installed
     try:
         import timebill_ros.inference  # noqa: F401 (before torch)
         from timebill_ros.worker.query_server import QueryServer  # torch: seconds
