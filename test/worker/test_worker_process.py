@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterator
 
 import msgspec
+import psutil
 import pytest
 
 from support.asker import wait_until
@@ -46,6 +47,18 @@ def started() -> Iterator[Started]:
 def test_it_ends_with_its_connection(started: Started) -> None:
     started.process._connection.close()
     assert started.last_words() == 'exit status 0'
+
+
+def test_its_threads_share_one_heap_unless_the_user_wants_more(
+    started: Started, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv('MALLOC_ARENA_MAX', '3')
+    other = Started()
+    heaps = [
+        psutil.Process(one.process.pid).environ()['MALLOC_ARENA_MAX'] for one in (started, other)
+    ]
+    other.process.close()
+    assert heaps == ['1', '3']
 
 
 def test_it_ends_when_it_is_not_told_what_to_load(started: Started) -> None:

@@ -21,6 +21,8 @@ from timebill_ros.worker.wire import encode, messages_from_worker, received
 _Message = TypeVar('_Message')
 _LAST_BREATH_S = 0.1
 """A process whose connection has ended is about to end: so long it takes to be seen."""
+_ONE_HEAP = {'MALLOC_ARENA_MAX': '1'}
+"""What a thread frees, another one takes: 30 MB less than with a heap for each thread."""
 
 
 class WorkerProcess:
@@ -79,6 +81,7 @@ class WorkerProcess:
                 stderr=subprocess.PIPE,
                 pass_fds=[theirs.fileno()],
                 start_new_session=True,
+                env=_ONE_HEAP | os.environ,
             )
         return cls(popen, ours, on_log)
 
