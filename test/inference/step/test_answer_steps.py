@@ -9,7 +9,7 @@ import torch
 from support.tiny_models import NEVER, random_prompt, tiny_model, tiny_target
 from timebill_ros.core.constraint import Constraint, ConstraintKind
 from timebill_ros.core.deadline import Deadline
-from timebill_ros.core.speculation import most_lost_steps
+from timebill_ros.core.speculation import GuessRates, most_lost_steps
 from timebill_ros.inference.cache.scorers.snapkv import SnapKV
 from timebill_ros.inference.constraint.guided import Guided
 from timebill_ros.inference.engine import DecodingSettings, Engine
@@ -64,9 +64,10 @@ def told(monkeypatch):
         def following(lookup, most):
             done = len(lookup._ids) - len(PROMPTS[0])
             guesses, good = answer[done : done + most], right(next(count))
-            return [token if at < good else token ^ 1 for at, token in enumerate(guesses)]
+            return 3, [token if at < good else token ^ 1 for at, token in enumerate(guesses)]
 
         monkeypatch.setattr(PromptLookup, 'following', following)
+        monkeypatch.setattr(GuessRates, 'worth', lambda rates, matched, extra: len(extra))
 
     return tell
 
@@ -98,6 +99,21 @@ def test_right_and_wrong_guesses_give_the_same_answer(name, right, told):
         assert passes.steps == (5 * COSTS[3] + 19 if is_sliding else 9 * COSTS[3] + COSTS[2])
     if right == 0:
         assert passes.steps > NEW_TOKENS - 1
+
+
+def test_each_guess_whose_token_is_known_is_counted_once(told, monkeypatch):
+    answer = written(engine_with('llama', False), PROMPTS[0])
+    told(answer, lambda count: count % 4)
+    counted = []
+    monkeypatch.setattr(
+        GuessRates, 'count', lambda rates, *one, is_right: counted.append((*one, is_right))
+    )
+    written(engine_with('llama', True), PROMPTS[0], tokens=9)
+    assert counted == [
+        *[(3, 0, True), (3, 1, False)],
+        *[(3, 0, True), (3, 1, True), (3, 2, False)],
+        *[(3, 0, True), (3, 1, True)],
+    ]
 
 
 @pytest.mark.parametrize('name', ['mistral-sliding', 'mistral-wide'])

@@ -10,31 +10,31 @@ def slowly(ids, most):
     for size in (3, 2):
         for place in range(len(ids) - 1, size - 1, -1):
             if len(ids) >= size and ids[place - size : place] == ids[-size:]:
-                return ids[place : place + most]
-    return []
+                return size, ids[place : place + most]
+    return 0, []
 
 
 def test_what_followed_three_tokens_counts_more_than_what_followed_two():
     lookup = PromptLookup([1, 2, 3, 4, 5, 9, 2, 3, 7, 7, 1, 2, 3])
-    assert lookup.following(3) == [4, 5, 9]
+    assert lookup.following(3) == (3, [4, 5, 9])
     lookup.add(7)
-    assert lookup.following(3) == [7, 1, 2]
-    assert lookup.following(1) == [7]
+    assert lookup.following(3) == (3, [7, 1, 2])
+    assert lookup.following(1) == (3, [7])
 
 
 def test_what_was_written_last_is_found_first():
     lookup = PromptLookup([1, 2, 3, 5, 5, 5])
     for token_id in (1, 2, 3, 8, 1, 2, 3):
         lookup.add(token_id)
-    assert lookup.following(2) == [8, 1]
+    assert lookup.following(2) == (3, [8, 1])
 
 
 def test_nothing_follows_new_tokens():
-    assert PromptLookup([]).following(3) == []
-    assert PromptLookup([4]).following(3) == []
-    assert PromptLookup([4, 4]).following(3) == []
-    assert PromptLookup([1, 2, 3, 4]).following(3) == []
-    assert PromptLookup([4, 4, 4]).following(3) == [4]
+    assert PromptLookup([]).following(3) == (0, [])
+    assert PromptLookup([4]).following(3) == (0, [])
+    assert PromptLookup([4, 4]).following(3) == (0, [])
+    assert PromptLookup([1, 2, 3, 4]).following(3) == (0, [])
+    assert PromptLookup([4, 4, 4]).following(3) == (2, [4])
 
 
 def test_look_ups_are_those_of_a_search():

@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from timebill_ros.core.speculation import SpeculationCredit
+from timebill_ros.core.speculation import GuessRates, SpeculationCredit
 from timebill_ros.inference.cache.kv_cache import KVCache
 from timebill_ros.inference.step.decoder_library import MOST_TOKENS
 from timebill_ros.inference.step.decoding_step import DecodingStep
@@ -79,11 +79,15 @@ class SpeculativeSteps(AnswerSteps):
         self._not_guessed = max(1, len(prompt_ids) + step.room - window) if window else 1
         """So many of the answer's last tokens."""
         self._lookup = PromptLookup(prompt_ids[-_LOOKED_UP:])
-        self._credit = SpeculationCredit()
+        self._credit, self._rates = SpeculationCredit(), GuessRates()
         # Its own: another answer may be written while this one is left.
         self._memory = torch.empty(MOST_TOKENS, step.vocabulary)
         self._ahead: list[int] = []
         """Guesses that have gone through the model, and may still turn out right."""
+        self._matched = 0
+        """So many tokens before them had been there before."""
+        self._right = 0
+        """So many guesses before them have turned out right."""
         self._logits = self._memory[:0]
         """After the token before each of them, and after the last."""
 
@@ -110,16 +114,20 @@ class SpeculativeSteps(AnswerSteps):
         while known < len(ids) and self._ahead and self._ahead[0] == ids[known]:
             self._ahead, self._logits = self._ahead[1:], self._logits[1:]
             self._credit.saved()
+            self._rates.count(self._matched, self._right, is_right=True)
+            self._right += 1
             known += 1
         if known == len(ids):
             return self._logits[0]
+        if self._ahead:
+            self._rates.count(self._matched, self._right, is_right=False)
         self._take_back()
         run = ids[known:]
         guesses, costs = self._guesses(len(run)), self._native.costs
         self._passes.steps += costs[len(run) + len(guesses) - 1]
         self._credit.pay(costs[len(run) + len(guesses) - 1] - costs[len(run) - 1])
         logits = self._native.several([*run, *guesses], self._memory)
-        self._ahead, self._logits = guesses, logits[len(run) - 1 :]
+        self._ahead, self._right, self._logits = guesses, 0, logits[len(run) - 1 :]
         return self._logits[0]
 
     def rewind(self, tokens: int) -> None:
@@ -128,13 +136,15 @@ class SpeculativeSteps(AnswerSteps):
         super().rewind(tokens)
 
     def _guesses(self, run: int) -> list[int]:
-        """Return tokens that may follow so many that are known, no more than may be wrong."""
+        """Return guesses behind so many tokens that are known: what pays, and may be wrong."""
         most = min(MOST_TOKENS, self._native.room - self._not_guessed) - run
-        guesses = self._lookup.following(max(0, most))
+        self._matched, guesses = self._lookup.following(max(0, most))
         costs = self._native.costs
-        while guesses and not self._credit.has(costs[run + len(guesses) - 1] - costs[run - 1]):
-            guesses.pop()
-        return guesses
+        extra = [cost - costs[run - 1] for cost in costs[run : run + len(guesses)]]
+        count = self._rates.worth(self._matched, extra)
+        while count and not self._credit.has(extra[count - 1]):
+            count -= 1
+        return guesses[:count]
 
     def _take_back(self) -> None:
         if self._ahead:

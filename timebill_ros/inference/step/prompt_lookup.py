@@ -28,10 +28,14 @@ class PromptLookup:
                 self._after[tuple(self._ids[-size:])] = len(self._ids)
         self._ids.append(token_id)
 
-    def following(self, most: int) -> list[int]:
-        """Return at most so many tokens that may come next; none, if the newest are new."""
+    def following(self, most: int) -> tuple[int, list[int]]:
+        """Return how many of the newest tokens were there before, and what may come next.
+
+        Arguments:
+            most: at most so many tokens come next; none, if the newest are new.
+        """
         for size in range(LONGEST, SHORTEST - 1, -1):
             place = self._after.get(tuple(self._ids[-size:]))
             if place is not None:
-                return self._ids[place : place + most]
-        return []
+                return size, self._ids[place : place + most]
+        return 0, []
