@@ -34,7 +34,7 @@ Rules, written down before the run:
 - --model: another model. Its clocks follow its own profile, measured once on this machine; it has
   no length predictor, so what is known of lengths is learned.
 - KILL: a late answer scores 0. SKIP_NEXT: so do those that it delays. PARTIAL: the text so far; a
-  call is closed behind its last whole value.
+  call is closed behind its last whole value. Arms that plan by worth evict nothing then.
 - Aims, in each regime: no fixed arm is above closed_loop by more than the 95 % interval (paired,
   bootstrap); in the standing regime closed_loop is above every fixed arm by more than the interval
   at three budgets, and completes at least what alpha = 95 % does, less 2 points.
@@ -55,7 +55,7 @@ import sys
 import time
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -233,10 +233,10 @@ def _one(
     for regime in REGIMES:
         for budget_s in budgets[regime]:
             for strategy in (KILL, PARTIAL):
-                planner = replace(settings, is_partial=strategy == PARTIAL)
                 cell = regime, strategy, f'{budget_s:g}'
                 asked = earlier[cell].known_to(answers)
-                made = outcomes(asked, budget_s, _cached(answers, regime), planner)
+                cached = _cached(answers, regime)
+                made = outcomes(asked, budget_s, cached, settings, strategy == PARTIAL)
                 earlier[cell].learn(asked, made[CLOSED])
                 for name, one in made.items():
                     found.setdefault((*cell, name), []).append(one)

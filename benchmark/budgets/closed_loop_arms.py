@@ -96,9 +96,7 @@ def timebill(answers: Answers, left_s: float, settings: PlannerSettings) -> tupl
 
 
 def expected(answers: Answers, left_s: float, settings: PlannerSettings) -> tuple[Way, int]:
-    """Choose as policy expected does: the largest (1 - alpha) * P(in time); partial: nothing."""
-    if settings.is_partial:
-        return WHOLE, 0
+    """Choose as policy expected does: the largest (1 - alpha) * P(in time)."""
     model, prompt = answers.clock.model, answers.prompt_tokens
     predicted = _predicted(answers) if answers.learned is None else answers.lengths.median
     tokens = predicted or answers.longest
@@ -164,6 +162,8 @@ ARMS: Mapping[str, Choose] = {
     CLOSED: closed_loop,
     'oracle_length': oracle_length,
 }
+
+PLANNED_BY_WORTH = ('expected', ONCE, CLOSED, 'oracle_length')
 
 
 def _predicted(answers: Answers) -> int | None:

@@ -6,7 +6,15 @@ from dataclasses import dataclass
 import numpy as np
 
 from benchmark.budgets.alpha_grid import kept_tokens
-from benchmark.budgets.closed_loop_arms import ARMS, FIXED, HINDSIGHT, Answers, Choose
+from benchmark.budgets.closed_loop_arms import (
+    ARMS,
+    FIXED,
+    HINDSIGHT,
+    PLANNED_BY_WORTH,
+    Answers,
+    Choose,
+    fixed,
+)
 from benchmark.budgets.simulated_clock import LOOK_S
 from timebill_ros.core.planner_settings import PlannerSettings
 
@@ -33,23 +41,35 @@ class Outcome:
 
 
 def outcomes(
-    answers: Answers, budget_s: float, cached: int, settings: PlannerSettings
+    answers: Answers,
+    budget_s: float,
+    cached: int,
+    settings: PlannerSettings,
+    is_partial: bool = False,
 ) -> Mapping[str, Outcome]:
     """Return what each arm makes of an item.
 
     Arguments:
         cached: tokens of the prompt that need not be read.
         settings: of the planner, but for the policy.
+        is_partial: the text so far counts when time is up. As in the node, those that plan by
+            worth evict nothing then.
     """
-    found = {
-        name: outcome(choose, answers, budget_s, cached, settings) for name, choose in ARMS.items()
-    }
+    found = {}
+    for name, choose in ARMS.items():
+        chosen = fixed(0.0) if is_partial and name in PLANNED_BY_WORTH else choose
+        found[name] = outcome(chosen, answers, budget_s, cached, settings, is_partial)
     best = max((found[name] for name in FIXED), key=lambda one: (one.score, one.completion))
     return {**found, HINDSIGHT: best}
 
 
 def outcome(
-    choose: Choose, answers: Answers, budget_s: float, cached: int, settings: PlannerSettings
+    choose: Choose,
+    answers: Answers,
+    budget_s: float,
+    cached: int,
+    settings: PlannerSettings,
+    is_partial: bool = False,
 ) -> Outcome:
     """Return what one arm makes of an item; a late answer scores 0, unless it is partial."""
     prefill_s = answers.clock.prefill_s(cached)
@@ -63,5 +83,5 @@ def outcome(
     in_time = int(np.searchsorted(times_s, budget_s, side='right'))
     if total_s <= budget_s:
         return Outcome(answers.score(way, len(pieces)), 1.0, total_s, alpha, evict_at, in_time)
-    score = answers.score(way, in_time) if settings.is_partial else 0.0
+    score = answers.score(way, in_time) if is_partial else 0.0
     return Outcome(score, 0.0, total_s, alpha, evict_at, in_time)

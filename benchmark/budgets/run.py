@@ -65,7 +65,7 @@ class BudgetRun:
         least = self.engine.scorer.min_kept_tokens
         return Planning(
             self.time_model,
-            PlannerSettings(min_kept_tokens=least),
+            PlannerSettings(eviction_policy='timebill', min_kept_tokens=least),
             followed_models(self.recording.in_order, self.time_model),
         )
 

@@ -11,7 +11,7 @@ from timebill_ros.core.planner_settings import PlannerSettings
 from timebill_ros.core.time_model import TimeModel
 
 MODEL = TimeModel(a=2.5e-7, b=8e-4, c=0.02, p=5e-6, q=0.017, e1=4e-5, e0=0.01, delta=0.25)
-PLANNER = BudgetPlanner(PlannerSettings(), MODEL)
+PLANNER = BudgetPlanner(PlannerSettings(eviction_policy='timebill'), MODEL)
 
 models = st.builds(
     TimeModel,
@@ -29,6 +29,7 @@ planners = st.builds(
     BudgetPlanner,
     st.builds(
         PlannerSettings,
+        eviction_policy=st.just('timebill'),
         pessimistic_factor=st.floats(1, 8),
         max_eviction_ratio=st.floats(0, 0.99),
         min_kept_tokens=st.integers(1, 200),
@@ -80,7 +81,9 @@ def check_choice(planner, plan, prompt, total_s, prefill_s=None):
 def test_where_nothing_fits_the_worst_case_tells_what_is_quickest():
     """On average the eviction costs more than it saves. At worst, only steps take longer."""
     model = TimeModel(a=0, b=0, c=0, p=6.07e-5, q=0, e1=7.42e-5, e0=0.03125, step_delta=2.0)
-    planner = BudgetPlanner(PlannerSettings(max_eviction_ratio=0.25, min_kept_tokens=1), model)
+    planner = BudgetPlanner(
+        PlannerSettings('timebill', max_eviction_ratio=0.25, min_kept_tokens=1), model
+    )
     assert model.t_after_prefill(348, 261, 7) > model.t_after_prefill(348, 348, 7)
     plan = planner.plan(348, 7, predicted_response_tokens=7, remaining_s=0.0)
     assert plan.kept_tokens == 261
@@ -230,7 +233,7 @@ def test_the_worst_case_has_wrong_guesses_where_tokens_are_guessed():
     ],
 )
 def test_pessimistic_length(factor, expected, limit, longest):
-    planner = BudgetPlanner(PlannerSettings(pessimistic_factor=factor), MODEL)
+    planner = BudgetPlanner(PlannerSettings('timebill', pessimistic_factor=factor), MODEL)
     plan = planner.plan(500, limit, predicted_response_tokens=expected)
     assert plan.worst_case_response_tokens == longest
 

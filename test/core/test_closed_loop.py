@@ -100,17 +100,6 @@ def test_noise_of_single_steps_needs_more_time_to_spare() -> None:
     assert noisy.kept_tokens(0, 0.0, 1.1 * WHOLE_S) < PROMPT
 
 
-def test_a_partial_answer_keeps_more_of_its_prompt() -> None:
-    partial = ClosedLoop(MODEL, PROMPT, 100, RemainingLengths.exactly(LONGEST), is_partial=True)
-    for share in (0.9, 0.6, 0.5):
-        (at, kept, _), (_, partial_kept, _) = (
-            written_by(loop, share * WHOLE_S) for loop in (LOOP, partial)
-        )
-        assert partial_kept >= kept
-        assert partial_kept >= PROMPT // 2
-        assert (kept, at) < (PROMPT, LONGEST)
-
-
 def test_an_answer_at_its_longest_and_a_short_prompt_are_left_alone() -> None:
     assert LOOP.kept_tokens(LONGEST, 1.0, 0.1) == PROMPT
     short = ClosedLoop(MODEL, 90, 90, RemainingLengths.exactly(LONGEST))
@@ -148,12 +137,3 @@ def test_a_plan_is_the_loops_and_its_worst_case_has_the_eviction_that_may_come()
         )
         assert (plan.kept_tokens < PROMPT) == (share < 1.0)
     assert plan.kept_tokens == PROMPT
-
-
-def test_partial_answers_are_planned_for_what_is_there_when_time_is_up() -> None:
-    planner = BudgetPlanner(
-        PlannerSettings(eviction_policy='closed_loop').for_partial_answers, MODEL
-    )
-    loop = planner.closed_loop(PROMPT, LOOP.lengths)
-    assert loop is not None
-    assert loop.is_partial

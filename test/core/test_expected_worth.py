@@ -54,10 +54,10 @@ def by_brute_force(
         end = switch + (length - switch) * stretch if is_evicted else length
         end = min(end, state.longest)
         seconds, behind_s = seconds_until(end, state, model, switch, kept, is_evicted)
-        credit = in_time_or_there(state, seconds, end, spread * behind_s / max(seconds, 1e-12))
+        credit = in_time(state, seconds, end, spread * behind_s / max(seconds, 1e-12))
         if is_evicted and math.isfinite(state.longest):
             most_s, _ = seconds_until(state.longest, state, model, switch, kept, is_evicted)
-            credit = max(credit, in_time_or_there(state, most_s, state.longest, 0.0))
+            credit = max(credit, in_time(state, most_s, state.longest, 0.0))
         share_left = max(0.0, length - switch) / length if is_evicted else 0.0
         expected += probability * credit * (1.0 - loss * share_left**worth.left_power)
     return expected
@@ -80,22 +80,15 @@ def seconds_until(
     return before_s + behind_s, behind_s
 
 
-def in_time_or_there(
-    state: AnswerState, seconds: float, end: float, length_spread: float
-) -> float:
-    """Return P(in time), or the share that is expected to be there."""
+def in_time(state: AnswerState, seconds: float, end: float, length_spread: float) -> float:
+    """Return P(in time)."""
     mean_s = seconds * state.pace.factor
-    in_time = float(mean_s <= state.remaining_s)
     if state.remaining_s > 0.0:
         step_spread = state.step_spread / math.sqrt(max(1.0, end - state.written))
         spread = math.hypot(state.pace.spread, length_spread, step_spread)
         deviations = math.log(state.remaining_s / max(mean_s, 1e-12)) / spread
-        in_time = 0.5 * math.erfc(-deviations / math.sqrt(2.0))
-    if not state.is_partial:
-        return in_time
-    done = min(1.0, max(state.remaining_s, 0.0) / max(mean_s, 1e-12))
-    there = (state.written + (end - state.written) * done) / end
-    return in_time + (1.0 - in_time) * min(there, 1.0)
+        return 0.5 * math.erfc(-deviations / math.sqrt(2.0))
+    return float(mean_s <= state.remaining_s)
 
 
 @settings(max_examples=150, deadline=None)
@@ -106,7 +99,6 @@ def in_time_or_there(
     more=st.lists(st.integers(1, 60), min_size=1, max_size=4),
     share=st.floats(-0.1, 2.0),
     factor=st.floats(0.5, 2.0),
-    is_partial=st.booleans(),
     longest=st.sampled_from([0, 30, math.inf]),
     step_spread=st.sampled_from([0.0, 0.5]),
 )
@@ -117,7 +109,6 @@ def test_every_switch_and_ratio_is_worth_what_a_sum_over_steps_and_lengths_says(
     more: Sequence[int],
     share: float,
     factor: float,
-    is_partial: bool,
     longest: float,
     step_spread: float,
 ) -> None:
@@ -131,7 +122,6 @@ def test_every_switch_and_ratio_is_worth_what_a_sum_over_steps_and_lengths_says(
         AnswerPace(factor, 0.1),
         lengths,
         probabilities / probabilities.sum(),
-        is_partial,
         lengths[-1] + longest,
         step_spread,
     )

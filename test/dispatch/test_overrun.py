@@ -38,11 +38,13 @@ def run(desk: Desk, query_id: str, policy: OverrunPolicy, budget_s: float = 5.0)
         ('expected', PARTIAL, 'off'),
         ('expected', KILL, 'expected'),
         ('expected', SKIP_NEXT, 'expected'),
+        ('closed_loop', PARTIAL, 'off'),
+        ('closed_loop', SKIP_NEXT, 'closed_loop'),
         ('timebill', PARTIAL, 'timebill'),
         ('fixed', PARTIAL, 'fixed'),
     ],
 )
-def test_policy_expected_evicts_nothing_where_no_text_is_lost(
+def test_policies_of_the_largest_worth_evict_nothing_where_no_text_is_lost(
     desk: Desk, eviction: EvictionPolicy, overrun: OverrunPolicy, planned: EvictionPolicy
 ) -> None:
     settings = PlannerSettings(eviction_policy=eviction)

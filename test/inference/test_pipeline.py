@@ -78,7 +78,7 @@ def test_without_a_time_model_nothing_is_evicted_or_predicted(engine: Engine) ->
 
 
 def test_a_generous_budget_evicts_nothing_a_tight_one_as_little_as_fits(engine: Engine) -> None:
-    planner = BudgetPlanner(time_model=CACHE_MATTERS)
+    planner = BudgetPlanner(PlannerSettings(eviction_policy='timebill'), CACHE_MATTERS)
     ratios = []
     for budget_s in (10.0, 4.0, 3.0, 2.5, 0.5):
         bill = run(engine, planner, budget_s)[0].bill

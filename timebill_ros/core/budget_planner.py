@@ -106,8 +106,7 @@ class BudgetPlanner:
         if model is None or self.settings.eviction_policy != 'closed_loop':
             return None
         fewest = self.settings.fewest_kept(prompt_tokens)
-        is_partial = self.settings.is_partial
-        return ClosedLoop(model, prompt_tokens, fewest, lengths, is_partial, self.worth)
+        return ClosedLoop(model, prompt_tokens, fewest, lengths, self.worth)
 
     def prefill_time_s(self, prompt_tokens: int, cached_tokens: int = 0) -> float:
         """Return the predicted time of a prefill; infinite without a time model [s]."""

@@ -46,7 +46,6 @@ class ClosedLoop:
         prompt_tokens: N_x.
         fewest: the fewest prompt tokens that may be kept, in 1..N_x.
         lengths: of the answer.
-        is_partial: what is there when time is up is worth its share of the answer.
         worth: of an answer after an eviction.
         later: at how many tokens from now an eviction is thought of, now at first.
     """
@@ -55,7 +54,6 @@ class ClosedLoop:
     prompt_tokens: int
     fewest: int
     lengths: RemainingLengths
-    is_partial: bool = False
     worth: AnswerWorth = PRIOR
     later: tuple[float, ...] = LATER
 
@@ -85,7 +83,6 @@ class ClosedLoop:
             remaining_s,
             pace,
             *self.lengths.after(written),
-            self.is_partial,
             self.lengths.max_new_tokens,
             self.time_model.step_spread,
         )

@@ -30,7 +30,6 @@ class AnswerState:
         remaining_s: time left; may be negative or infinite [s].
         pace: of what is left to be written.
         lengths, probabilities: (lengths,), how long it becomes: each is longer than written.
-        is_partial: what is there when time is up is worth its share of the answer; else nothing.
         longest: no answer becomes longer, evicted or not.
         step_spread: standard deviation of the logarithm of a single step's time, which averages
             out over those that are left.
@@ -42,7 +41,6 @@ class AnswerState:
     pace: AnswerPace
     lengths: Array
     probabilities: Array
-    is_partial: bool = False
     longest: float = math.inf
     step_spread: float = 0.0
 
@@ -101,21 +99,14 @@ def _unevicted(state: AnswerState, time_model: TimeModel) -> Array:
 def _credit(
     state: AnswerState, needed_s: Array, lengths: Array | float, length_spread: Array | float = 0.0
 ) -> Array:
-    """Return P(in time); of a partial answer, the expected share that is there."""
+    """Return P(in time)."""
     mean_s = state.pace.factor * needed_s
     if state.remaining_s <= 0.0:
-        in_time = np.where(mean_s <= state.remaining_s, 1.0, 0.0)
-    else:
-        steps_left = np.maximum(lengths - state.written, 1.0)
-        pace_spread = np.hypot(state.pace.spread, state.step_spread / np.sqrt(steps_left))
-        spread = np.hypot(pace_spread, length_spread)
-        in_time = normal_cdf(np.log(state.remaining_s / np.maximum(mean_s, TINY_S)) / spread)
-    if not state.is_partial:
-        return in_time
-    # Each step takes about as long: the share of the time is the share of the rest.
-    done = np.minimum(max(state.remaining_s, 0.0) / np.maximum(mean_s, TINY_S), 1.0)
-    there = (state.written + (lengths - state.written) * done) / lengths
-    return np.asarray(in_time + (1.0 - in_time) * np.minimum(there, 1.0))
+        return np.where(mean_s <= state.remaining_s, 1.0, 0.0)
+    steps_left = np.maximum(lengths - state.written, 1.0)
+    pace_spread = np.hypot(state.pace.spread, state.step_spread / np.sqrt(steps_left))
+    spread = np.hypot(pace_spread, length_spread)
+    return normal_cdf(np.log(state.remaining_s / np.maximum(mean_s, TINY_S)) / spread)
 
 
 def _decode_s(time_model: TimeModel, kept: Array | float, tokens: Array | float) -> Array:

@@ -22,16 +22,15 @@ class PlannerSettings(Settings):
     Arguments:
         min_kept_tokens: no policy keeps fewer. The node's is that of the scorer which the worker
             has loaded. A prompt that is not longer is never evicted.
-        is_partial: the text so far is the answer when time is up; see for_partial_answers.
     """
 
     eviction_policy: EvictionPolicy = parameter(
-        'timebill',
-        "How much of the prompt the node evicts from the cache. 'timebill': as little as the time "
-        "budget allows in the worst case; more answers are completed. 'expected': the "
-        'eviction ratio alpha with the largest (1 - alpha) * P(in time); more of the prompt stays '
-        "when budgets are tight. 'closed_loop': nothing at first; while the answer is written, "
-        'the node evicts as soon as the time that is left makes it worth it. '
+        'closed_loop',
+        "How much of the prompt the node evicts from the cache. 'closed_loop': nothing at first; "
+        'while the answer is written, the node evicts as soon as the time that is left makes it '
+        "worth it. 'timebill': the rule of the paper, as little as the time budget allows in the "
+        "worst case; more answers are completed, and worth less. 'expected': the "
+        'eviction ratio alpha with the largest (1 - alpha) * P(in time), decided once. '
         "'fixed': `fixed_eviction_ratio`. 'off': nothing.",
         choices=get_args(EvictionPolicy),
     )
@@ -53,7 +52,6 @@ class PlannerSettings(Settings):
         bounds=(1.0, 100.0),
     )
     min_kept_tokens: int = 96
-    is_partial: bool = False
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -63,13 +61,11 @@ class PlannerSettings(Settings):
     def for_partial_answers(self) -> 'PlannerSettings':
         """The settings for a query whose text so far is its answer when time is up.
 
-        Policy expected then evicts nothing. Of an answer that takes t, the share T / t is there;
-        and by eviction t never falls faster than what is kept, so (1 - alpha) * T / t is largest
-        at alpha = 0. Policy closed_loop counts what is there when time is up.
+        The policies that plan for the largest worth then evict nothing. Of an answer that takes
+        t, the share T / t is there; and by eviction t never falls faster than what is kept, so
+        (1 - alpha) * T / t is largest at alpha = 0.
         """
-        if self.eviction_policy == 'expected':
-            return replace(self, eviction_policy='off')
-        return replace(self, is_partial=self.eviction_policy == 'closed_loop')
+        return replace(self, eviction_policy='off') if self.is_learning else self
 
     @property
     def is_learning(self) -> bool:

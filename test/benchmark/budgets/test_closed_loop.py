@@ -18,6 +18,7 @@ from benchmark.budgets.closed_loop_arms import (
     FIXED,
     HINDSIGHT,
     ONCE,
+    PLANNED_BY_WORTH,
     RATIOS,
     Answers,
 )
@@ -76,11 +77,11 @@ def test_clocks_differ_by_their_seed_only() -> None:
 @pytest.mark.parametrize('is_partial', [False, True])
 def test_a_late_answer_is_worth_nothing_or_what_is_there(is_partial: bool) -> None:
     found = answers([])
-    settings = replace(SETTINGS, is_partial=is_partial)
     late_s = MODEL.t_prefill(PROMPT) + MODEL.t_decode(PROMPT, 40) + 1e-9
     whole_s = MODEL.t_e2e(PROMPT, PROMPT, LENGTH) + 1e-9
     late, whole = (
-        outcome(ARMS['vanilla'], found, budget_s, 0, settings) for budget_s in (late_s, whole_s)
+        outcome(ARMS['vanilla'], found, budget_s, 0, SETTINGS, is_partial)
+        for budget_s in (late_s, whole_s)
     )
     assert (late.score, late.completion) == (0.4 if is_partial else 0.0, 0.0)
     assert (whole.score, whole.completion) == (1.0, 1.0)
@@ -127,8 +128,17 @@ def test_the_worst_case_is_rounded_up_and_expected_takes_the_largest_product() -
     products = [ARMS['expected'](found, share, SETTINGS)[0][1] for share in (9.0, 0.55, 0.4, 0.3)]
     assert products == sorted(products)
     assert products[0] == 0.0
-    partial = replace(SETTINGS, is_partial=True)
-    assert ARMS['expected'](found, 0.3, partial)[0] == WHOLE
+
+
+def test_if_the_text_so_far_counts_arms_that_plan_by_worth_evict_nothing() -> None:
+    budget_s = MODEL.t_prefill(PROMPT) + 0.5 * MODEL.t_decode(PROMPT, LENGTH)
+    killed, partial = (
+        outcomes(answers([]), budget_s, 0, SETTINGS, is_partial) for is_partial in (False, True)
+    )
+    for name in PLANNED_BY_WORTH:
+        assert killed[name].alpha > 0.0
+        assert partial[name] == partial['vanilla']
+    assert partial['timebill'].alpha == killed['timebill'].alpha > 0.0
 
 
 def test_hindsight_has_the_best_of_the_fixed_ratios() -> None:

@@ -26,7 +26,7 @@ WHOLE = item(answer(0.0, 'a b'))  # 1.2 s
 PLANNING = Planning(
     # A step takes 10 ms at 1,000 tokens, and next to nothing without any.
     TimeModel(a=0, b=0.001, c=0, p=1e-5, q=1e-6),
-    PlannerSettings(min_kept_tokens=1, pessimistic_factor=2.0),
+    PlannerSettings(eviction_policy='timebill', min_kept_tokens=1, pessimistic_factor=2.0),
 )
 
 

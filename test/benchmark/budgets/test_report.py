@@ -15,7 +15,8 @@ from timebill_ros.core.time_model import TimeModel
 
 ALPHAS = (0.0, *FIXED.values())
 PLANNING = Planning(
-    TimeModel(a=0, b=0.001, c=0, p=1e-5, q=1e-6), PlannerSettings(min_kept_tokens=1)
+    TimeModel(a=0, b=0.001, c=0, p=1e-5, q=1e-6),
+    PlannerSettings(eviction_policy='timebill', min_kept_tokens=1),
 )
 
 
