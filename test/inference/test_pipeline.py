@@ -106,7 +106,8 @@ def test_the_plan_is_made_for_the_predicted_length_and_the_wait_for_it_is_billed
     assert bills[0].worst_case_response_tokens == 64
     assert bills[0].predicted_decode_time < bills[60].predicted_decode_time
     assert bills[0].predictor_time > 0.015 > unknown.predictor_time
-    short = BudgetPlanner(PlannerSettings(pessimistic_factor=1.0), CACHE_MATTERS)
+    settings = PlannerSettings(eviction_policy='timebill', pessimistic_factor=1.0)
+    short = BudgetPlanner(settings, CACHE_MATTERS)
     ratios = [
         run(engine, short, 10.0, 64, FakeLengthPredictor(bucket))[0].bill.eviction_ratio
         for bucket in (0, 60)

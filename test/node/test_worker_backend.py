@@ -123,7 +123,7 @@ def test_a_constraint_and_what_closes_its_answer_pass(connected: Connected) -> N
     connected.tell(Tokenised(0, 12, max_response_tokens=4), Planned(0, Bill(prompt_tokens=12)))
     assert connected.worker.sent == [
         Submit(0, '?', '', constraint),
-        Run(0, 4, 1009.98, 1009.98, PlannerSettings()),
+        Run(0, 4, 1009.98, 1009.98, PlannerSettings(eviction_policy='off')),  # it is PARTIAL
     ]
     connected.tell(Text(0, '{"a', 2, closing=Closing(1, '}')), Finished(0, None, Bill()))
     assert connected.desk.outcome('q') == Answer('{}', FinishReason.CLOSED, closing='}')

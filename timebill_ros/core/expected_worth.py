@@ -81,11 +81,11 @@ def expected_worth(
     after_s = _decode_s(time_model, stays, ends) - written_s
     # Of the time, only that behind the eviction is as unsure as the length.
     share_after = after_s / np.maximum(before_s + after_s, TINY_S)
-    credit = _credit(state, before_s + after_s, ends, worth.spread(ratios) * share_after)
+    in_time = _in_time(state, before_s + after_s, ends, worth.spread(ratios) * share_after)
     if math.isfinite(state.longest):
         longest_s = before_s + _decode_s(time_model, stays, state.longest) - written_s
-        credit = np.maximum(credit, _credit(state, longest_s, state.longest))
-    evicted = credit * worth.worth(prompt, stays, left / lengths)
+        in_time = np.maximum(in_time, _in_time(state, longest_s, state.longest))
+    evicted = in_time * worth.worth(prompt, stays, left / lengths)
     outcome = np.where(lengths > at, evicted, _unevicted(state, time_model))
     return np.asarray(outcome @ state.probabilities)
 
@@ -93,10 +93,10 @@ def expected_worth(
 def _unevicted(state: AnswerState, time_model: TimeModel) -> Array:
     prompt = float(state.prompt_tokens)
     whole_s = _decode_s(time_model, prompt, state.lengths)
-    return _credit(state, whole_s - _decode_s(time_model, prompt, state.written), state.lengths)
+    return _in_time(state, whole_s - _decode_s(time_model, prompt, state.written), state.lengths)
 
 
-def _credit(
+def _in_time(
     state: AnswerState, needed_s: Array, lengths: Array | float, length_spread: Array | float = 0.0
 ) -> Array:
     """Return P(in time)."""
