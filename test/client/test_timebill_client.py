@@ -350,6 +350,19 @@ def test_what_is_left_of_an_answer_is_heard_before_the_future_resolves(
     assert at_the_end == [heard]
 
 
+def test_the_future_resolves_although_the_askers_callback_raises(
+    asker: AskerSide, start_server: Start
+) -> None:
+    def fail(piece: str) -> None:
+        raise ValueError(piece)
+
+    start_server()
+    future = asker.client().ask('Go', LONG_S, on_chunk=fail)
+    with pytest.raises(ValueError, match='Go'):
+        asker.executor.spin_until_future_complete(future, timeout_sec=20.0)
+    assert resolved(future).text == 'Go'
+
+
 def test_a_miss_has_no_last_piece(asker: AskerSide, start_server: Start) -> None:
     seen: list[str] = []
     start_server(lambda server, query: server.publish(msg.DeadlineMiss, query, detail='no'))

@@ -1,6 +1,7 @@
 """The miss that the client makes itself, because no reply comes from a node."""
 
 import time
+from collections.abc import Callable
 
 from builtin_interfaces.msg import Time
 
@@ -37,3 +38,16 @@ def why_cancelled_here(pending: PendingQuestion) -> str:
     if not pending.is_sent:
         return 'cancelled before it was sent'
     return 'cancelled; the node has no service to withdraw it, and may go on with it'
+
+
+def why_given_up(pending: PendingQuestion, why_not_ready: Callable[[], str]) -> tuple[int, str]:
+    """Return the reason, a constant of DeadlineMiss, and the detail if no reply has come in time.
+
+    Arguments:
+        why_not_ready: tells why a question could not be sent.
+    """
+    if not pending.is_sent:
+        return DeadlineMiss.NOT_READY, f'not sent: {why_not_ready()}'
+    late_s = time.monotonic() - pending.deadline_s
+    detail = f'no reply by {late_s:.3f} s after the deadline: the node may be gone'
+    return DeadlineMiss.KILLED, detail

@@ -15,7 +15,7 @@ from rclpy.node import Node
 from timebill_ros.client.answer_form import answer_form
 from timebill_ros.client.connection import Connection
 from timebill_ros.client.context_preparer import ContextPreparer
-from timebill_ros.client.local_miss import local_miss, why_cancelled_here
+from timebill_ros.client.local_miss import local_miss, why_cancelled_here, why_given_up
 from timebill_ros.client.pending_question import PendingQuestion
 from timebill_ros.client.question_check import check_policies, check_question, turns_of
 from timebill_ros.client.reply import Reply, ReplyFuture
@@ -163,8 +163,10 @@ class TimeBillClient(ContextPreparer):
             pending = self._pending.pop(message.query_id, None)
         if pending is not None:
             reply = Reply(message, form=pending.form)
-            pending.hear_rest(reply.text)
-            self._resolve(pending, reply)
+            try:
+                pending.hear_rest(reply.text)
+            finally:  # also if the asker's callback raises
+                self._resolve(pending, reply)
 
     def _on_chunk(self, chunk: ResponseChunk) -> None:
         with self._changed:
@@ -204,13 +206,8 @@ class TimeBillClient(ContextPreparer):
     def _give_up(self, pending: PendingQuestion) -> None:
         if not self._node.context.ok():
             self._miss(pending, DeadlineMiss.CANCELLED, 'ROS was shut down')
-        elif not pending.is_sent:
-            detail = f'not sent: {self._connection.why_not_ready()}'
-            self._miss(pending, DeadlineMiss.NOT_READY, detail)
         else:
-            late_s = time.monotonic() - pending.deadline_s
-            detail = f'no reply by {late_s:.3f} s after the deadline: the node may be gone'
-            self._miss(pending, DeadlineMiss.KILLED, detail)
+            self._miss(pending, *why_given_up(pending, self._connection.why_not_ready))
 
     # Ours
 

@@ -231,7 +231,7 @@ class TimebillNode(LenientParameters, LoadingLifecycleNode):
             return self._why_not_configured
         if supervisor.ready is not None and not self._dispatcher.is_active:
             return 'the node is not active'
-        return supervisor.why_not_ready()
+        return supervisor.why_not_ready() or 'the worker process begins to serve just now'
 
     def _end(self, detail: str) -> None:
         """End what is in flight, and the worker; refuse what comes."""

@@ -34,10 +34,12 @@ class RegexCloser:
         if len(whole) == self._cut:
             return
         self._cut = len(whole)
+        stays, usual = (self.closing.safe_length, self.closing.text) if self.closing else (0, '')
         cuts = sorted({len(whole), len(whole.rstrip(' ')), len(whole.rstrip(' ,;'))})
+        cuts = [cut for cut in cuts if cut >= stays]  # what could be closed may be published
         if whole == text:  # else what is before the word that is left out goes, too
             cuts.reverse()
-        ends = {'', self.closing.text if self.closing else ''}
+        ends = dict.fromkeys(('', usual))  # in this order
         found = next(((cut, end) for cut in cuts for end in ends if check.ends(cut, end)), None)
         if found is None and self._wait <= 0:
             found = self._searched(cuts, check)
